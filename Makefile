@@ -1,0 +1,68 @@
+# Run `make` to see what there is.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LOCK := config/requirements.lock
+# The first Python that is new enough and can make a virtual environment.
+FIND_PYTHON = for python in python3 /usr/bin/python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; \
+	done
+PYTEST = $(BIN)/pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help venv test lint format demo bench bench-quick soak fuzz lock clean system-packages
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP)  ## make the virtual environment .venv from the pinned lock
+
+$(STAMP): $(LOCK) pyproject.toml
+	@python="$$($(FIND_PYTHON))"; \
+	[ -n "$$python" ] || { echo "No Python 3.11 or newer with venv found; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }; \
+	[ -x $(BIN)/python ] || "$$python" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+system-packages:
+	@tests/servers/install
+
+# The virtual environment may need a package that is installed first.
+test: system-packages  ## run the tests; installs what they need where it may
+	@$(MAKE) --no-print-directory venv
+	$(PYTEST) -n 2 --dist loadfile
+
+lint: venv  ## ruff, strict types, the arrows between modules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv  ## let ruff format the code and mend what it can
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+demo: venv  ## see it work: an embedded mailbox, SQLite, a dozen messages
+	$(BIN)/bcc-dropbox demo
+
+bench: venv  ## measure every row of the speed table
+	$(BIN)/python -m tests.benchmarks
+
+bench-quick: venv  ## the same in under two minutes
+	$(BIN)/python -m tests.benchmarks --quick
+
+soak: venv  ## a hundred kills over thousands of messages
+	$(PYTEST) -m soak --timeout=0 -s
+
+fuzz: venv  ## a hundred thousand generated messages
+	$(PYTEST) -m fuzz --timeout=0
+
+lock:  ## pin the newest dependencies anew (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o $(LOCK)
+
+clean:  ## remove what was made here, the virtual environment too
+	rm -rf $(VENV) build dist *.egg-info .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find worker tests -name __pycache__ -type d -prune -exec rm -rf {} +
