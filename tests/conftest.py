@@ -1,0 +1,88 @@
+"""The servers that tests ask for, each started once when first asked, and their logs on failure."""
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from uuid import uuid4
+
+import pytest
+
+from tests.servers.cut import Cut
+from tests.servers.dovecot import Dovecot, DovecotSettings
+from tests.servers.postgres import Postgres
+from tests.servers.process import STARTED
+
+MOST_LOG = 10_000
+LOG_STARTS = pytest.StashKey[dict[str, int]]()
+
+
+@pytest.fixture(scope="session")
+def dovecot_with() -> Iterator[Callable[[DovecotSettings], Dovecot]]:
+    """Give an instance with other settings, started once for each of them."""
+    with ExitStack() as servers:
+        started: dict[DovecotSettings, Dovecot] = {}
+
+        def start(settings: DovecotSettings) -> Dovecot:
+            if settings not in started:
+                server = Dovecot(settings)
+                servers.callback(server.remove)
+                server.start()
+                started[settings] = server
+            return started[settings]
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def dovecot(dovecot_with: Callable[[DovecotSettings], Dovecot]) -> Dovecot:
+    return dovecot_with(DovecotSettings())
+
+
+@pytest.fixture
+def mailbox_user() -> str:
+    """Name a mailbox that nobody has used."""
+    return f"mailbox-{uuid4().hex[:12]}"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    server = Postgres()
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def database_url(postgres: Postgres) -> Iterator[str]:
+    """Make a fresh, empty PostgreSQL database."""
+    name = postgres.create_database()
+    yield postgres.url(name)
+    postgres.drop_database(name)
+
+
+@pytest.fixture
+def cut(dovecot: Dovecot) -> Iterator[Cut]:
+    """Stand between a client and Dovecot's plain port."""
+    with Cut(dovecot.imap) as proxy:
+        yield proxy
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    item.stash[LOG_STARTS] = {str(s.log): s.log.stat().st_size for s in STARTED if s.log.exists()}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what each server logged during a test that failed."""
+    report = yield
+    if report.failed:
+        starts = item.stash.get(LOG_STARTS, {})
+        for server in [server for server in STARTED if server.log.exists()]:
+            logged = server.log.read_bytes()[starts.get(str(server.log), 0) :][-MOST_LOG:]
+            if logged:
+                report.sections.append((f"log of {server.name}", logged.decode(errors="replace")))
+    return report

@@ -1,0 +1,42 @@
+"""A certificate authority of our own and a certificate for localhost, made with openssl."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.servers.requirement import require
+
+NAMES = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """What a server shows (`certificate`, `key`) and what a client trusts (`authority`)."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+
+
+def make_certificates(folder: Path, names: str = NAMES) -> Certificates:
+    """Make both anew; another `names` makes a certificate that clients must refuse."""
+    made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
+    authority_key = folder / "ca.key"
+    new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    _openssl(
+        *new, "-subj", "/CN=bcc-dropbox tests", "-days", "2",
+        "-keyout", authority_key, "-out", made.authority,
+    )  # fmt: skip
+    _openssl(
+        *new, "-subj", "/CN=localhost", "-days", "2", "-addext", names,
+        "-addext", "basicConstraints=critical,CA:FALSE",
+        "-CA", made.authority, "-CAkey", authority_key,
+        "-keyout", made.key, "-out", made.certificate,
+    )  # fmt: skip
+    made.key.chmod(0o644)  # the server that reads it runs as somebody else
+    return made
+
+
+def _openssl(*arguments: str | Path) -> None:
+    program = require("openssl", "openssl")
+    subprocess.run([program, *arguments], check=True, capture_output=True)

@@ -1,0 +1,134 @@
+"""One server process: started in a group of its own, awaited, stopped, and gone when we are."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+# Outlives this process to end the server and remove its folder, even after a SIGKILL:
+# its standard input closes when we die, however we die.
+GUARD = """
+cat >/dev/null
+kill -TERM "-$1" 2>/dev/null && sleep 2
+kill -KILL "-$1" 2>/dev/null
+rm -rf -- "$2"
+"""
+STARTED: list["ServerProcess"] = []
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def new_folder(name: str) -> Path:
+    """Make a folder that an unprivileged server can reach, which pytest's own are not."""
+    folder = Path(tempfile.mkdtemp(prefix=f"bcc-{name}-"))
+    folder.chmod(0o755)
+    return folder
+
+
+def accepts(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+class ServerProcess:
+    """A server in the foreground, whose whole process group ends with it."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        *,
+        ready: Callable[[], bool],
+        stop_signal: signal.Signals = signal.SIGTERM,
+        environment: dict[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.log = folder / f"{name}.log"
+        self._command = command
+        self._folder = folder
+        self._ready = ready
+        self._stop_signal = stop_signal
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    def start(self, seconds: float = 20) -> None:
+        """Start the server and return once it is ready."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=self._folder,
+                env={**os.environ, **(self._environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", GUARD, "guard", str(self._process.pid), str(self._folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        if self not in STARTED:
+            STARTED.append(self)
+        self._await_ready(time.monotonic() + seconds)
+
+    def stop(self) -> None:
+        """Stop the server as its operator would; its folder stays, so that it can start again."""
+        self._end(self._stop_signal)
+
+    def kill(self) -> None:
+        """End the server at once, as a power cut would."""
+        self._end(signal.SIGKILL)
+
+    def remove(self) -> None:
+        """Stop the server for good and remove all it wrote."""
+        self.stop()
+        if self in STARTED:
+            STARTED.remove(self)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _end(self, first: signal.Signals) -> None:
+        if self._process is None:
+            return
+        self._dismiss_guard()
+        self._process.send_signal(first)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def _dismiss_guard(self) -> None:
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.wait()
+            if self._guard.stdin is not None:
+                self._guard.stdin.close()
+            self._guard = None
+
+    def _await_ready(self, deadline: float) -> None:
+        while not self._ready():
+            if self._process is None or self._process.poll() is not None:
+                raise RuntimeError(f"{self.name} ended at its start:\n{self.log.read_text()}")
+            if time.monotonic() > deadline:
+                log = self.log.read_text()
+                self.kill()
+                raise RuntimeError(f"{self.name} did not get ready:\n{log}")
+            time.sleep(0.01)
