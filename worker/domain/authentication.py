@@ -1,0 +1,81 @@
+"""Whether the receiving server vouches for the From domain (R13, RFC 8601, RFC 7489 §3.1)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from worker.domain.addresses import NotAnAddress, domain_in_idna
+
+
+@dataclass(frozen=True, slots=True)
+class MethodResult:
+    """One ``method=result`` of an Authentication-Results field; property keys as written there (``header.d``), lower case."""
+
+    method: str
+    result: str
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationResults:
+    """One Authentication-Results field, read."""
+
+    authserv_id: str
+    results: tuple[MethodResult, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Authentication:
+    """What the check said: passed or not, and why, in words for the trace."""
+
+    passed: bool
+    why: str
+
+
+OrganisationalDomain = Callable[[str], str]
+
+
+def authenticate(
+    found: AuthenticationResults | None,
+    authserv_id: str,
+    from_domain: str,
+    organisational: OrganisationalDomain,
+) -> Authentication:
+    """Judge the topmost Authentication-Results field for a From domain (both in IDNA form).
+
+    DMARC decides alone when it passed or failed for this domain; else DKIM or SPF must pass in relaxed alignment.
+    """
+    if found is None:
+        return Authentication(False, "no Authentication-Results field that can be read")
+    if found.authserv_id != authserv_id:
+        return Authentication(False, "the topmost Authentication-Results is not from our server")
+    for entry in found.results:
+        if entry.method == "dmarc" and entry.result == "fail":
+            return Authentication(False, "DMARC fails")
+    for entry in found.results:
+        if entry.result == "pass" and (claim := _aligned_claim(entry, from_domain, organisational)):
+            return Authentication(True, f"{entry.method.upper()} passes for {claim}")
+    return Authentication(False, "neither DMARC, DKIM nor SPF passes in alignment with From")
+
+
+def _aligned_claim(entry: MethodResult, from_domain: str, organisational: OrganisationalDomain) -> str | None:
+    if entry.method == "dmarc":
+        claims = [entry.properties.get("header.from", "")]
+        return next((claim for claim in map(_domain, claims) if claim == from_domain), None)
+    if entry.method == "dkim":
+        claims = [entry.properties.get("header.d", ""), entry.properties.get("header.i", "")]
+    elif entry.method == "spf":
+        claims = [entry.properties.get("smtp.mailfrom", "")]
+    else:
+        return None
+    # header.d is the signer; header.i is asked only where the server wrote no header.d (RFC 6376 §3.5: i= lies within d=).
+    claim = next((domain for domain in map(_domain, claims) if domain), None)
+    if claim and organisational(claim) == organisational(from_domain):
+        return claim
+    return None
+
+
+def _domain(claim: str) -> str | None:
+    try:
+        return domain_in_idna(claim.rpartition("@")[2]) if claim else None
+    except NotAnAddress:
+        return None

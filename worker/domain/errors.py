@@ -1,0 +1,21 @@
+"""The one small family of errors; each edge translates what its library raises into one of these."""
+
+
+class DropboxError(Exception):
+    """Anything that this program raises on purpose; its text is one line made for a person."""
+
+
+class Refused(DropboxError):
+    """A rule or a bad value says no to a command; nothing was changed. The text says what would have worked."""
+
+
+class Unavailable(DropboxError):
+    """Something outside (database, IMAP server, disk) is down: retry later, count no attempt."""
+
+
+class LoginRefused(Unavailable):
+    """The server answered and did not let us in: retry rarely, a person has to mend it."""
+
+
+class Conflict(DropboxError):
+    """Somebody else wrote the same thing first: read again, decide again. Never a duplicate by itself."""

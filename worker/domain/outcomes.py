@@ -1,0 +1,56 @@
+"""How a message can end: outcomes, reasons and the folder of each (the table in "Every message has one end")."""
+
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """The end of a message for one owner; the order is the precedence when owners differ."""
+
+    ASSOCIATED = "associated"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+    REJECTED = "rejected"
+
+    @property
+    def folder(self) -> "Folder":
+        """Where the message is moved."""
+        return _FOLDERS[self]
+
+
+class Folder(StrEnum):
+    """The IMAP folders beside the queue, without the server's prefix."""
+
+    ASSOCIATED = "Associated"
+    REJECTED = "Rejected"
+    QUARANTINE = "Quarantine"
+
+
+_FOLDERS = {
+    Outcome.ASSOCIATED: Folder.ASSOCIATED,
+    Outcome.DUPLICATE: Folder.ASSOCIATED,
+    Outcome.REJECTED: Folder.REJECTED,
+    Outcome.QUARANTINED: Folder.QUARANTINE,
+}
+
+
+class Reason(StrEnum):
+    """Why a message was rejected."""
+
+    NO_TOKEN = "no_token"
+    UNKNOWN_TOKEN = "unknown_token"
+    REVOKED_TOKEN = "revoked_token"
+    USER_DISABLED = "user_disabled"
+    PERMISSION_DENIED = "permission_denied"
+    MODULE_FORBIDDEN = "module_forbidden"
+    SENDER_MISSING = "sender_missing"
+    SENDER_AMBIGUOUS = "sender_ambiguous"
+    SENDER_NOT_REGISTERED = "sender_not_registered"
+    SENDER_UNAUTHENTICATED = "sender_unauthenticated"
+    AUTOMATIC = "automatic"
+    NO_RECIPIENTS = "no_recipients"
+    ATTACHMENTS_TOO_LARGE = "attachments_too_large"
+    MESSAGE_TOO_LARGE = "message_too_large"
+
+
+DEFERRED = "deferred"
+"""No end: the message stays where it is because something outside is down."""

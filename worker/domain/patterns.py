@@ -1,0 +1,66 @@
+"""Search patterns: where a recipient is looked for, and what is made when nobody is found (R15)."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from worker.domain.profiles import Permission
+
+
+class Module(StrEnum):
+    """A part of the CRM that holds records."""
+
+    LEAD = "lead"
+    CONTACT = "contact"
+
+    @property
+    def permission(self) -> Permission:
+        """The permission without which the module is neither searched nor written (R10)."""
+        return Permission.LEADS if self is Module.LEAD else Permission.CONTACTS
+
+
+class SearchPattern(StrEnum):
+    """The five patterns of R15, by the names that users type."""
+
+    CONTACTS_OR_NEW_CONTACT = "contacts-or-new-contact"
+    LEADS_OR_NEW_LEAD = "leads-or-new-lead"
+    CONTACTS_THEN_LEADS_OR_NEW_LEAD = "contacts-then-leads-or-new-lead"
+    CONTACTS_THEN_LEADS_OR_NEW_CONTACT = "contacts-then-leads-or-new-contact"
+    CONTACTS_THEN_LEADS_ONLY = "contacts-then-leads-only"
+
+
+DEFAULT_PATTERN = SearchPattern.CONTACTS_THEN_LEADS_OR_NEW_CONTACT
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a pattern amounts to: the modules searched, in order, and the one written when nobody is found."""
+
+    modules: tuple[Module, ...]
+    makes: Module | None
+
+    def allowed_by(self, permissions: frozenset[Permission]) -> "Search":
+        """The search without the modules that the owner has no permission for (R10)."""
+        return Search(
+            tuple(module for module in self.modules if module.permission in permissions),
+            self.makes if self.makes and self.makes.permission in permissions else None,
+        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Nothing to search and nothing to make."""
+        return not self.modules and self.makes is None
+
+
+_BOTH = (Module.CONTACT, Module.LEAD)
+_SEARCHES = {
+    SearchPattern.CONTACTS_OR_NEW_CONTACT: Search((Module.CONTACT,), Module.CONTACT),
+    SearchPattern.LEADS_OR_NEW_LEAD: Search((Module.LEAD,), Module.LEAD),
+    SearchPattern.CONTACTS_THEN_LEADS_OR_NEW_LEAD: Search(_BOTH, Module.LEAD),
+    SearchPattern.CONTACTS_THEN_LEADS_OR_NEW_CONTACT: Search(_BOTH, Module.CONTACT),
+    SearchPattern.CONTACTS_THEN_LEADS_ONLY: Search(_BOTH, None),
+}
+
+
+def search_of(pattern: SearchPattern, permissions: frozenset[Permission]) -> Search:
+    """What the pattern searches and makes for an owner with these permissions (R10, R15)."""
+    return _SEARCHES[pattern].allowed_by(permissions)

@@ -1,0 +1,73 @@
+"""Profiles and their four permissions (R7 to R10)."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from worker.domain.errors import Refused
+
+
+class Permission(StrEnum):
+    """What a profile can allow (R7)."""
+
+    BCC_DROPBOX = "bcc_dropbox"
+    LEADS = "leads"
+    CONTACTS = "contacts"
+    MANAGE_PROFILES = "manage_profiles"
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A named set of permissions within an account."""
+
+    name: str
+    permissions: frozenset[Permission]
+
+    def granting(self, permission: Permission) -> "Profile":
+        """The profile with the permission."""
+        return replace(self, permissions=self.permissions | {permission})
+
+    def revoking(self, permission: Permission) -> "Profile":
+        """The profile without the permission."""
+        return replace(self, permissions=self.permissions - {permission})
+
+
+ADMINISTRATOR = Profile("Administrator", frozenset(Permission))
+STANDARD = Profile("Standard", frozenset(Permission) - {Permission.MANAGE_PROFILES})
+
+
+def later_profile(name: str) -> Profile:
+    """A profile made after the account: it has ``leads`` and ``contacts`` (R7)."""
+    return Profile(name, frozenset({Permission.LEADS, Permission.CONTACTS}))
+
+
+def require_profile_manager(login: str, permissions: frozenset[Permission]) -> None:
+    """R8.
+
+    Raises:
+        Refused: when the acting user's profile has no ``manage_profiles``.
+    """
+    if Permission.MANAGE_PROFILES not in permissions:
+        raise Refused(f"{login} may not manage profiles: that needs a profile with manage_profiles")
+
+
+def require_dropbox(login: str, permissions: frozenset[Permission]) -> None:
+    """R9.
+
+    Raises:
+        Refused: when the user's profile has no ``bcc_dropbox``.
+    """
+    if Permission.BCC_DROPBOX not in permissions:
+        raise Refused(
+            f"{login} has no dropbox: the profile lacks bcc_dropbox (profile grant PROFILE bcc_dropbox --as ADMIN)"
+        )
+
+
+def require_pattern_change(login: str, permissions: frozenset[Permission]) -> None:
+    """R10.
+
+    Raises:
+        Refused: without ``leads`` or without ``contacts`` the search pattern cannot be changed.
+    """
+    missing = [p.value for p in (Permission.LEADS, Permission.CONTACTS) if p not in permissions]
+    if missing:
+        raise Refused(f"{login} cannot change the search pattern: the profile lacks {' and '.join(missing)}")

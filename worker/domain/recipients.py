@@ -1,0 +1,110 @@
+"""The people a message was sent to, and what becomes of each (R14 to R18)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from worker.domain.addresses import Address
+from worker.domain.mailboxes import read_mailboxes
+from worker.domain.messages import Head
+from worker.domain.owners import Owner
+from worker.domain.patterns import Search
+from worker.domain.records import AccountView, NewRecord, Record, best_match
+from worker.domain.tokens import DropboxAddress
+from worker.domain.verdicts import RecipientResult, RecipientTrace
+
+MOST_NAMED = 200
+"""How many of the recipients beyond the limit the trace names; the rest it counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Those that count, and why the others do not."""
+
+    counted: tuple[Address, ...]
+    skipped: tuple[RecipientTrace, ...]
+
+
+def addressees(head: Head) -> tuple[list[Address], list[str]]:
+    """The To and Cc mailboxes in order, each once, and the faults of the fields."""
+    addresses: dict[str, Address] = {}
+    faults: list[str] = []
+    for name in ("to", "cc"):
+        for value in head.all(name):
+            found = read_mailboxes(value)
+            faults.extend(found.faults)
+            for address in found.addresses:
+                addresses.setdefault(address.key, address)
+    return list(addresses.values()), faults
+
+
+def recipients_of(head: Head, owner: Owner, dropbox: DropboxAddress, view: AccountView, most: int) -> Recipients:
+    """R14: without the dropbox's own addresses, the owner's senders and the never-log list; the first ``most`` count."""
+    found, faults = addressees(head)
+    counted: list[Address] = []
+    skipped = [_skipped(fault, "cannot be read") for fault in faults[:MOST_NAMED]]
+    beyond = 0
+    for address in found:
+        if why := _exclusion(address, owner, dropbox, view):
+            skipped.append(_skipped(address.text, why))
+        elif len(counted) < most:
+            counted.append(address)
+        else:
+            beyond += 1
+            if beyond <= MOST_NAMED:
+                skipped.append(_skipped(address.text, f"beyond the first {most} recipients"))
+    if beyond > MOST_NAMED:
+        skipped.append(_skipped(f"{beyond - MOST_NAMED} more", f"beyond the first {most} recipients"))
+    return Recipients(tuple(counted), tuple(skipped))
+
+
+def resolve(
+    address: Address, owner: Owner, search: Search, view: AccountView, made: Iterable[NewRecord]
+) -> RecipientTrace:
+    """R15 to R17: the record of one recipient: found, made by this batch already, to be made, or none.
+
+    ``made`` are the records of that address which earlier messages of the same batch make.
+    """
+    made_by_module = {record.module: record for record in made}
+    known = view.records.get(address.key, ())
+    for module in search.modules:
+        if existing := best_match(known, module, owner.id):
+            return _matched(address, existing, owner)
+        if new := made_by_module.get(module):
+            return RecipientTrace(
+                address.text,
+                RecipientResult.MATCHED,
+                f"{module} made by an earlier message of the same poll",
+                new,
+            )
+    where = " or ".join(f"{module}s" for module in search.modules) or "no module"
+    if search.makes is None:
+        return RecipientTrace(
+            address.text,
+            RecipientResult.UNMATCHED,
+            f"nobody among {where}, and the pattern or permissions make none",
+        )
+    if address.key in view.colleagues:
+        return _skipped(address.text, "a colleague: never made a record, and none exists")
+    record = NewRecord(owner.account_id, search.makes, address, owner.id)
+    return RecipientTrace(address.text, RecipientResult.CREATED, f"nobody among {where}: new {search.makes}", record)
+
+
+def _matched(address: Address, record: Record, owner: Owner) -> RecipientTrace:
+    whose = "the owner's own" if record.owner_id == owner.id else "the oldest"
+    return RecipientTrace(address.text, RecipientResult.MATCHED, f"{whose} {record.module} with this address", record)
+
+
+def _exclusion(address: Address, owner: Owner, dropbox: DropboxAddress, view: AccountView) -> str | None:
+    if dropbox.covers(address):
+        return "a dropbox address"
+    if address.key in owner.senders:
+        return "the owner's own address"
+    if address.key in view.never_log:
+        return "on the never-log list"
+    if address.domain in view.never_log:
+        return f"{address.domain} is on the never-log list"
+    return None
+
+
+def _skipped(text: str, why: str) -> RecipientTrace:
+    return RecipientTrace(text, RecipientResult.SKIPPED, why)

@@ -1,0 +1,81 @@
+"""Leads and contacts as the core sees them, and the snapshot of what the database knows (R14 to R19)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from worker.domain.addresses import Address
+from worker.domain.patterns import Module
+
+SOURCE = "BCC Dropbox"
+"""The source of a record that a mail made (R17)."""
+
+SENT_LIST = "Sent Emails from CRM"
+"""The list under which a record shows its emails (R18)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An existing lead or contact."""
+
+    id: int
+    module: Module
+    owner_id: int | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record to be made. Equal for the same address in the same module of the same account: made once (R17)."""
+
+    account_id: int
+    module: Module
+    address: Address
+    owner_id: int = field(compare=False)
+
+
+RecordRef = Record | NewRecord
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEmail:
+    """An email that the account has already: who owns a copy, and which records it stands on."""
+
+    id: int
+    owners: frozenset[int] = frozenset()
+    records: frozenset[int] = frozenset()
+    unmatched: frozenset[str] = frozenset()
+    """Address keys."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """What one account knows of the addresses and emails of a batch. Addresses are keys (`Address.key`)."""
+
+    records: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
+    """By email or secondary email."""
+    colleagues: frozenset[str] = frozenset()
+    """Those of the addresses that are registered senders of any user of the account."""
+    never_log: frozenset[str] = frozenset()
+    """Those of the addresses and of their domains that are on the never-log list."""
+    emails: Mapping[bytes, StoredEmail] = field(default_factory=dict)
+    """By fingerprint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the core asks of one account before it can decide: address keys (with their domains) and fingerprints."""
+
+    addresses: frozenset[str]
+    fingerprints: frozenset[bytes]
+
+    @property
+    def domains(self) -> frozenset[str]:
+        """The domains of the addresses."""
+        return frozenset(address.rpartition("@")[2] for address in self.addresses)
+
+
+def best_match(records: tuple[Record, ...], module: Module, owner_id: int) -> Record | None:
+    """R16: the owner's own record first, then the oldest (by id where two are equally old)."""
+    candidates = [record for record in records if record.module is module]
+    return min(candidates, key=lambda r: (r.owner_id != owner_id, r.created_at, r.id), default=None)

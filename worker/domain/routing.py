@@ -1,0 +1,115 @@
+"""From the fields that a receiving server wrote to the tokens they name (R4 to R6)."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from worker.domain.mailboxes import read_mailboxes
+from worker.domain.messages import Field, Head
+from worker.domain.received import Received, read_received
+from worker.domain.tokens import DropboxAddress
+
+DEFAULT_TOKEN_HEADERS = (
+    "Delivered-To",
+    "X-Original-To",
+    "X-Delivered-To",
+    "Envelope-To",
+    "X-Envelope-To",
+    "X-Forwarded-To",
+    "Received",
+    "To",
+    "Cc",
+)
+"""R4, in order. To and Cc come last: people also write the address there openly."""
+
+_OPEN_FIELDS = frozenset({"to", "cc"})
+_ADDRESS = re.compile(r"[^\s,;<>()\"]+@[^\s,;<>()\"]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Which header gave the tokens (None: none did), and the tokens, lower case, each once, in order."""
+
+    header: str | None
+    tokens: tuple[str, ...]
+
+
+def route(head: Head, dropbox: DropboxAddress, token_headers: Iterable[str], received_by: str | None) -> Route:
+    """The first of ``token_headers`` whose trusted instances name a token decides; every token found there counts.
+
+    ``received_by`` is the host name that our own server writes behind ``by`` in its Received field (R5).
+    """
+    trusted = _trusted_fields(head, received_by)
+    for header in token_headers:
+        name = header.lower()
+        if name in _OPEN_FIELDS:
+            tokens = _tokens_in_open_field(head, name, dropbox)
+        else:
+            tokens = [
+                token
+                for field in trusted
+                if field.name == name
+                for address in _envelope_addresses(field)
+                if (token := dropbox.token_in_delivery_field(address))
+            ]
+        if tokens:
+            return Route(header, tuple(dict.fromkeys(tokens)))
+    return Route(None, ())
+
+
+def carries_trusted_field(head: Head, token_headers: Iterable[str], received_by: str | None) -> bool:
+    """Whether any field of the envelope recipient stands where it can be believed; `check` warns when none does."""
+    names = {header.lower() for header in token_headers} - _OPEN_FIELDS
+    return any(field.name in names and _envelope_addresses(field) for field in _trusted_fields(head, received_by))
+
+
+def _tokens_in_open_field(head: Head, name: str, dropbox: DropboxAddress) -> list[str]:
+    return [
+        token
+        for value in head.all(name)
+        if "+" in value
+        for address in read_mailboxes(value).addresses
+        if (token := dropbox.token_in(address))
+    ]
+
+
+def _envelope_addresses(field: Field) -> list[str]:
+    if field.name == "received":
+        recipient = read_received(field.value).recipient
+        return [recipient] if recipient else []
+    return _ADDRESS.findall(field.value)
+
+
+def _trusted_fields(head: Head, received_by: str | None) -> list[Field]:
+    if received_by is None:
+        return _topmost_of_each(head)
+    boundary = _boundary(head, received_by.lower().rstrip("."))
+    return [] if boundary is None else list(head.fields[: boundary + 1])
+
+
+def _topmost_of_each(head: Head) -> list[Field]:
+    topmost: dict[str, Field] = {}
+    for field in head.fields:
+        topmost.setdefault(field.name, field)
+    return list(topmost.values())
+
+
+def _boundary(head: Head, host: str) -> int | None:
+    """The place of the Received field with which our server took the mail in from outside.
+
+    That is the topmost one ``by`` our host, except that a hand-over by LMTP is not from outside: the mail server's own
+    field stands right below it, and what the server wrote between the two is its own (OpenSMTPD, Cyrus).
+    """
+    boundary: int | None = None
+    for place, hop in _hops(head):
+        if hop.by == host:
+            boundary = place
+            if hop.is_local_handover:
+                continue
+        if boundary is not None:
+            break
+    return boundary
+
+
+def _hops(head: Head) -> Iterable[tuple[int, Received]]:
+    return ((place, read_received(field.value)) for place, field in enumerate(head.fields) if field.name == "received")

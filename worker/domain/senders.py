@@ -1,0 +1,51 @@
+"""Who sent the message: one From mailbox, registered by the owner (R12), and automatic mail (R23)."""
+
+import re
+from dataclasses import dataclass
+
+from worker.domain.addresses import Address
+from worker.domain.mailboxes import read_mailboxes
+from worker.domain.messages import LOOP_MARK, Head
+from worker.domain.outcomes import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """The From mailbox, or the reason why there is none to decide by, in words."""
+
+    address: Address | None
+    reason: Reason | None
+    why: str
+
+
+def sender_of(head: Head) -> Sender:
+    """R12: exactly one From field with exactly one mailbox, written so that every program reads it the same way."""
+    fields = head.all("from")
+    if not fields:
+        return Sender(None, Reason.SENDER_MISSING, "no From field")
+    if len(fields) > 1:
+        return Sender(None, Reason.SENDER_AMBIGUOUS, f"{len(fields)} From fields")
+    found = read_mailboxes(fields[0])
+    if len(found.addresses) > 1:
+        return Sender(None, Reason.SENDER_AMBIGUOUS, f"{len(found.addresses)} mailboxes in From")
+    if found.addresses and not found.faults:
+        return Sender(found.addresses[0], None, "one From mailbox")
+    if not found.addresses:
+        return Sender(None, Reason.SENDER_MISSING, "; ".join(["no mailbox in From", *found.faults[:3]]))
+    return Sender(None, Reason.SENDER_AMBIGUOUS, "; ".join(found.faults[:3]))
+
+
+def automatic_sign(head: Head) -> str | None:
+    """What shows that no person wrote this (R23, RFC 3834 §5, RFC 3464), or None."""
+    if head.all(LOOP_MARK.lower()):
+        return "this worker's own loop mark"
+    for value in head.all("auto-submitted"):
+        keyword = re.split(r"[;\s(]", value.strip(), maxsplit=1)[0].lower()
+        if keyword not in {"no", ""}:
+            return f"Auto-Submitted: {keyword[:40]}"
+    if re.sub(r"\s", "", "".join(head.all("return-path")[:1])) == "<>":
+        return "empty Return-Path"
+    content_type = head.first("content-type").lower()
+    if content_type.lstrip().startswith("multipart/report") and "delivery-status" in content_type:
+        return "delivery report"
+    return None

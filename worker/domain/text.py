@@ -1,0 +1,15 @@
+"""Text from strangers, made fit for a database column, a log line and a terminal."""
+
+import re
+
+_UNFIT = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]+"
+)
+
+
+def clean(text: str, most: int = 998) -> str:
+    """One line without controls, escapes, bidi and zero-width characters or lone surrogates, at most ``most`` characters.
+
+    ANSI escapes, NUL and bidi overrides are how a subject line attacks a terminal, PostgreSQL or a reader's eye.
+    """
+    return " ".join(_UNFIT.sub(" ", text[: most * 4]).split())[:most]

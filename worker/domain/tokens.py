@@ -1,0 +1,76 @@
+"""The dropbox token: the secret plus tag that names an owner (R1)."""
+
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from worker.domain.addresses import Address, NotAnAddress
+from worker.domain.owners import Owner
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford base32, lower case: no i, l, o, u."""
+
+LENGTH = 26
+"""130 bits; with a local part of up to 37 octets and the plus sign it fits the 64 octets of RFC 5321 §4.5.3.1.1."""
+
+
+def new_token() -> str:
+    """A token from the system's secure random source."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+
+
+def masked(token: str) -> str:
+    """What a log or a trace may show of a token: its first four characters."""
+    return token[:4] + "…"
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A token that was given out: whose it is, and since when it is (or will be) void."""
+
+    token: str
+    owner: Owner
+    valid_until: datetime | None = None
+
+    def is_revoked(self, now: datetime) -> bool:
+        """R2: a replaced token lives until its grace period ends."""
+        return self.valid_until is not None and now >= self.valid_until
+
+
+@dataclass(frozen=True, slots=True)
+class DropboxAddress:
+    """The catch-all address that every dropbox address is made of: ``drop@drop.example.com``."""
+
+    base: Address
+
+    def with_token(self, token: str) -> str:
+        """The owner's dropbox address."""
+        local, _, domain = self.base.text.rpartition("@")
+        return f"{local}+{token}@{domain}"
+
+    def covers(self, address: Address) -> bool:
+        """Whether the address is this one, with or without a plus tag (R14)."""
+        return address.domain == self.base.domain and address.local.split("+", 1)[0] == self.base.local
+
+    def token_in(self, address: Address) -> str | None:
+        """The token that the address carries, in lower case, known or not; None when it is no dropbox address."""
+        if not self.covers(address):
+            return None
+        return address.local.partition("+")[2] or None
+
+    def token_in_delivery_field(self, text: str) -> str | None:
+        """The same for what a mail server wrote into a delivery field.
+
+        Courier and qmail write the mailbox's own name in front and their host behind
+        (``drop-drop+TOKEN@mx.drop.example``); both are taken off.
+        """
+        try:
+            address = Address.parse(text)
+        except NotAnAddress:
+            return None
+        if token := self.token_in(address):
+            return token
+        prefixed = re.fullmatch(rf"[^+@]+-{re.escape(self.base.local)}\+([^@]+)", address.local)
+        at_home = address.domain == self.base.domain or address.domain.endswith("." + self.base.domain)
+        return prefixed[1] if prefixed and at_home else None

@@ -1,0 +1,115 @@
+"""What the core says of a message: for each owner a verdict with its trace, and in all one end."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from worker.domain.addresses import Address
+from worker.domain.messages import Content
+from worker.domain.outcomes import Folder, Outcome, Reason
+from worker.domain.owners import Owner
+from worker.domain.records import RecordRef, StoredEmail
+
+
+@dataclass(frozen=True, slots=True)
+class NewEmail:
+    """An email to be stored. Equal for the same fingerprint in the same account: stored once (R19)."""
+
+    account_id: int
+    fingerprint: bytes
+    content: Content
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NewEmail) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[int, bytes]:
+        return self.account_id, self.fingerprint
+
+
+EmailRef = StoredEmail | NewEmail
+
+
+class RecipientResult(StrEnum):
+    """What became of one recipient."""
+
+    MATCHED = "matched"
+    CREATED = "created"
+    UNMATCHED = "unmatched"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientTrace:
+    """One recipient: what became of it and why, and the record if there is one."""
+
+    address: str
+    result: RecipientResult
+    why: str
+    record: RecordRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The story of a verdict in the order of the rules; a part is None when the story did not get that far."""
+
+    token_header: str | None = None
+    token: str | None = None
+    """Masked."""
+    sender: str | None = None
+    sender_check: str | None = None
+    authentication: str | None = None
+    note: str | None = None
+    """What a rejection rests on beyond its reason: a size, a sign of automatic mail, the error of a quarantined message."""
+    recipients: tuple[RecipientTrace, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """A record that gets the email on its list, and whether this email made the record."""
+
+    record: RecordRef
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a message for one owner (``owner`` is None when no owner was found)."""
+
+    outcome: Outcome
+    trace: Trace
+    reason: Reason | None = None
+    owner: Owner | None = None
+    email: EmailRef | None = None
+    associations: tuple[Association, ...] = ()
+    """Only those that are missing so far."""
+    unmatched: tuple[Address, ...] = ()
+    proven_sender: str | None = None
+    """Address key of a sender that this authenticated mail has shown to be the owner's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """Everything to be stored of one message."""
+
+    uid: int
+    arrived_at: datetime
+    size: int
+    message_id: str
+    sender: str
+    subject: str
+    recipients: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def deciding(self) -> Verdict:
+        """The verdict that names the folder: associated before duplicate before quarantined before rejected."""
+        return min(self.verdicts, key=lambda verdict: list(Outcome).index(verdict.outcome))
+
+    @property
+    def folder(self) -> Folder:
+        """Where the message goes once this is committed."""
+        return self.deciding.outcome.folder

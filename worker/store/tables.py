@@ -1,0 +1,323 @@
+"""Every table. What must be unique is unique here, not in code; account data has `account_id` first in every key."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+from sqlmodel import Field, SQLModel
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in Python on every database; SQLite itself keeps no zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times: their zone would be a guess."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the database")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _of_account(*columns: str, to: str) -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["account_id", *columns], [f"{to}.account_id", f"{to}.id"])
+
+
+class AccountRow(SQLModel, table=True):
+    """A customer of the CRM: users, records and emails of one account never meet another's."""
+
+    __tablename__ = "account"
+    __table_args__ = (UniqueConstraint("name_key", name="account_name_unique"),)
+    id: int = Field(primary_key=True, sa_type=BigInteger)
+    name: str = Field(sa_type=Text)
+    name_key: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ProfileRow(SQLModel, table=True):
+    """R7."""
+
+    __tablename__ = "profile"
+    __table_args__ = (
+        ForeignKeyConstraint(["account_id"], ["account.id"]),
+        UniqueConstraint("account_id", "name_key", name="profile_name_unique"),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    id: int = Field(primary_key=True, sa_type=BigInteger)
+    name: str = Field(sa_type=Text)
+    name_key: str = Field(sa_type=Text)
+    bcc_dropbox: bool
+    leads: bool
+    contacts: bool
+    manage_profiles: bool
+
+
+class UserRow(SQLModel, table=True):
+    """The owner of a dropbox. `login_key` is the address key of the login."""
+
+    __tablename__ = "dropbox_user"
+    __table_args__ = (
+        _of_account("profile_id", to="profile"),
+        UniqueConstraint("account_id", "login_key", name="user_login_unique"),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    id: int = Field(primary_key=True, sa_type=BigInteger)
+    login: str = Field(sa_type=Text)
+    login_key: str = Field(sa_type=Text)
+    profile_id: int = Field(sa_type=BigInteger)
+    pattern: str = Field(sa_type=Text)
+    enabled: bool = True
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class SenderRow(SQLModel, table=True):
+    """R11: the five slots of the primary key are what refuses a sixth address, however many requests race."""
+
+    __tablename__ = "sender"
+    __table_args__ = (
+        _of_account("user_id", to="dropbox_user"),
+        CheckConstraint("slot BETWEEN 1 AND 5", name="sender_slot_of_five"),
+        UniqueConstraint("account_id", "user_id", "address_key", name="sender_address_unique"),
+        Index("sender_by_address", "account_id", "address_key"),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    user_id: int = Field(primary_key=True, sa_type=BigInteger)
+    slot: int = Field(primary_key=True)
+    address: str = Field(sa_type=Text)
+    address_key: str = Field(sa_type=Text)
+    proven_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    code_digest: str | None = Field(default=None, sa_type=Text)
+    code_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    code_tries: int = 0
+
+
+class TokenRow(SQLModel, table=True):
+    """R1, R2: every token ever issued, over all accounts; the one without an end is the user's present one."""
+
+    __tablename__ = "token"
+    __table_args__ = (
+        _of_account("user_id", to="dropbox_user"),
+        Index(
+            "token_one_present",
+            "account_id",
+            "user_id",
+            unique=True,
+            sqlite_where=text("valid_until IS NULL"),
+            postgresql_where=text("valid_until IS NULL"),
+        ),
+    )
+    token: str = Field(primary_key=True, sa_type=Text)
+    account_id: int = Field(sa_type=BigInteger)
+    user_id: int = Field(sa_type=BigInteger)
+    issued_at: datetime = Field(sa_type=UtcDateTime)
+    valid_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class NeverLogRow(SQLModel, table=True):
+    """R14: an address key or a domain (IDNA form) that is never logged."""
+
+    __tablename__ = "never_log"
+    __table_args__ = (ForeignKeyConstraint(["account_id"], ["account.id"]),)
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    entry: str = Field(primary_key=True, sa_type=Text)
+
+
+class RecordRow(SQLModel, table=True):
+    """A lead or contact. `made_for` is the address key that a mail made it for: two mails make one record (R17)."""
+
+    __tablename__ = "record"
+    __table_args__ = (
+        ForeignKeyConstraint(["account_id"], ["account.id"]),
+        UniqueConstraint("account_id", "module", "made_for", name="record_made_once"),
+        Index("record_by_email", "account_id", "email_key"),
+        Index("record_by_secondary_email", "account_id", "secondary_email_key"),
+        CheckConstraint("module IN ('lead', 'contact')", name="record_module"),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    id: int = Field(primary_key=True, sa_type=BigInteger)
+    module: str = Field(sa_type=Text)
+    last_name: str = Field(sa_type=Text)
+    first_name: str = Field(default="", sa_type=Text)
+    email: str | None = Field(default=None, sa_type=Text)
+    email_key: str | None = Field(default=None, sa_type=Text)
+    secondary_email: str | None = Field(default=None, sa_type=Text)
+    secondary_email_key: str | None = Field(default=None, sa_type=Text)
+    owner_id: int | None = Field(default=None, sa_type=BigInteger)
+    source: str = Field(default="", sa_type=Text)
+    made_for: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class EmailRow(SQLModel, table=True):
+    """The parsed fields of a stored email (R20); the original is in `email_content`."""
+
+    __tablename__ = "email"
+    __table_args__ = (
+        ForeignKeyConstraint(["account_id"], ["account.id"]),
+        UniqueConstraint("account_id", "fingerprint", name="email_stored_once"),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    id: int = Field(primary_key=True, sa_type=BigInteger)
+    fingerprint: bytes = Field(sa_type=LargeBinary)
+    message_id: str = Field(sa_type=Text)
+    thread_id: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    sender: str = Field(sa_type=Text)
+    recipients: list[str] = Field(sa_type=JSON)
+    attachments: list[dict[str, Any]] = Field(sa_type=JSON)
+    snippet: str = Field(sa_type=Text)
+    sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    arrived_at: datetime = Field(sa_type=UtcDateTime)
+    stored_at: datetime = Field(sa_type=UtcDateTime)
+    size: int
+
+
+class EmailContentRow(SQLModel, table=True):
+    """The original message, byte for byte (R20); apart, so that lists never read it."""
+
+    __tablename__ = "email_content"
+    __table_args__ = (_of_account("email_id", to="email"),)
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    email_id: int = Field(primary_key=True, sa_type=BigInteger)
+    original: bytes = Field(sa_type=LargeBinary)
+
+
+class EmailOwnerRow(SQLModel, table=True):
+    """Whose dropbox the email came through (R19)."""
+
+    __tablename__ = "email_owner"
+    __table_args__ = (
+        _of_account("email_id", to="email"),
+        _of_account("user_id", to="dropbox_user"),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    email_id: int = Field(primary_key=True, sa_type=BigInteger)
+    user_id: int = Field(primary_key=True, sa_type=BigInteger)
+
+
+class AssociationRow(SQLModel, table=True):
+    """R18: the email stands on the record's list, once. `created`: this email made the record."""
+
+    __tablename__ = "association"
+    __table_args__ = (
+        _of_account("email_id", to="email"),
+        _of_account("record_id", to="record"),
+        Index("association_by_record", "account_id", "record_id", "email_id"),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    email_id: int = Field(primary_key=True, sa_type=BigInteger)
+    record_id: int = Field(primary_key=True, sa_type=BigInteger)
+    created: bool
+
+
+class UnmatchedRow(SQLModel, table=True):
+    """A recipient of `contacts-then-leads-only` that waits for a record (R15)."""
+
+    __tablename__ = "unmatched"
+    __table_args__ = (
+        _of_account("email_id", to="email"),
+        Index("unmatched_by_address", "account_id", "address_key"),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    email_id: int = Field(primary_key=True, sa_type=BigInteger)
+    address_key: str = Field(primary_key=True, sa_type=Text)
+    address: str = Field(sa_type=Text)
+
+
+class MailboxRow(SQLModel, table=True):
+    """A queue that some worker empties, and how its last poll went (for `status`)."""
+
+    __tablename__ = "mailbox"
+    __table_args__ = (UniqueConstraint("name", name="mailbox_name_unique"),)
+    id: int = Field(primary_key=True, sa_type=BigInteger)
+    name: str = Field(sa_type=Text)
+    last_poll_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_good_poll_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_error: str | None = Field(default=None, sa_type=Text)
+    backlog: int = 0
+    oldest_arrived_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    worker: str | None = Field(default=None, sa_type=Text)
+
+
+class AttemptRow(SQLModel, table=True):
+    """A message in hand, or one that failed before. Written before the work, so that a killed process counts too."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (
+        ForeignKeyConstraint(["mailbox_id"], ["mailbox.id"]),
+        CheckConstraint("in_hand IN ('batch', 'alone')", name="attempt_in_hand"),
+    )
+    mailbox_id: int = Field(primary_key=True, sa_type=BigInteger)
+    uidvalidity: int = Field(primary_key=True, sa_type=BigInteger)
+    uid: int = Field(primary_key=True, sa_type=BigInteger)
+    in_hand: str | None = Field(default=None, sa_type=Text)
+    worker: str = Field(sa_type=Text)
+    """The process that holds the mark."""
+    suspect: bool = False
+    strikes: int = 0
+    error: str | None = Field(default=None, sa_type=Text)
+
+
+class DecisionRow(SQLModel, table=True):
+    """The one end of one message; `outcome` is that of the verdict which named the folder."""
+
+    __tablename__ = "decision"
+    __table_args__ = (
+        ForeignKeyConstraint(["mailbox_id"], ["mailbox.id"]),
+        UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="decision_one_per_message"),
+        Index("decision_by_message_id", "message_id"),
+        Index("decision_by_time", "decided_at"),
+    )
+    id: int = Field(primary_key=True, sa_type=BigInteger)
+    mailbox_id: int = Field(sa_type=BigInteger)
+    uidvalidity: int = Field(sa_type=BigInteger)
+    uid: int = Field(sa_type=BigInteger)
+    outcome: str = Field(sa_type=Text)
+    message_id: str = Field(sa_type=Text)
+    sender: str = Field(sa_type=Text)
+    subject: str = Field(sa_type=Text)
+    recipients: list[str] = Field(sa_type=JSON)
+    size: int
+    arrived_at: datetime = Field(sa_type=UtcDateTime)
+    decided_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class VerdictRow(SQLModel, table=True):
+    """The decision for one owner, with its trace; no owner's trace names another (R6)."""
+
+    __tablename__ = "verdict"
+    __table_args__ = (
+        ForeignKeyConstraint(["decision_id"], ["decision.id"]),
+        Index("verdict_by_owner", "account_id", "user_id", "decision_id"),
+    )
+    decision_id: int = Field(primary_key=True, sa_type=BigInteger)
+    ordinal: int = Field(primary_key=True)
+    account_id: int | None = Field(default=None, sa_type=BigInteger)
+    user_id: int | None = Field(default=None, sa_type=BigInteger)
+    outcome: str = Field(sa_type=Text)
+    reason: str | None = Field(default=None, sa_type=Text)
+    email_id: int | None = Field(default=None, sa_type=BigInteger)
+    trace: dict[str, Any] = Field(sa_type=JSON)
