@@ -8,6 +8,7 @@ import pytest
 
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot, DovecotSettings
+from tests.servers.postfix import Postfix
 from tests.servers.postgres import Postgres
 from tests.servers.process import STARTED
 
@@ -59,6 +60,20 @@ def database_url(postgres: Postgres) -> Iterator[str]:
     name = postgres.create_database()
     yield postgres.url(name)
     postgres.drop_database(name)
+
+
+@pytest.fixture
+def postfix_with() -> Iterator[Callable[[str], Postfix]]:
+    """Give a Postfix that ends its main.cf so; see `tests.servers.postfix` for what to say."""
+    with ExitStack() as servers:
+
+        def start(main: str) -> Postfix:
+            server = Postfix(main)
+            servers.callback(server.remove)
+            server.start()
+            return server
+
+        yield start
 
 
 @pytest.fixture

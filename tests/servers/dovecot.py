@@ -102,16 +102,17 @@ class Dovecot:
         program = require("dovecot", "dovecot-imapd")
         self.settings = settings or DovecotSettings()
         self.imap, self.imaps, self.lmtp = free_port(), free_port(), free_port()
-        self._account = unprivileged()
+        self.account = unprivileged()
         self._folder = new_folder("dovecot")
-        self._account.own(self._folder)
+        self.account.own(self._folder)
         self._certificates = make_certificates(self._folder)
         self._counter = itertools.count(1)
+        self.account.make_folder(self.mail)
         configuration = self._folder / "dovecot.conf"
         configuration.write_text(self._configuration())
         self.process = ServerProcess(
             "dovecot",
-            self._account.command(program, "-F", "-c", configuration),
+            self.account.command(program, "-F", "-c", configuration),
             self._folder,
             ready=lambda: accepts(self.imap) and accepts(self.lmtp),
         )
@@ -120,6 +121,11 @@ class Dovecot:
     def authority(self) -> Path:
         """The certificate that a client must trust (BCC_DROPBOX_IMAP_CA_FILE)."""
         return self._certificates.authority
+
+    @property
+    def mail(self) -> Path:
+        """The folder of all mailboxes, each in `USER/Maildir`, owned by `account`."""
+        return self._folder / "mail"
 
     @property
     def configuration(self) -> Path:
@@ -144,19 +150,17 @@ class Dovecot:
         client.login(user, PASSWORD)
         return client
 
-    def deliver(
-        self, user: str, raw: bytes, folder: str | None = None, arrived: float | None = None
-    ) -> None:
+    def deliver(self, user: str, raw: bytes, folder: str | None = None, arrived: float | None = None) -> None:
         """Put a message, byte for byte, where a mail server would; `arrived` in epoch seconds."""
         maildir = self._maildir(user, folder)
         for name in ("tmp", "new", "cur"):
-            self._account.make_folder(maildir / name)
+            self.account.make_folder(maildir / name)
         name = f"{time.time_ns():020d}.{next(self._counter):09d}.{os.getpid()}"
         written = maildir / "tmp" / name
         written.write_bytes(raw)
         if arrived is not None:
             os.utime(written, (arrived, arrived))
-        self._account.own(written)
+        self.account.own(written)
         written.rename(maildir / "new" / name)
 
     def deliver_many(self, user: str, messages: Iterable[bytes], folder: str | None = None) -> None:
@@ -175,7 +179,7 @@ class Dovecot:
         return sorted(found.parent.name.removeprefix(".") for found in maildir.glob(".*/cur"))
 
     def _maildir(self, user: str, folder: str | None) -> Path:
-        inbox = self._folder / "mail" / user.lower() / "Maildir"
+        inbox = self.mail / user.lower() / "Maildir"
         if folder is None or folder == "INBOX":
             return inbox
         bare = folder.removeprefix(self.settings.prefix)
@@ -186,10 +190,10 @@ class Dovecot:
         switched = f"imap_capability = {' '.join(announced)}" if self.settings.without else ""
         return CONFIGURATION.format(
             folder=self._folder,
-            user=self._account.name,
-            group=self._account.group,
-            uid=self._account.uid,
-            gid=self._account.gid,
+            user=self.account.name,
+            group=self.account.group,
+            uid=self.account.uid,
+            gid=self.account.gid,
             certificate=self._certificates.certificate,
             key=self._certificates.key,
             password=PASSWORD,

@@ -73,17 +73,11 @@ class Postgres:
     def create_database(self, template: str = "template1", name: str | None = None) -> str:
         """Make a database as a copy of another and give its name."""
         name = name or f"test_{uuid4().hex[:12]}"
-        self._execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
-        )
+        self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
         return name
 
     def drop_database(self, name: str) -> None:
-        self._execute(
-            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-        )
+        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def kill_connections(self, database: str | None = None) -> int:
         """Cut all connections, or those to one database; gives how many there were."""

@@ -18,9 +18,7 @@ def connect(url: str) -> psycopg.Connection:
     return psycopg.connect(url.replace("+psycopg", ""))
 
 
-def test_dovecot_serves_what_was_delivered_byte_for_byte(
-    dovecot: Dovecot, mailbox_user: str
-) -> None:
+def test_dovecot_serves_what_was_delivered_byte_for_byte(dovecot: Dovecot, mailbox_user: str) -> None:
     dovecot.deliver(mailbox_user, MAIL, arrived=1_700_000_000)
     with dovecot.connect(mailbox_user) as client:
         client.normalise_times = False
@@ -43,14 +41,10 @@ def test_dovecot_shows_where_messages_were_moved(dovecot: Dovecot, mailbox_user:
 
 
 @pytest.mark.parametrize("implicit", [True, False], ids=["imaps", "starttls"])
-def test_dovecot_proves_itself_by_its_own_authority(
-    dovecot: Dovecot, mailbox_user: str, implicit: bool
-) -> None:
+def test_dovecot_proves_itself_by_its_own_authority(dovecot: Dovecot, mailbox_user: str, implicit: bool) -> None:
     trusted = ssl.create_default_context(cafile=str(dovecot.authority))
     port = dovecot.imaps if implicit else dovecot.imap
-    client = IMAPClient(
-        "localhost", port=port, ssl=implicit, ssl_context=trusted if implicit else None
-    )
+    client = IMAPClient("localhost", port=port, ssl=implicit, ssl_context=trusted if implicit else None)
     if not implicit:
         client.starttls(trusted)
     client.login(mailbox_user, PASSWORD)
@@ -144,9 +138,7 @@ def test_the_proxy_counts_bytes_and_round_trips(cut: Cut, mailbox_user: str) -> 
     assert cut.connections == 1
 
 
-def test_the_proxy_cuts_after_so_many_bytes_and_lets_the_next_in(
-    cut: Cut, dovecot: Dovecot, mailbox_user: str
-) -> None:
+def test_the_proxy_cuts_after_so_many_bytes_and_lets_the_next_in(cut: Cut, dovecot: Dovecot, mailbox_user: str) -> None:
     dovecot.deliver(mailbox_user, MAIL)
     client = open_through(cut)
     client.login(mailbox_user, PASSWORD)
