@@ -87,8 +87,12 @@ class Candidate:
     judgement: Judgement
 
 
-def judge_head(head: Head, rules: Rules, issued: Issued, now: datetime) -> Judgement:
-    """Route, permit, check the sender (R4 to R13, R23)."""
+def judge_head(head: Head, rules: Rules, issued: Issued, now: datetime, *, is_whole: bool = False) -> Judgement:
+    """Route, permit, check the sender (R4 to R13, R23).
+
+    Of an overlong head only the top was read, which holds what the server wrote; then the sender is left to the
+    judgement over the ``is_whole`` message.
+    """
     found = route(head, rules.dropbox, rules.token_headers, rules.received_by)
     if not found.tokens:
         return Judgement(found, (_rejection(Reason.NO_TOKEN, Trace()),), ())
@@ -96,7 +100,7 @@ def judge_head(head: Head, rules: Rules, issued: Issued, now: datetime) -> Judge
     accepted: dict[tuple[int, int], Claim] = {}
     for token in found.tokens:
         trace = Trace(token_header=found.header, token=masked(token))
-        end = _judge_token(issued.get(token), trace, head, rules, now)
+        end = _judge_token(issued.get(token), trace, head, rules, now, is_whole=is_whole)
         if isinstance(end, Claim):
             accepted.setdefault((end.owner.account_id, end.owner.id), end)
         else:
@@ -129,7 +133,7 @@ def judge_size(judgement: Judgement, size: int, attachment_bytes: int, rules: Ru
 
 def judge_content(arrival: Arrival, content: Content, rules: Rules, issued: Issued, now: datetime) -> Candidate:
     """The rules of the head once more, now over the message's own octets, then its attachments (R21)."""
-    judgement = judge_head(content.head, rules, issued, now)
+    judgement = judge_head(content.head, rules, issued, now, is_whole=True)
     return Candidate(arrival, content, judge_size(judgement, arrival.size, content.attachment_bytes, rules))
 
 
@@ -167,7 +171,9 @@ def quarantined(arrival: Arrival, head: Head, error: str) -> Filing:
     return _filing(arrival, head, (Verdict(Outcome.QUARANTINED, Trace(note=error)),))
 
 
-def _judge_token(issued: IssuedToken | None, trace: Trace, head: Head, rules: Rules, now: datetime) -> Claim | Verdict:
+def _judge_token(
+    issued: IssuedToken | None, trace: Trace, head: Head, rules: Rules, now: datetime, *, is_whole: bool
+) -> Claim | Verdict:
     if issued is None:
         return _rejection(Reason.UNKNOWN_TOKEN, trace)
     owner = issued.owner
@@ -175,6 +181,8 @@ def _judge_token(issued: IssuedToken | None, trace: Trace, head: Head, rules: Ru
         return _rejection(reason, trace, owner)
     if sign := automatic_sign(head):
         return _rejection(Reason.AUTOMATIC, replace(trace, note=clean(sign)), owner)
+    if not is_whole and not head.is_complete:
+        return Claim(owner, trace)
     return _judge_sender(owner, sender_of(head), trace, head, rules)
 
 
