@@ -35,7 +35,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Give the zone back."""
         if value is None:
             return None
@@ -51,7 +51,7 @@ class AccountRow(SQLModel, table=True):
 
     __tablename__ = "account"
     __table_args__ = (UniqueConstraint("name_key", name="account_name_unique"),)
-    id: int = Field(primary_key=True, sa_type=BigInteger)
+    id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     name: str = Field(sa_type=Text)
     name_key: str = Field(sa_type=Text)
     created_at: datetime = Field(sa_type=UtcDateTime)
@@ -252,7 +252,7 @@ class MailboxRow(SQLModel, table=True):
 
     __tablename__ = "mailbox"
     __table_args__ = (UniqueConstraint("name", name="mailbox_name_unique"),)
-    id: int = Field(primary_key=True, sa_type=BigInteger)
+    id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     name: str = Field(sa_type=Text)
     last_poll_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_good_poll_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
@@ -291,7 +291,7 @@ class DecisionRow(SQLModel, table=True):
         Index("decision_by_message_id", "message_id"),
         Index("decision_by_time", "decided_at"),
     )
-    id: int = Field(primary_key=True, sa_type=BigInteger)
+    id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     mailbox_id: int = Field(sa_type=BigInteger)
     uidvalidity: int = Field(sa_type=BigInteger)
     uid: int = Field(sa_type=BigInteger)

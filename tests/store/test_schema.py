@@ -1,0 +1,69 @@
+"""Migrations: they make what `tables.py` describes, once, whoever starts at the same time."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+from worker.domain.errors import Refused
+from worker.store import schema
+from worker.store.database import Database
+from worker.store.ids import NUMBERED, allocate
+from worker.store.tables import EmailRow, RecordRow
+
+MIGRATE = "import sys; from worker.store.schema import *; migrate(Database.open(sys.argv[1]))"
+
+
+def test_the_migrations_make_what_the_tables_describe(database: Database) -> None:
+    with database.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, schema.metadata_of(connection)) == []  # type: ignore[arg-type]
+
+
+def test_the_head_named_in_code_is_the_head_of_the_migrations() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(schema._MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
+
+
+def test_processes_that_migrate_at_once_do_it_once(empty_url: str, open_database: Callable[[str], Database]) -> None:
+    processes = [subprocess.Popen([sys.executable, "-c", MIGRATE, empty_url]) for _ in range(3)]
+    assert [process.wait(60) for process in processes] == [0, 0, 0]
+    with open_database(empty_url).read() as connection:
+        assert schema.revision_of(connection) == schema.HEAD
+
+
+def test_a_database_newer_than_the_program_is_refused(database: Database) -> None:
+    with database.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Refused, match="9999, newer than this program"):
+        schema.migrate(database)
+
+
+def test_a_migrated_database_needs_no_alembic_to_start(url: str) -> None:
+    script = MIGRATE + "; assert 'alembic' not in sys.modules"
+    subprocess.run([sys.executable, "-c", script, url], check=True)
+
+
+def test_numbers_are_handed_out_once(database: Database) -> None:
+    with database.begin() as connection:
+        first = allocate(connection, RecordRow, 3)
+        second = allocate(connection, RecordRow, 2)
+        assert allocate(connection, RecordRow, 0) == []
+        assert allocate(connection, EmailRow, 1) == [1]
+    assert len({*first, *second}) == 5
+    assert first + second == sorted(first + second)
+
+
+def test_every_table_with_a_number_of_its_own_has_its_sequence(database: Database) -> None:
+    if database.is_sqlite:
+        pytest.skip("SQLite counts in a table")
+    with database.read() as connection:
+        known = connection.scalars(text("SELECT sequencename FROM pg_sequences")).all()
+    assert set(known) == {f"{name}_id" for name in NUMBERED}

@@ -1,0 +1,168 @@
+"""The database as a whole: where it is, how long it may take, and how a transaction on it begins and ends."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+
+from worker.domain.errors import Refused, Unavailable
+from worker.store.errors import translated
+
+_EXPECTED = "sqlite:///folder/file.db or postgresql+psycopg://user:password@host/database"
+_APPLICATION = "bcc-dropbox"
+_SQLITE_BEGIN = "bcc_dropbox_sqlite_begin"
+_CONNECTIONS = 5
+
+
+class Database:
+    """An SQLite file or a PostgreSQL database; safe to share between threads."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        self._writing: Engine = engine
+        self._reading: Engine = engine
+        if self.is_sqlite:
+            # Taking the write lock first: a reader that turns writer later could only be refused, not made to wait.
+            self._writing = engine.execution_options(**{_SQLITE_BEGIN: "BEGIN IMMEDIATE"})
+        else:
+            self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    @classmethod
+    def open(cls, url: str, *, statement_seconds: int = 30, create: bool = True) -> Self:
+        """Prepare the database at this URL; a server is connected to when first needed, a file is made here.
+
+        Raises:
+            Refused: when the URL is not of a database that this program can use.
+            Unavailable: when the file cannot be made, or is missing and ``create`` is off.
+        """
+        parsed = _parse(url)
+        if parsed.drivername == "sqlite":
+            _prepare_file(_file_of(parsed), create=create)
+            return cls(_sqlite_engine(parsed, statement_seconds))
+        return cls(_postgresql_engine(parsed, statement_seconds))
+
+    @property
+    def file(self) -> Path | None:
+        """The SQLite file; None on a server."""
+        return _file_of(self.engine.url) if self.is_sqlite else None
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction that may write; commits at the end, rolls back on any exception.
+
+        Raises:
+            Conflict: when somebody else wrote the same thing first.
+            Unavailable: when the database is down, full, or too busy to answer in time.
+        """
+        with translated(), self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One transaction that only reads, all of it as of one moment.
+
+        Raises:
+            Unavailable: when the database is down or too busy to answer in time.
+        """
+        with translated(), self._reading.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise Refused(f"not a database URL; expected {_EXPECTED}") from error
+    if parsed.drivername in {"postgresql", "postgres", "postgresql+psycopg"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if parsed.drivername not in {"sqlite", "sqlite+pysqlite"}:
+        raise Refused(f"no database of the kind {parsed.drivername!r} can be used; expected {_EXPECTED}")
+    if parsed.database in {None, "", ":memory:"}:
+        raise Refused(f"a database in memory would lose mail; expected {_EXPECTED}")
+    return parsed.set(drivername="sqlite")
+
+
+def _file_of(url: URL) -> Path:
+    return Path(url.database or "")
+
+
+def _prepare_file(file: Path, *, create: bool) -> None:
+    """Make the file, and its folder, for this user alone: it holds other people's mail."""
+    if not create and not file.exists():
+        raise Unavailable(f"database: there is no file {file}")
+    try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT, mode=0o600))
+    except OSError as error:
+        raise Unavailable(f"database: {file} cannot be opened: {error.strerror}") from error
+
+
+def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
+    engine = create_engine(
+        url,
+        connect_args={"timeout": statement_seconds},
+        pool_size=_CONNECTIONS,
+        pool_timeout=statement_seconds,
+        json_serializer=_to_json,
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: DBAPIConnection, _record: object) -> None:
+        connection.isolation_level = None  # the driver begins nothing by itself
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")  # commit, then move: what is committed must survive a power cut
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.execute("PRAGMA cache_size = -16000")  # 16 MB
+        cursor.execute("PRAGMA journal_size_limit = 67108864")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(_SQLITE_BEGIN, "BEGIN"))
+
+    return engine
+
+
+def _postgresql_engine(url: URL, statement_seconds: int) -> Engine:
+    defaults = postgresql_parameters(statement_seconds)
+    return create_engine(
+        url,
+        connect_args={name: value for name, value in defaults.items() if name not in url.query},
+        pool_size=2,
+        max_overflow=_CONNECTIONS - 2,
+        pool_timeout=statement_seconds,
+        pool_pre_ping=True,
+        json_serializer=_to_json,
+    )
+
+
+def postgresql_parameters(statement_seconds: int) -> dict[str, Any]:
+    """What every connection asks of libpq: a cut network is noticed within ten seconds, a statement has an end."""
+    milliseconds = statement_seconds * 1000
+    return {
+        "application_name": _APPLICATION,
+        "connect_timeout": 5,
+        "keepalives": 1,
+        "keepalives_idle": 4,
+        "keepalives_interval": 2,
+        "keepalives_count": 2,
+        "tcp_user_timeout": 8000,
+        "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
+        f" -c idle_in_transaction_session_timeout={2 * milliseconds}",
+    }
+
+
+_to_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))

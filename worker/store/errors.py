@@ -1,0 +1,95 @@
+"""What the database library raises, in this program's own words: an outage, a conflict, or else a bug."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from worker.domain.errors import Conflict, DropboxError, Unavailable
+
+_SQLITE_CONFLICTS = {
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY,
+    sqlite3.SQLITE_CONSTRAINT_ROWID,
+    sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY,
+}
+_SQLITE_OUTAGES = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_NOTADB,
+}
+
+_POSTGRESQL_CONFLICTS = {
+    "23505",  # unique_violation
+    "23503",  # foreign_key_violation: what this rests on was taken away meanwhile
+    "40001",  # serialization_failure
+    "40P01",  # deadlock_detected
+}
+_POSTGRESQL_OUTAGES = {
+    "08",  # connection exception
+    "25006",  # read_only_sql_transaction: connected to a standby
+    "28",  # invalid authorization
+    "3D",  # no such database
+    "42501",  # insufficient_privilege
+    "53",  # insufficient resources: disk, memory, connections
+    "55",  # lock not available in time
+    "57",  # cancelled by a timeout, shut down, killed
+    "58",  # the server's own disk fails
+    "XX",  # its data are damaged
+}
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Let `Conflict` and `Unavailable` out instead of the library's errors; what is neither passes: it is a bug."""
+    try:
+        yield
+    except DBAPIError as error:
+        meaning = _meaning(error)
+        if meaning is None:
+            raise
+        raise meaning from error
+    except PoolTimeoutError as error:
+        raise Unavailable("database: all connections are busy") from error
+
+
+def _meaning(error: DBAPIError) -> DropboxError | None:
+    cause = error.orig
+    text = f"database: {_first_line(cause)}"
+    if isinstance(cause, sqlite3.Error):
+        return _meaning_on_sqlite(cause, text)
+    state = getattr(cause, "sqlstate", None)
+    if state is None:
+        # psycopg itself lost or never had the connection.
+        is_outage = error.connection_invalidated or type(cause).__name__ in {"OperationalError", "ConnectionTimeout"}
+        return Unavailable(text) if is_outage else None
+    if state in _POSTGRESQL_CONFLICTS:
+        return Conflict(text)
+    if state in _POSTGRESQL_OUTAGES or state[:2] in _POSTGRESQL_OUTAGES:
+        return Unavailable(text)
+    return None
+
+
+def _meaning_on_sqlite(cause: sqlite3.Error, text: str) -> DropboxError | None:
+    code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    if code in _SQLITE_CONFLICTS:
+        return Conflict(text)
+    if code & 0xFF in _SQLITE_OUTAGES:  # the low octet is the primary code, whatever the extended one adds
+        return Unavailable(text)
+    return None
+
+
+def _first_line(cause: BaseException | None) -> str:
+    return (str(cause).strip().splitlines() or ["lost"])[0]

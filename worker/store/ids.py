@@ -1,0 +1,49 @@
+"""Numbers for new rows, handed out before the rows are written: no INSERT has to give its number back."""
+
+from sqlalchemy import BigInteger, Column, Connection, MetaData, Sequence, Table, Text, text
+from sqlmodel import SQLModel
+
+from worker.store.tables import (
+    AccountRow,
+    DecisionRow,
+    EmailRow,
+    MailboxRow,
+    ProfileRow,
+    RecordRow,
+    UserRow,
+)
+
+NUMBERED = tuple(
+    str(row.__tablename__) for row in (AccountRow, ProfileRow, UserRow, RecordRow, EmailRow, MailboxRow, DecisionRow)
+)
+"""The tables whose ``id`` is handed out here."""
+
+SEQUENCES = {name: Sequence(f"{name}_id", metadata=SQLModel.metadata) for name in NUMBERED}
+"""PostgreSQL's way: writers do not wait for each other."""
+
+SQLITE_METADATA = MetaData()
+ID_COUNTER = Table(
+    "id_counter",
+    SQLITE_METADATA,
+    Column("table_name", Text, primary_key=True),
+    Column("last_id", BigInteger, nullable=False),
+)
+"""SQLite's way: it has one writer at a time anyway."""
+
+_FROM_COUNTER = text(
+    "INSERT INTO id_counter (table_name, last_id) VALUES (:name, :count)"
+    " ON CONFLICT (table_name) DO UPDATE SET last_id = last_id + :count RETURNING last_id"
+)
+_FROM_SEQUENCE = text("SELECT nextval(CAST(:sequence AS regclass)) FROM generate_series(1, :count)")
+
+
+def allocate(connection: Connection, row: type[SQLModel], count: int) -> list[int]:
+    """``count`` numbers that no row of this table has or will have, ascending; in one statement."""
+    if not count:
+        return []
+    name = str(row.__tablename__)
+    if connection.dialect.name == "sqlite":
+        last = connection.scalar(_FROM_COUNTER, {"name": name, "count": count})
+        return list(range(last - count + 1, last + 1))
+    sequence = SEQUENCES[name].name
+    return sorted(connection.scalars(_FROM_SEQUENCE, {"sequence": sequence, "count": count}))

@@ -1,0 +1,68 @@
+"""Brings a database to the schema of this program: applied at each start, one process at a time."""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, MetaData, inspect, text
+from sqlmodel import SQLModel
+
+from worker.domain.errors import Refused
+from worker.store.database import Database
+from worker.store.ids import SQLITE_METADATA
+
+HEAD = "0001"
+"""The revision that `tables.py` describes, told here so that a start needs no alembic when nothing is to be done."""
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 7_243_392_104_518_211
+"""Any number, the same for all workers: the PostgreSQL advisory lock under which migrations run."""
+
+
+def migrate(database: Database) -> None:
+    """Apply the migrations that this database lacks; two processes that start at once do it once.
+
+    Raises:
+        Refused: when the database is newer than this program.
+        Unavailable: when the database is down or another process is still migrating.
+    """
+    with database.read() as connection:
+        if revision_of(connection) == HEAD:
+            return
+    with database.begin() as connection:
+        _take_turn(connection)
+        if revision_of(connection) != HEAD:
+            _upgrade(connection)
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision that the database is at; None when it is empty."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
+
+
+def metadata_of(connection: Connection) -> list[MetaData]:
+    """What the schema shall be on this kind of database."""
+    return [SQLModel.metadata, SQLITE_METADATA] if connection.dialect.name == "sqlite" else [SQLModel.metadata]
+
+
+def _take_turn(connection: Connection) -> None:
+    """On SQLite the transaction itself is the turn."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))  # a migration may take its time
+        connection.execute(text("SET LOCAL lock_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+
+
+def _upgrade(connection: Connection) -> None:
+    from alembic.command import upgrade  # noqa: PLC0415 - costs a fifth of a second and is seldom needed
+    from alembic.config import Config  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    revision = revision_of(connection)
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise Refused(f"the database is at revision {revision}, newer than this program: upgrade the program")
+    upgrade(config, "head")
