@@ -1,0 +1,136 @@
+"""From UIDs to messages that can be decided: heads for all, bodies only for those whose head was accepted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from worker.domain.messages import Arrival, Head
+from worker.domain.ports import Mailbox, Queue, Store
+from worker.domain.tokens import IssuedToken
+from worker.domain.verdicts import Filing
+from worker.filing import (
+    Candidate,
+    Judgement,
+    Rules,
+    judge_content,
+    judge_head,
+    judge_size,
+    rejected_by_head,
+    tokens_named,
+)
+from worker.mime import read_content, read_head
+
+
+class BodyMissing(Exception):
+    """The server lists a message but does not give its body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One batch as it was fetched: what the heads decided, and the bodies of the rest."""
+
+    uids: tuple[int, ...]
+    gone: tuple[int, ...]
+    rejections: tuple[Filing, ...]
+    bodies: tuple[tuple[Arrival, bytes], ...]
+    left_over: tuple[int, ...]
+    """Their bodies would not fit into the batch any more."""
+    issued: dict[str, IssuedToken]
+    asked: frozenset[str]
+    """The tokens that the store was asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    arrival: Arrival
+    head: Head
+    judgement: Judgement
+
+
+class Intake:
+    """Two FETCHes a batch. Everything is marked in hand before it is looked at."""
+
+    def __init__(self, mailbox: Mailbox, store: Store, rules: Rules, most_bytes: int) -> None:
+        self._mailbox = mailbox
+        self._store = store
+        self._rules = rules
+        self._most_bytes = most_bytes
+
+    def take(self, queue: Queue, uids: Sequence[int], now: datetime, *, alone: bool = False) -> Taken:
+        """Fetch one batch.
+
+        Raises:
+            Unavailable: an outage.
+            BodyMissing: a message without a body.
+        """
+        self._store.take_in_hand(queue, uids, alone=alone)
+        arrivals = self._mailbox.heads(uids)
+        heads = [(arrival, read_head(arrival.head, is_complete=arrival.head_is_complete)) for arrival in arrivals]
+        tokens = {token for _, head in heads for token in tokens_named(head, self._rules)}
+        issued = dict(self._store.issued(tokens)) if tokens else {}
+        judged = self._judge_sizes(
+            [_Judged(arrival, head, judge_head(head, self._rules, issued, now)) for arrival, head in heads]
+        )
+        accepted = [one.arrival for one in judged if one.judgement.accepted]
+        rejected = [one for one in judged if not one.judgement.accepted]
+        fitting, left_over = self._fit(accepted)
+        bodies, vanished = self._bodies(fitting)
+        present = {arrival.uid for arrival in arrivals}
+        return Taken(
+            uids=tuple(uid for uid in uids if uid not in set(left_over)),
+            gone=(*(uid for uid in uids if uid not in present), *vanished),
+            rejections=tuple(rejected_by_head(one.arrival, one.head, one.judgement) for one in rejected),
+            bodies=bodies,
+            left_over=left_over,
+            issued=issued,
+            asked=frozenset(tokens),
+        )
+
+    def candidates(self, taken: Taken, now: datetime) -> list[Candidate]:
+        """Read the bodies and judge each message by its own octets."""
+        contents = [(arrival, read_content(body)) for arrival, body in taken.bodies]
+        issued = taken.issued | self._issued_beyond(taken, [content.head for _, content in contents])
+        return [judge_content(arrival, content, self._rules, issued, now) for arrival, content in contents]
+
+    def _issued_beyond(self, taken: Taken, heads: list[Head]) -> dict[str, IssuedToken]:
+        """Tokens that only the whole head names: the server's reading of a malformed head may differ from ours."""
+        named = {token for head in heads for token in tokens_named(head, self._rules)}
+        return dict(self._store.issued(named - taken.asked)) if named - taken.asked else {}
+
+    def _judge_sizes(self, judged: list[_Judged]) -> list[_Judged]:
+        """R21: where a message is so large that its attachments may be too large, ask the server before fetching it."""
+        large = [
+            one.arrival.uid
+            for one in judged
+            if one.arrival.size > self._rules.max_attachment_bytes and one.judgement.accepted
+        ]
+        if not large:
+            return judged
+        proven = self._mailbox.attachment_bytes(large)
+        return [
+            _Judged(
+                one.arrival,
+                one.head,
+                judge_size(one.judgement, one.arrival.size, proven.get(one.arrival.uid, 0), self._rules),
+            )
+            if one.arrival.uid in large
+            else one
+            for one in judged
+        ]
+
+    def _fit(self, accepted: list[Arrival]) -> tuple[list[Arrival], tuple[int, ...]]:
+        total = 0
+        for place, arrival in enumerate(accepted):
+            total += arrival.size
+            if place and total > self._most_bytes:
+                return accepted[:place], tuple(arrival.uid for arrival in accepted[place:])
+        return accepted, ()
+
+    def _bodies(self, arrivals: list[Arrival]) -> tuple[tuple[tuple[Arrival, bytes], ...], tuple[int, ...]]:
+        if not arrivals:
+            return (), ()
+        found = self._mailbox.bodies([arrival.uid for arrival in arrivals])
+        absent = [arrival.uid for arrival in arrivals if arrival.uid not in found]
+        if absent and (still_there := self._mailbox.heads(absent)):
+            raise BodyMissing(f"the server gave no body of UID {still_there[0].uid}")
+        return tuple((arrival, found[arrival.uid]) for arrival in arrivals if arrival.uid in found), tuple(absent)

@@ -1,0 +1,161 @@
+"""Empties one mailbox into one store: search, then batch after batch, the next fetched while one is stored."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+from worker.domain.errors import Unavailable
+from worker.domain.outcomes import DEFERRED
+from worker.domain.ports import Mailbox, Queue, Store
+from worker.filing import Rules
+from worker.poll.intake import Intake, Taken
+from worker.poll.moves import Moves
+from worker.poll.report import PollReport
+from worker.poll.watcher import Watcher
+from worker.poll.work import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is in hand at once: messages and octets of a batch, moves of one command, UIDs of one search."""
+
+    messages: int = 250
+    octets: int = 8 * 1024 * 1024
+    moves: int = 2500
+    search: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """A batch on which the code raised while it was fetched."""
+
+    uids: tuple[int, ...]
+
+
+Stop = Callable[[], bool]
+_Coming = Future[Taken | _Broken]
+
+
+class Poller:
+    """One mailbox, one store, the rules. Not for two threads at once."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        store: Store,
+        rules: Rules,
+        *,
+        limits: Limits | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self._mailbox = mailbox
+        self._store = store
+        self._limits = limits or Limits()
+        self._watcher = watcher or Watcher()
+        self._work = Work(mailbox, store, rules, Intake(mailbox, store, rules, self._limits.octets), self._watcher)
+
+    def poll(self, stop: Stop = lambda: False) -> PollReport:
+        """Work on what the queue holds until all is done, something is down, or ``stop`` says so between two batches.
+
+        Never raises `Unavailable`: an outage ends the poll and stands in the report.
+        """
+        report = PollReport()
+        started = time.monotonic()
+        moves = Moves(self._mailbox, self._limits.moves)
+        try:
+            queue = self._mailbox.open()
+            report.found = queue.messages
+            if queue.messages:
+                self._work.begin(queue, moves, report)
+                self._empty(queue, moves, stop)
+        except Unavailable as outage:
+            report.outage = outage
+        finally:
+            moves.finish()
+        report.outage = report.outage or moves.outage
+        report.moved = moves.moved
+        report.outcomes[DEFERRED] = report.backlog if report.outage else 0
+        report.seconds = time.monotonic() - started
+        return report
+
+    def _empty(self, queue: Queue, moves: Moves, stop: Stop) -> None:
+        """Fresh mail first; then, one at a time, what was in hand when a process died or failed before.
+
+        Those with the fewest strikes come first, so that the one that kills is the last to do so.
+        """
+        suspects: dict[int, tuple[int, str]] = {}
+        for uids in self._windows(stop):
+            standing = self._store.standing(queue, uids)
+            moves.add(standing.decided)
+            suspects |= {uid: (strikes, standing.errors.get(uid, "")) for uid, strikes in standing.suspects.items()}
+            known = standing.decided.keys() | standing.suspects.keys()
+            self._file_all([uid for uid in uids if uid not in known], stop)
+        for uid, (strikes, error) in sorted(suspects.items(), key=lambda suspect: (suspect[1][0], suspect[0])):
+            if stop():
+                return
+            self._work.alone(uid, strikes, error)
+
+    def _windows(self, stop: Stop) -> Iterator[list[int]]:
+        above = 0
+        while not stop():
+            uids = self._mailbox.uids(above, self._limits.search)
+            if uids:
+                yield uids
+                above = uids[-1]
+            if len(uids) < self._limits.search:
+                return
+
+    def _file_all(self, uids: Sequence[int], stop: Stop) -> None:
+        todo = deque(_chunks(uids, self._limits.messages))
+        in_hand: set[int] = set()
+        with ThreadPoolExecutor(1, thread_name_prefix="fetch") as ahead:
+            try:
+                coming = self._fetch_next(ahead, todo, in_hand)
+                while coming is not None:
+                    taken = coming.result()
+                    if isinstance(taken, _Broken):
+                        self._work.apart(taken.uids)
+                        in_hand.difference_update(taken.uids)
+                        coming = None if stop() else self._fetch_next(ahead, todo, in_hand)
+                        continue
+                    if taken.left_over:
+                        todo.extendleft(reversed(list(_chunks(taken.left_over, max(8, 2 * len(taken.bodies))))))
+                    coming = None if stop() else self._fetch_next(ahead, todo, in_hand)
+                    self._settle(taken, coming)
+                    in_hand.difference_update(taken.uids)
+                    del taken  # its bodies are not kept while the next ones come
+            finally:
+                ahead.shutdown()
+                if in_hand:
+                    self._work.release(sorted(in_hand))
+
+    def _fetch_next(self, ahead: ThreadPoolExecutor, todo: deque[Sequence[int]], in_hand: set[int]) -> _Coming | None:
+        if not todo:
+            return None
+        uids = todo.popleft()
+        in_hand.update(uids)
+        return ahead.submit(self._fetch, uids)
+
+    def _fetch(self, uids: Sequence[int]) -> Taken | _Broken:
+        try:
+            return self._work.take(uids)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - found again, and told, when the message is alone
+            return _Broken(tuple(uids))
+
+    def _settle(self, taken: Taken, coming: _Coming | None) -> None:
+        try:
+            self._work.settle(taken)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - the same
+            if coming is not None:
+                wait([coming])  # the mailbox is read by one thread at a time
+            self._work.apart(taken.uids)
+
+
+def _chunks(uids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    return (uids[start : start + size] for start in range(0, len(uids), size))

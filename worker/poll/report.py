@@ -1,0 +1,29 @@
+"""What one poll did, in numbers."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from worker.domain.errors import Unavailable
+from worker.domain.outcomes import DEFERRED, Outcome
+
+
+@dataclass(slots=True)
+class PollReport:
+    """Counts by outcome, and what the mailbox still holds. ``outage`` is what cut the poll short, if anything did."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    found: int = 0
+    """Messages in the queue when the poll began."""
+    moved: int = 0
+    outage: Unavailable | None = None
+
+    @property
+    def backlog(self) -> int:
+        """Messages of ``found`` that are still in the queue."""
+        return max(0, self.found - self.moved)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """One count for each outcome, ``deferred`` included, zeros too."""
+        return {name: self.outcomes[name] for name in (*Outcome, DEFERRED)}

@@ -1,0 +1,16 @@
+"""Who looks on while a poll runs: the log, the watchdog, the figures."""
+
+from worker.domain.verdicts import Filing
+
+
+class Watcher:
+    """Told what happens as it happens; this one does nothing with it. No method may raise."""
+
+    def filed(self, filing: Filing, seconds: float) -> None:
+        """A message was committed, ``seconds`` after its arrival."""
+
+    def deferred(self, uid: int, error: str) -> None:
+        """The code failed on a message; it stays where it is and is tried again."""
+
+    def progress(self) -> None:
+        """Something was really done."""

@@ -1,0 +1,157 @@
+"""One batch after the other: decide, store, hand over to the moves; what fails is taken apart until it is alone."""
+
+import random
+import time
+import traceback
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import PurePath
+
+from worker.domain.errors import Conflict, DropboxError, Unavailable
+from worker.domain.ports import Mailbox, Queue, Store
+from worker.domain.text import clean
+from worker.domain.verdicts import Filing
+from worker.filing import Candidate, Rules, file_batch, quarantined, wanted
+from worker.mime import read_head
+from worker.poll.intake import Intake, Taken
+from worker.poll.moves import Moves
+from worker.poll.report import PollReport
+from worker.poll.watcher import Watcher
+
+STRIKES = 3
+"""After so many failures of the code on one message it is quarantined."""
+
+_CONFLICTS = 10
+"""How often a batch is decided anew because somebody else stored something of it first."""
+
+
+class Work:
+    """What is done with the UIDs of one opened queue. Reads the mailbox and the store on the calling thread only."""
+
+    def __init__(self, mailbox: Mailbox, store: Store, rules: Rules, intake: Intake, watcher: Watcher) -> None:
+        self._mailbox = mailbox
+        self._store = store
+        self._rules = rules
+        self._intake = intake
+        self._watcher = watcher
+
+    def begin(self, queue: Queue, moves: Moves, report: PollReport) -> None:
+        """Turn to a queue that was opened."""
+        self._queue, self._moves, self._report = queue, moves, report
+
+    def take(self, uids: Sequence[int], *, alone: bool = False) -> Taken:
+        """Mark in hand and fetch."""
+        return self._intake.take(self._queue, uids, _now(), alone=alone)
+
+    def settle(self, taken: Taken) -> None:
+        """Decide and commit one batch.
+
+        Raises:
+            Unavailable: an outage, or others who write the same things for too long.
+        """
+        now = _now()
+        candidates, rejections = self._intake.candidates(taken, now), list(taken.rejections)
+        for attempt in range(_CONFLICTS):
+            try:
+                filings = self._file(candidates, rejections, now)
+                break
+            except Conflict:
+                time.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311 - jitter, no secret
+                candidates, rejections = self._still_open(candidates, rejections)
+        else:
+            raise Unavailable("the database: other workers keep writing the same messages")
+        if taken.gone:
+            self._store.release(self._queue, taken.gone)
+        self._announce(filings)
+
+    def apart(self, uids: Sequence[int]) -> None:
+        """A batch failed: halve it until the one message that fails is alone; the rest is filed."""
+        if len(uids) == 1:
+            self.alone(uids[0], strikes=0)
+            return
+        middle = len(uids) // 2
+        self._work_through(uids[:middle])
+        self._work_through(uids[middle:])
+
+    def alone(self, uid: int, strikes: int, error: str = "") -> None:
+        """Work on a suspect by itself, so that nobody beside it collects its strikes."""
+        if strikes >= STRIKES:
+            self._quarantine(uid, error)
+            return
+        try:
+            self.settle(self.take([uid], alone=True))
+        except Unavailable:
+            raise
+        except Exception as raised:  # noqa: BLE001 - whatever the code raises on one message is that message's strike
+            error = _described(raised)
+            if self._store.strike(self._queue, uid, error) >= STRIKES:
+                self._quarantine(uid, error)
+            else:
+                self._watcher.deferred(uid, error)
+
+    def release(self, uids: Sequence[int]) -> None:
+        """Leave these untouched, without a strike, as far as the store still listens."""
+        try:
+            self._store.release(self._queue, uids)
+        except Unavailable:
+            return  # the marks are this process's own: it takes them off when it comes back
+
+    def _work_through(self, uids: Sequence[int]) -> None:
+        while uids:
+            try:
+                taken = self.take(uids)
+                self.settle(taken)
+            except Unavailable:
+                raise
+            except Exception:  # noqa: BLE001 - found again, and told, when it is alone
+                self.apart(uids)
+                return
+            uids = taken.left_over
+
+    def _file(self, candidates: list[Candidate], rejections: list[Filing], now: datetime) -> list[Filing]:
+        asked = wanted(candidates)
+        views = self._store.views(asked) if asked else {}
+        filings = [*rejections, *file_batch(candidates, self._rules, views)]
+        if filings:
+            self._store.commit(self._queue, filings, now)
+        return filings
+
+    def _still_open(
+        self, candidates: list[Candidate], rejections: list[Filing]
+    ) -> tuple[list[Candidate], list[Filing]]:
+        """Without those that another worker has decided in the meantime."""
+        uids = [candidate.arrival.uid for candidate in candidates] + [filing.uid for filing in rejections]
+        decided = self._store.standing(self._queue, uids).decided
+        self._moves.add(decided)
+        return (
+            [candidate for candidate in candidates if candidate.arrival.uid not in decided],
+            [filing for filing in rejections if filing.uid not in decided],
+        )
+
+    def _quarantine(self, uid: int, error: str) -> None:
+        for arrival in self._mailbox.heads([uid]):
+            filing = quarantined(arrival, read_head(b""), error or "the process died while it worked on this message")
+            self._store.commit(self._queue, [filing], _now())
+            self._announce([filing])
+            return
+        self._store.release(self._queue, [uid])
+
+    def _announce(self, filings: Sequence[Filing]) -> None:
+        now = _now()
+        for filing in filings:
+            self._report.outcomes[filing.deciding.outcome] += 1
+            self._watcher.filed(filing, max(0.0, (now - filing.arrived_at).total_seconds()))
+        self._moves.add({filing.uid: filing.folder for filing in filings})
+        self._watcher.progress()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _described(error: Exception) -> str:
+    """Type, text and place, on one line and without anything of a body beyond what the text quotes."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    text = str(error) if isinstance(error, DropboxError) else ""
+    return clean(f"{type(error).__name__}{': ' if text else ''}{text}{place}", most=300)
