@@ -1,6 +1,7 @@
 """The servers themselves: what the other tests build on must hold."""
 
 import ssl
+import time
 from collections.abc import Callable
 
 import psycopg
@@ -159,6 +160,15 @@ def test_the_proxy_stalls_and_resumes(cut: Cut, mailbox_user: str) -> None:
         client.noop()
     cut.resume()
     open_through(cut).login(mailbox_user, PASSWORD)
+
+
+def test_the_proxy_delays_each_direction(cut: Cut, mailbox_user: str) -> None:
+    client = open_through(cut)
+    client.login(mailbox_user, PASSWORD)
+    cut.delay(0.05)
+    before = time.monotonic()
+    client.noop()
+    assert time.monotonic() - before >= 0.1
 
 
 def test_the_proxy_trickles(cut: Cut, mailbox_user: str) -> None:
