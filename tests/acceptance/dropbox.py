@@ -1,0 +1,109 @@
+"""One installation of the worker: a mailbox, a database, and the command that is run as a process."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.servers.dovecot import PASSWORD, Dovecot
+
+ADDRESS = "drop@drop.example.com"
+COMMAND = Path(sys.executable).with_name("bcc-dropbox")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The log lines."""
+        return [json.loads(line) for line in self.err.splitlines() if line.startswith("{")]
+
+
+@dataclass
+class Dropbox:
+    """The worker of one test."""
+
+    dovecot: Dovecot
+    mailbox: str
+    database_url: str
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("BCC_DROPBOX_")}
+        return {
+            **ours,
+            "BCC_DROPBOX_ADDRESS": ADDRESS,
+            "BCC_DROPBOX_IMAP_HOST": "127.0.0.1",
+            "BCC_DROPBOX_IMAP_PORT": str(self.dovecot.imap),
+            "BCC_DROPBOX_IMAP_TLS": "none",
+            "BCC_DROPBOX_IMAP_USER": self.mailbox,
+            "BCC_DROPBOX_IMAP_PASSWORD": PASSWORD,
+            "BCC_DROPBOX_DATABASE_URL": self.database_url,
+            **self.settings,
+        }
+
+    def run(self, *arguments: str, settings: Mapping[str, str] | None = None, timeout: float = 60) -> Ran:
+        """Run the command to its end."""
+        done = subprocess.run(
+            [COMMAND, *arguments],
+            env=self.environment | dict(settings or {}),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    def ok(self, *arguments: str, settings: Mapping[str, str] | None = None) -> Ran:
+        """The same, and it must have worked."""
+        ran = self.run(*arguments, settings=settings)
+        assert ran.code == 0, f"{arguments}: exit {ran.code}\n{ran.out}\n{ran.err}"
+        return ran
+
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start the command and leave it running."""
+        return subprocess.Popen(
+            [COMMAND, *arguments],
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def add_user(self, login: str, *arguments: str) -> str:
+        """Make a user; gives the dropbox address."""
+        address = self.ok("user", "add", login, *arguments, "--json").json["address"]
+        assert isinstance(address, str)
+        return address
+
+    def deliver(self, raw: bytes) -> None:
+        self.dovecot.deliver(self.mailbox, raw)
+
+    def poll(self) -> dict[str, int]:
+        """One poll; the counts by outcome that are not zero."""
+        counts = self.ok("poll", "--json").json
+        return {outcome: counts[outcome] for outcome in counts if counts[outcome]}
+
+    def folder(self, name: str | None = None) -> list[bytes]:
+        return self.dovecot.folder(self.mailbox, name)
+
+    def sent_emails(self, module: str, address: str) -> list[dict[str, Any]]:
+        """A record's list "Sent Emails from CRM"."""
+        found = self.ok("email", "list", f"--{module}", address, "--json").json
+        assert isinstance(found, list)
+        return found

@@ -1,0 +1,72 @@
+"""One mail's whole journey: Bcc in, record's list out (R1, R4, R12, R15 to R20)."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.acceptance.dropbox import Dropbox
+from tests.acceptance.letters import letter
+
+
+def test_a_bcc_stands_on_the_new_contact(any_database_url: str, dropbox_on: Callable[[str], Dropbox]) -> None:
+    dropbox = dropbox_on(any_database_url)
+    address = dropbox.add_user("jane@acme.example")
+    mail = letter(address, subject="Our offer")
+    dropbox.deliver(mail)
+
+    assert dropbox.poll() == {"associated": 1}
+
+    [email] = dropbox.sent_emails("contact", "carl@client.example")
+    assert email["subject"] == "Our offer"
+    assert email["owner"] == "jane@acme.example"
+    assert email["list"] == "Sent Emails from CRM"
+    [record] = email["records"]
+    assert (record["module"], record["email"], record["created"]) == ("contact", "carl@client.example", True)
+    [contact] = dropbox.ok("contact", "list", "--json").json
+    assert contact["last_name"] == "carl@client.example"
+    assert contact["source"] == "BCC Dropbox"
+    assert contact["owner"] == "jane@acme.example"
+    assert dropbox.folder("Associated") == [mail]
+    assert dropbox.folder() == []
+
+
+def test_the_original_is_exported_octet_for_octet(dropbox: Dropbox, tmp_path: Path) -> None:
+    address = dropbox.add_user("jane@acme.example")
+    mail = letter(address, body="8-bit: \u00e4\u00f6\u00fc\n\n.\n")
+    dropbox.deliver(mail)
+    dropbox.poll()
+    [email] = dropbox.ok("email", "list", "--json").json
+    target = tmp_path / "copy.eml"
+    dropbox.ok("email", "export", str(email["id"]), "-o", str(target))
+    assert target.read_bytes() == mail
+
+
+def test_a_second_poll_does_nothing_again(dropbox: Dropbox) -> None:
+    dropbox.deliver(letter(dropbox.add_user("jane@acme.example")))
+    assert dropbox.poll() == {"associated": 1}
+    assert dropbox.poll() == {}
+
+
+def test_poll_counts_every_outcome(dropbox: Dropbox) -> None:
+    address = dropbox.add_user("jane@acme.example")
+    dropbox.deliver(letter(address))
+    dropbox.deliver(letter("drop+guessed@drop.example.com"))
+    ran = dropbox.ok("poll", "--json")
+    assert ran.json == {"associated": 1, "duplicate": 0, "rejected": 1, "quarantined": 0, "deferred": 0}
+    events = {event["event"]: event for event in ran.events}
+    assert events["message.associated"]["owner"] == "jane@acme.example"
+    assert events["message.rejected"]["reason"] == "unknown_token"
+    token = address.partition("+")[2].partition("@")[0]
+    assert token not in ran.err, "a whole token in the log"
+
+
+def test_explain_tells_why(dropbox: Dropbox) -> None:
+    address = dropbox.add_user("jane@acme.example")
+    dropbox.deliver(letter(address, sender="stranger@elsewhere.example", Message_ID="<why@acme.example>"))
+    assert dropbox.poll() == {"rejected": 1}
+    story = dropbox.ok("explain", "<why@acme.example>", "--json").json
+    assert (story["outcome"], story["reason"]) == ("rejected", "sender_not_registered")
+    assert story["owner"] == "jane@acme.example"
+    assert story["trace"]["route"]["header"] == "Delivered-To"
+    assert "sender add" in dropbox.ok("explain", "<why@acme.example>").out
+    assert json.dumps(story).find(address) == -1

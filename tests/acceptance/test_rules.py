@@ -1,0 +1,283 @@
+"""Each rule of the design at work in the installed command; the core's own tests have the tables of cases."""
+
+import base64
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.dropbox import Dropbox
+from tests.acceptance.letters import letter
+
+JANE = "jane@acme.example"
+BEN = "ben@acme.example"
+
+
+def story(dropbox: Dropbox, message_id: str) -> dict[str, object]:
+    found = dropbox.ok("explain", message_id, "--json").json
+    assert isinstance(found, dict)
+    return found
+
+
+def reason(dropbox: Dropbox, mail: bytes) -> str:
+    """Deliver one mail that must be rejected; gives the reason."""
+    dropbox.deliver(mail)
+    ran = dropbox.ok("poll", "--json")
+    assert ran.json["rejected"] == 1, ran.err
+    [event] = [event for event in ran.events if event["event"] == "message.rejected"]
+    assert dropbox.folder() == []
+    return str(event["reason"])
+
+
+def test_r1_case_of_the_token_does_not_matter(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.deliver(letter(address.upper()))
+    assert dropbox.poll() == {"associated": 1}
+
+
+def test_r2_a_regenerated_address_stops_at_once_and_stays_known(dropbox: Dropbox) -> None:
+    old = dropbox.add_user(JANE)
+    new = dropbox.ok("dropbox", "regenerate", JANE, "--json").json["address"]
+    assert new != old
+    assert reason(dropbox, letter(old)) == "revoked_token"
+    dropbox.deliver(letter(new))
+    assert dropbox.poll() == {"associated": 1}
+
+
+def test_r2_with_a_grace_period_both_addresses_work(dropbox: Dropbox) -> None:
+    old = dropbox.add_user(JANE)
+    new = dropbox.ok("dropbox", "regenerate", JANE, "--grace", "7d", "--json").json["address"]
+    dropbox.deliver(letter(old, subject="to the old one"))
+    dropbox.deliver(letter(new, subject="to the new one"))
+    assert dropbox.poll() == {"associated": 2}
+
+
+def test_r3_the_vcard_carries_the_address(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    card = dropbox.ok("dropbox", "vcard", JANE).out
+    assert card.startswith("BEGIN:VCARD")
+    assert address in card.replace("\r\n ", "")
+
+
+def test_r4_openly_addressed_mail_is_routed_too(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.deliver(letter("drop@drop.example.com", Cc=address))
+    assert dropbox.poll() == {"associated": 1}
+    assert [c["email"] for c in dropbox.ok("contact", "list", "--json").json] == ["carl@client.example"]
+
+
+def test_r5_a_forged_field_below_the_servers_own_does_not_count(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.settings["BCC_DROPBOX_RECEIVED_BY"] = "mx.drop.example"
+    assert reason(dropbox, letter(None, X_Original_To=address)) == "no_token"
+
+
+def test_r6_two_owners_in_one_copy_are_both_served_and_hear_nothing_of_each_other(dropbox: Dropbox) -> None:
+    janes, bens = dropbox.add_user(JANE), dropbox.add_user(BEN)
+    dropbox.ok("sender", "add", BEN, JANE)
+    dropbox.deliver(letter(f"{janes}, {bens}", Message_ID="<two@acme.example>"))
+    assert dropbox.poll() == {"associated": 1}
+    verdicts = story(dropbox, "<two@acme.example>")["verdicts"]
+    assert isinstance(verdicts, list)
+    assert sorted((verdict["owner"], verdict["outcome"]) for verdict in verdicts) == [
+        (BEN, "associated"),
+        (JANE, "associated"),
+    ]
+    for verdict in verdicts:
+        other = BEN if verdict["owner"] == JANE else JANE
+        assert not any(row["address"] == other for row in verdict["trace"]["recipients"])
+    assert len(dropbox.ok("email", "list", "--json").json) == 1
+
+
+def test_r8_only_a_profile_manager_makes_profiles(dropbox: Dropbox) -> None:
+    dropbox.add_user(JANE)
+    dropbox.add_user(BEN)
+    refused = dropbox.run("profile", "add", "Sales", "--as", BEN)
+    assert refused.code == 1
+    assert "manage_profiles" in refused.err
+    dropbox.ok("profile", "add", "Sales", "--as", JANE)
+    assert "Sales" in dropbox.ok("profile", "list").out
+
+
+def test_r9_without_the_permission_there_is_no_dropbox(dropbox: Dropbox) -> None:
+    dropbox.add_user(JANE)
+    address = dropbox.add_user(BEN)
+    dropbox.ok("profile", "revoke", "Standard", "bcc_dropbox", "--as", JANE)
+    assert dropbox.run("dropbox", "show", BEN).code == 1
+    assert reason(dropbox, letter(address, sender=BEN)) == "permission_denied"
+
+
+def test_r9_a_disabled_user_receives_nothing(dropbox: Dropbox) -> None:
+    dropbox.add_user(JANE)
+    address = dropbox.add_user(BEN)
+    dropbox.ok("user", "disable", BEN)
+    assert reason(dropbox, letter(address, sender=BEN)) == "user_disabled"
+
+
+def test_r10_a_forbidden_module_is_neither_searched_nor_written(dropbox: Dropbox) -> None:
+    dropbox.add_user(JANE)
+    address = dropbox.add_user(BEN)
+    dropbox.ok("dropbox", "pattern", BEN, "leads-or-new-lead")
+    dropbox.ok("profile", "revoke", "Standard", "leads", "--as", JANE)
+    assert dropbox.run("dropbox", "pattern", BEN, "contacts-or-new-contact").code == 1
+    assert reason(dropbox, letter(address, sender=BEN)) == "module_forbidden"
+
+
+def test_r11_a_sixth_sender_is_refused(dropbox: Dropbox) -> None:
+    dropbox.add_user(JANE)
+    for number in range(4):
+        dropbox.ok("sender", "add", JANE, f"jane{number}@home.example")
+    sixth = dropbox.run("sender", "add", JANE, "jane5@home.example")
+    assert sixth.code == 1
+    assert "five" in sixth.err
+    assert len(sixth.err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("sender", "expected"),
+    [
+        ("", "sender_missing"),
+        (f"{JANE}, mallory@evil.example", "sender_ambiguous"),
+        (f'"{JANE}" <mallory@evil.example>', "sender_not_registered"),
+    ],
+)
+def test_r12_only_one_plain_registered_from_counts(dropbox: Dropbox, sender: str, expected: str) -> None:
+    address = dropbox.add_user(JANE)
+    assert reason(dropbox, letter(address, From=sender, Reply_To=JANE, Sender=JANE)) == expected
+
+
+def test_r12_case_and_idna_do_not_matter(dropbox: Dropbox) -> None:
+    address = dropbox.add_user("jane@b\u00fccher.example")
+    dropbox.deliver(letter(address, sender="Jane <JANE@XN--BCHER-KVA.Example>"))
+    assert dropbox.poll() == {"associated": 1}
+
+
+def test_r13_without_authentication_the_sender_is_not_believed(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.settings["BCC_DROPBOX_AUTHSERV_ID"] = "mx.drop.example"
+    assert reason(dropbox, letter(address)) == "sender_unauthenticated"
+    vouched = "mx.drop.example; dmarc=pass header.from=acme.example"
+    dropbox.deliver(letter(address, Authentication_Results=vouched))
+    assert dropbox.poll() == {"associated": 1}
+
+
+def test_r14_nobody_left_to_log_for(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.add_user(BEN)
+    dropbox.ok("never-log", "add", "bank.example")
+    mail = letter(address, to=f"{JANE}, {BEN}, clerk@bank.example, {address}")
+    assert reason(dropbox, mail) == "no_recipients"
+
+
+def test_r15_the_five_patterns(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.ok("contact", "add", "carl@client.example")
+    dropbox.ok("lead", "add", "lea@client.example")
+    people = "carl@client.example, lea@client.example, new@client.example"
+    expected = {
+        "contacts-or-new-contact": [("contact", False), ("contact", True), ("contact", True)],
+        "leads-or-new-lead": [("lead", True), ("lead", False), ("lead", True)],
+        "contacts-then-leads-or-new-lead": [("contact", False), ("lead", False), ("lead", True)],
+        "contacts-then-leads-or-new-contact": [("contact", False), ("lead", False), ("contact", True)],
+        "contacts-then-leads-only": [("contact", False), ("lead", False)],
+    }
+    for number, (pattern, made) in enumerate(expected.items()):
+        # every pattern meets the same two known people and a third nobody knows, at a domain of its own
+        names = people.replace("client.example", f"client{number}.example")
+        dropbox.ok("contact", "add", f"carl@client{number}.example")
+        dropbox.ok("lead", "add", f"lea@client{number}.example")
+        dropbox.ok("dropbox", "pattern", JANE, pattern)
+        dropbox.deliver(letter(address, to=names, subject=pattern))
+        assert dropbox.poll() == {"associated": 1}
+        [email] = [e for e in dropbox.ok("email", "list", "--json").json if e["subject"] == pattern]
+        found = {record["email"]: (record["module"], record["created"]) for record in email["records"]}
+        assert [found[name] for name in names.split(", ") if name in found] == made, pattern
+
+
+def test_r16_a_record_matches_by_its_secondary_email_in_any_case(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.ok("contact", "add", "carl@client.example", "--secondary-email", "Carl.Home@web.example")
+    dropbox.deliver(letter(address, to="CARL.HOME@WEB.EXAMPLE"))
+    assert dropbox.poll() == {"associated": 1}
+    assert len(dropbox.ok("contact", "list", "--json").json) == 1
+
+
+def test_r17_two_messages_to_one_new_address_make_one_record(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.deliver(letter(address, subject="one"))
+    dropbox.deliver(letter(address, subject="two"))
+    assert dropbox.poll() == {"associated": 2}
+    assert len(dropbox.ok("contact", "list", "--json").json) == 1
+    assert len(dropbox.sent_emails("contact", "carl@client.example")) == 2
+
+
+def test_r19_the_second_owners_copy_is_stored_once_and_associated(dropbox: Dropbox) -> None:
+    janes, bens = dropbox.add_user(JANE), dropbox.add_user(BEN)
+    dropbox.ok("sender", "add", BEN, JANE)
+    mail = letter("DROPBOX", Message_ID="<same@acme.example>")
+    dropbox.deliver(mail.replace(b"DROPBOX", janes.encode()))
+    dropbox.deliver(mail.replace(b"DROPBOX", bens.encode()))
+    assert dropbox.poll() == {"associated": 2}
+    assert len(dropbox.ok("email", "list", "--json").json) == 1
+    dropbox.deliver(mail.replace(b"DROPBOX", janes.encode()))
+    assert dropbox.poll() == {"duplicate": 1}
+
+
+def test_r19_a_reused_message_id_does_not_swallow_a_different_mail(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.deliver(letter(address, Message_ID="<reused@acme.example>", body="first\n"))
+    dropbox.deliver(letter(address, Message_ID="<reused@acme.example>", body="second\n"))
+    assert dropbox.poll() == {"associated": 2}
+
+
+def test_r21_attachments_over_the_limit_are_rejected(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    content = base64.encodebytes(b"x" * (10 * 1024 * 1024 + 1)).decode()
+    body = (
+        "--b\nContent-Type: text/plain\n\nhello\n--b\nContent-Type: application/pdf\n"
+        'Content-Disposition: attachment; filename="big.pdf"\nContent-Transfer-Encoding: base64\n\n'
+        f"{content}\n--b--\n"
+    )
+    mail = letter(address, body=body, Content_Type='multipart/mixed; boundary="b"')
+    assert reason(dropbox, mail) == "attachments_too_large"
+
+
+def test_r21_attachments_of_exactly_the_limit_are_taken(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    content = base64.encodebytes(b"x" * (10 * 1024 * 1024)).decode()
+    body = f"--b\nContent-Type: application/pdf\nContent-Transfer-Encoding: base64\n\n{content}\n--b--\n"
+    dropbox.deliver(letter(address, body=body, Content_Type='multipart/mixed; boundary="b"'))
+    assert dropbox.poll() == {"associated": 1}
+
+
+@pytest.mark.parametrize(
+    "sign",
+    [
+        {"Auto_Submitted": "auto-replied"},
+        {"Return_Path": "<>"},
+        {"Content_Type": 'multipart/report; report-type=delivery-status; boundary="b"'},
+        {"X_BCC_Dropbox_Loop": "1"},
+    ],
+    ids=lambda sign: next(iter(sign)),
+)
+def test_r23_automatic_mail_is_not_correspondence(dropbox: Dropbox, sign: dict[str, str]) -> None:
+    address = dropbox.add_user(JANE)
+    assert reason(dropbox, letter(address, **sign)) == "automatic"
+
+
+def test_r23_other_fields_are_no_sign_of_it(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.deliver(letter(address, X_Auto_Response_Suppress="All", Precedence="bulk", Auto_Submitted="no"))
+    assert dropbox.poll() == {"associated": 1}
+
+
+def test_bad_rows_of_an_import_are_named_and_the_rest_is_imported(dropbox: Dropbox, tmp_path: Path) -> None:
+    dropbox.add_user(JANE)
+    rows = tmp_path / "people.csv"
+    with rows.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [["Email", "Last_Name"], ["a@x.example", "A"], ["no address", "B"], ["c@x.example", ""]]
+        )
+    ran = dropbox.run("contact", "import", str(rows))
+    assert "line 3" in ran.err + ran.out
+    assert {row["email"] for row in dropbox.ok("contact", "list", "--json").json} == {"a@x.example", "c@x.example"}

@@ -1,0 +1,92 @@
+"""The embedded mailbox: pymap, a pure Python IMAP server, on a free loopback port, everything in memory."""
+
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from imapclient import IMAPClient
+
+from worker.domain.errors import DropboxError, Unavailable
+
+USER = "dropbox"
+_SERVE = "import sys; from pymap.main import main; sys.exit(main())"
+_START_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedMailbox:
+    """Where the server listens, and the password that was made for it."""
+
+    port: int
+    password: str = field(repr=False)
+
+    def deliver(self, raw: bytes) -> None:
+        """Put a message into the queue, as a mail server would."""
+        with self._connected() as client:
+            client.append("INBOX", raw, msg_time=datetime.now(UTC))
+
+    def folders(self) -> dict[str, int]:
+        """How many messages stand in each folder."""
+        with self._connected() as client:
+            names = [name for _, _, name in client.list_folders()]
+            return {name: client.folder_status(name, ["MESSAGES"])[b"MESSAGES"] for name in names}
+
+    @contextmanager
+    def _connected(self) -> Iterator[IMAPClient]:
+        with IMAPClient("127.0.0.1", port=self.port, ssl=False, timeout=10) as client:
+            client.login(USER, self.password)
+            yield client
+
+
+@contextmanager
+def embedded_mailbox() -> Iterator[EmbeddedMailbox]:
+    """Run the server as a process of its own until the block ends.
+
+    Raises:
+        DropboxError: when pymap is not installed.
+        Unavailable: when it does not start.
+    """
+    mailbox = EmbeddedMailbox(_free_port(), secrets.token_urlsafe(12))
+    command = [sys.executable, "-c", _SERVE, "--host", "127.0.0.1", "--port", str(mailbox.port), "--no-tls"]
+    command += ["--no-service", "managesieve", "--no-service", "admin"]
+    command += ["dict", "--demo-user", USER, "--demo-password", mailbox.password]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:  # noqa: S603 - ours
+        try:
+            _wait_until_it_listens(server, mailbox.port)
+            yield mailbox
+        finally:
+            server.kill()
+
+
+def _wait_until_it_listens(server: "subprocess.Popen[bytes]", port: int) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise _failure(server)
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise Unavailable(f"the embedded mailbox did not start within {_START_SECONDS:.0f} seconds")
+
+
+def _failure(server: "subprocess.Popen[bytes]") -> DropboxError:
+    said = server.stderr.read().decode(errors="replace").strip() if server.stderr else ""
+    if "No module named" in said:
+        return DropboxError("the demo needs the pymap package: pip install 'bcc-dropbox[demo]'")
+    return Unavailable(f"the embedded mailbox ended at once: {said.splitlines()[-1] if said else 'it said nothing'}")
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

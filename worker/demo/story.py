@@ -1,0 +1,121 @@
+"""The demonstration's story: commands as a person would type them, each shown with what it answers."""
+
+import os
+import shlex
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from worker.demo.mail import MAIL_SERVER, Mail
+from worker.demo.mailbox import USER, EmbeddedMailbox, embedded_mailbox
+
+ADDRESS = "drop@drop.example.com"
+ANA = "ana@acme.example"
+BEN = "ben@acme.example"
+CARL = "carl@client.example"
+LEA = "lea@prospect.example"
+
+RunCommand = Callable[[Sequence[str]], str]
+"""Runs one command line of bcc-dropbox, showing what it answers; gives its standard output."""
+
+Say = Callable[[str], None]
+
+
+def tell(run: RunCommand, say: Say) -> None:
+    """Play the whole story in a folder of its own, which is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="bcc-dropbox-demo-") as folder, embedded_mailbox() as mailbox:
+        with _settings(mailbox, Path(folder)):
+            _Story(run, say, mailbox).tell()
+
+
+class _Story:
+    def __init__(self, run: RunCommand, say: Say, mailbox: EmbeddedMailbox) -> None:
+        self._run = run
+        self._say = say
+        self._mailbox = mailbox
+
+    def tell(self) -> None:
+        """Two users, a few records, a dozen mails, and what became of them."""
+        self._say("Two sales people get a dropbox; the CRM knows a few people already.")
+        ana, ben = self._dropbox_of(ANA), self._dropbox_of(BEN)
+        self._command("contact", "add", CARL, "--last-name", "Client")
+        self._command("lead", "add", LEA, "--last-name", "Prospect")
+
+        self._say("Ana writes to customers and puts her secret address in Bcc: one mail for each search pattern.")
+        self._a_mail_for_each_pattern(ana)
+
+        self._say("Ben replies, attaches, writes together with Ana; a stranger guesses, an old address lives on.")
+        self._mails_of_every_kind(ana, ben)
+        self._command("poll")
+
+        self._say('What now stands on Carl\'s record under "Sent Emails from CRM":')
+        self._command("email", "list", "--contact", CARL)
+        self._say("And why the stranger's mail is not there:")
+        self._command("explain", "<stranger@elsewhere.example>")
+        self._say("Each message is in one folder of the mailbox, the queue is empty:")
+        for name, messages in sorted(self._mailbox.folders().items()):
+            self._say(f"    {name:<12} {messages}")
+
+    def _a_mail_for_each_pattern(self, dropbox: str) -> None:
+        patterns = {
+            "contacts-or-new-contact": f"{CARL}, dora@client.example",
+            "leads-or-new-lead": f"{LEA}, emil@prospect.example",
+            "contacts-then-leads-or-new-lead": f"{CARL}, {LEA}, fay@prospect.example",
+            "contacts-then-leads-only": f"{LEA}, nobody@elsewhere.example",
+            "contacts-then-leads-or-new-contact": f"{LEA}, gus@client.example",
+        }
+        for pattern, people in patterns.items():
+            self._command("dropbox", "pattern", ANA, pattern)
+            self._deliver(Mail(ANA, people, f"Pattern {pattern}", (dropbox,)))
+            self._command("poll")
+
+    def _mails_of_every_kind(self, ana: str, ben: str) -> None:
+        question = "<question@client.example>"
+        self._deliver(Mail(BEN, CARL, "Re: Your question", (ben,), in_reply_to=question))
+        self._deliver(Mail(BEN, CARL, "Our offer", (ben,), attachment=("offer.pdf", b"%PDF-1.7 " + b"x" * 20_000)))
+        self._command("sender", "add", BEN, ANA)
+        self._deliver(Mail(ANA, CARL, "The contract, for both of us", (ana, ben)))
+        self._deliver(
+            Mail("stranger@elsewhere.example", CARL, "Hi!", (ana,), message_id="<stranger@elsewhere.example>")
+        )
+        self._deliver(Mail(BEN, CARL, "A guess", ("drop+0123456789@drop.example.com",)))
+        self._deliver(Mail(BEN, CARL, "I am away", (ben,), extra={"Auto-Submitted": "auto-replied"}))
+        self._command("dropbox", "regenerate", BEN)
+        self._deliver(Mail(BEN, CARL, "To the address I had before", (ben,)))
+
+    def _dropbox_of(self, login: str) -> str:
+        self._command("user", "add", login)
+        return self._run(["dropbox", "show", login, "--json"]).split('"address": "')[1].split('"')[0]
+
+    def _command(self, *arguments: str) -> None:
+        self._say(f"\n$ bcc-dropbox {shlex.join(arguments)}")
+        self._run(arguments)
+
+    def _deliver(self, mail: Mail) -> None:
+        self._mailbox.deliver(mail.as_delivered())
+
+
+@contextmanager
+def _settings(mailbox: EmbeddedMailbox, folder: Path) -> Iterator[None]:
+    """The environment of the demo instead of whatever is configured here."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("BCC_DROPBOX_")}
+    ours = {
+        "BCC_DROPBOX_ADDRESS": ADDRESS,
+        "BCC_DROPBOX_IMAP_HOST": "127.0.0.1",
+        "BCC_DROPBOX_IMAP_PORT": str(mailbox.port),
+        "BCC_DROPBOX_IMAP_TLS": "none",
+        "BCC_DROPBOX_IMAP_USER": USER,
+        "BCC_DROPBOX_IMAP_PASSWORD": mailbox.password,
+        "BCC_DROPBOX_DATABASE_URL": f"sqlite:///{folder / 'demo.db'}",
+        "BCC_DROPBOX_RECEIVED_BY": MAIL_SERVER,
+    }
+    for name in before:
+        del os.environ[name]
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            del os.environ[name]
+        os.environ.update(before)
