@@ -1,0 +1,207 @@
+"""Why messages ended as they did: the stored decisions, found again by what people know of them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, select
+from sqlmodel import col
+
+from worker.domain.addresses import Address, NotAnAddress
+from worker.domain.outcomes import Outcome, Reason
+from worker.store.administration.accounts import Account, find_account
+from worker.store.administration.office import Office
+from worker.store.tables import AttemptRow, DecisionRow, MailboxRow, UserRow, VerdictRow
+
+AT_ONCE = 1000
+"""How many decisions one statement looks at."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnersVerdict:
+    """What became of the message for one owner (None: no owner was found)."""
+
+    outcome: Outcome
+    reason: Reason | None
+    owner: str | None
+    email_id: int | None
+    trace: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The one decision on one message, with the verdicts of all its owners."""
+
+    uid: int
+    uidvalidity: int
+    mailbox: str
+    message_id: str
+    sender: str
+    subject: str
+    recipients: tuple[str, ...]
+    size: int
+    arrived_at: datetime
+    decided_at: datetime
+    outcome: Outcome
+    verdicts: tuple[OwnersVerdict, ...]
+
+    @property
+    def deciding(self) -> OwnersVerdict:
+        """The verdict that named the folder."""
+        return next((v for v in self.verdicts if v.outcome is self.outcome), self.verdicts[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A message that is not decided yet, but was tried."""
+
+    mailbox: str
+    strikes: int
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """What somebody who misses a mail knows of it; ``recipient`` and ``sender`` are addresses or domains."""
+
+    since: datetime
+    recipient: str | None = None
+    sender: str | None = None
+
+
+def explain_uid(office: Office, uid: int, *, limit: int | None) -> list[Explanation]:
+    """The decisions on messages of that UID, the latest first: each mailbox counts for itself."""
+    with office.database.read() as connection:
+        return _explanations(connection, office, _DECISIONS.where(col(DecisionRow.uid) == uid).limit(limit))
+
+
+def explain_message_id(office: Office, message_id: str, *, limit: int | None) -> list[Explanation]:
+    """The decisions on messages of that Message-ID, typed with or without its angle brackets, the latest first."""
+    bare = message_id.strip().removeprefix("<").removesuffix(">")
+    query = _DECISIONS.where(col(DecisionRow.message_id).in_([bare, f"<{bare}>"]))
+    with office.database.read() as connection:
+        return _explanations(connection, office, query.limit(limit))
+
+
+def explain_matching(office: Office, wanted: MessageFilter, *, limit: int | None) -> list[Explanation]:
+    """The decisions on messages from and to these people since then, the latest first."""
+    with office.database.read() as connection:
+        ids = list(_matching_ids(connection, wanted, limit))
+        return [
+            explanation
+            for start in range(0, len(ids), AT_ONCE)
+            for explanation in _explanations(
+                connection,
+                office,
+                _DECISIONS.where(col(DecisionRow.id).in_(ids[start : start + AT_ONCE])),
+            )
+        ]
+
+
+def attempts_on(office: Office, uid: int) -> list[Attempt]:
+    """Undecided messages of that UID which the worker has had in hand."""
+    query = (
+        select(col(MailboxRow.name), col(AttemptRow.strikes), col(AttemptRow.error))
+        .join(MailboxRow, col(MailboxRow.id) == col(AttemptRow.mailbox_id))
+        .where(col(AttemptRow.uid) == uid)
+    )
+    with office.database.read() as connection:
+        return [Attempt(*row) for row in connection.execute(query)]
+
+
+_DECISIONS: Select[*tuple[Any, ...]] = (
+    select(
+        col(DecisionRow.id),
+        col(DecisionRow.uid),
+        col(DecisionRow.uidvalidity),
+        col(MailboxRow.name).label("mailbox"),
+        col(DecisionRow.message_id),
+        col(DecisionRow.sender),
+        col(DecisionRow.subject),
+        col(DecisionRow.recipients),
+        col(DecisionRow.size),
+        col(DecisionRow.arrived_at),
+        col(DecisionRow.decided_at),
+        col(DecisionRow.outcome),
+    )
+    .join(MailboxRow, col(MailboxRow.id) == col(DecisionRow.mailbox_id))
+    .order_by(col(DecisionRow.decided_at).desc(), col(DecisionRow.id).desc())
+)
+
+
+def _explanations(connection: Connection, office: Office, query: Select[*tuple[Any, ...]]) -> list[Explanation]:
+    account = find_account(connection, office.account) if office.account is not None else None
+    rows = connection.execute(query).all()
+    verdicts = _verdicts(connection, [row.id for row in rows], account)
+    return [_explanation(row, verdicts[row.id]) for row in rows if verdicts[row.id]]
+
+
+def _verdicts(
+    connection: Connection, decision_ids: Sequence[int], account: Account | None
+) -> dict[int, list[OwnersVerdict]]:
+    is_owner = and_(col(UserRow.account_id) == col(VerdictRow.account_id), col(UserRow.id) == col(VerdictRow.user_id))
+    query = (
+        select(VerdictRow.__table__, col(UserRow.login))  # type: ignore[attr-defined]
+        .outerjoin(UserRow, is_owner)
+        .where(col(VerdictRow.decision_id).in_(decision_ids))
+        .order_by(col(VerdictRow.decision_id), col(VerdictRow.ordinal))
+    )
+    if account is not None:
+        query = query.where(col(VerdictRow.account_id) == account.id)
+    verdicts: dict[int, list[OwnersVerdict]] = defaultdict(list)
+    for row in connection.execute(query):
+        reason = Reason(row.reason) if row.reason else None
+        verdict = OwnersVerdict(Outcome(row.outcome), reason, row.login, row.email_id, row.trace)
+        verdicts[row.decision_id].append(verdict)
+    return verdicts
+
+
+def _explanation(row: Row[*tuple[Any, ...]], verdicts: Sequence[OwnersVerdict]) -> Explanation:
+    return Explanation(
+        uid=row.uid,
+        uidvalidity=row.uidvalidity,
+        mailbox=row.mailbox,
+        message_id=row.message_id,
+        sender=row.sender,
+        subject=row.subject,
+        recipients=tuple(row.recipients),
+        size=row.size,
+        arrived_at=row.arrived_at,
+        decided_at=row.decided_at,
+        outcome=Outcome(row.outcome),
+        verdicts=tuple(verdicts),
+    )
+
+
+def _matching_ids(connection: Connection, wanted: MessageFilter, limit: int | None) -> Iterator[int]:
+    """Addresses are compared as everywhere (`Address.key`), which SQL cannot do: the rows are looked at here."""
+    query = (
+        select(col(DecisionRow.id), col(DecisionRow.sender), col(DecisionRow.recipients))
+        .where(col(DecisionRow.decided_at) >= wanted.since)
+        .order_by(col(DecisionRow.decided_at).desc(), col(DecisionRow.id).desc())
+    )
+    found = 0
+    for row in connection.execution_options(yield_per=AT_ONCE).execute(query):
+        if limit is not None and found >= limit:
+            return
+        if _is_among(wanted.sender, [row.sender]) and _is_among(wanted.recipient, row.recipients):
+            found += 1
+            yield row.id
+
+
+def _is_among(wanted: str | None, texts: Iterable[str]) -> bool:
+    if wanted is None:
+        return True
+    if "@" in wanted.lstrip("@"):
+        return _key(wanted) in map(_key, texts)
+    domain = wanted.lstrip("@").lower()
+    return any(_key(text).rpartition("@")[2] == domain for text in texts)
+
+
+def _key(text: str) -> str:
+    try:
+        return Address.parse(text).key
+    except NotAnAddress:
+        return text.strip().lower()

@@ -1,0 +1,84 @@
+"""New rows of leads and contacts, each with the mail that waited for its address (R15)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, insert
+
+from worker.domain.addresses import Address
+from worker.domain.patterns import Module
+from worker.store.administration.waiting import attach_waiting
+from worker.store.ids import allocate
+from worker.store.tables import RecordRow
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDraft:
+    """A record as somebody typed it or a line of a file gave it; ``owner`` is a login."""
+
+    email: Address
+    last_name: str = ""
+    first_name: str = ""
+    secondary_email: Address | None = None
+    owner: str | None = None
+    source: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedDraft:
+    """A draft whose owner was found (None: it shall have none)."""
+
+    draft: RecordDraft
+    owner_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """The numbers of the new records in order, and how many waiting emails they were given."""
+
+    ids: tuple[int, ...]
+    attached: int
+
+
+def insert_records(
+    connection: Connection, account_id: int, module: Module, drafts: Sequence[OwnedDraft], now: datetime
+) -> Inserted:
+    """Write the records in one statement, then attach what waits for them."""
+    if not drafts:
+        return Inserted((), 0)
+    ids = allocate(connection, RecordRow, len(drafts))
+    rows = [_row(account_id, record_id, module, owned, now) for record_id, owned in zip(ids, drafts, strict=True)]
+    connection.execute(insert(RecordRow), rows)
+    return Inserted(tuple(ids), attach_waiting(connection, account_id, module, _first_by_address(ids, drafts)))
+
+
+def _row(account_id: int, record_id: int, module: Module, owned: OwnedDraft, now: datetime) -> dict[str, object]:
+    draft = owned.draft
+    secondary = draft.secondary_email
+    return {
+        "account_id": account_id,
+        "id": record_id,
+        "module": module.value,
+        "last_name": draft.last_name or draft.email.text,
+        "first_name": draft.first_name,
+        "email": draft.email.text,
+        "email_key": draft.email.key,
+        "secondary_email": secondary.text if secondary else None,
+        "secondary_email_key": secondary.key if secondary else None,
+        "owner_id": owned.owner_id,
+        "source": draft.source,
+        "made_for": None,
+        "created_at": now,
+    }
+
+
+def _first_by_address(ids: Sequence[int], drafts: Sequence[OwnedDraft]) -> dict[str, int]:
+    """R16: of several new records with one address the oldest gets the mail."""
+    records: dict[str, int] = {}
+    for record_id, owned in zip(ids, drafts, strict=True):
+        records.setdefault(owned.draft.email.key, record_id)
+        if owned.draft.secondary_email:
+            records.setdefault(owned.draft.secondary_email.key, record_id)
+    return records

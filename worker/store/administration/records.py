@@ -1,0 +1,89 @@
+"""Leads and contacts that people add by hand, and their lists (R16, R17)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import and_, or_, select
+from sqlmodel import col
+
+from worker.domain.patterns import Module
+from worker.store.administration.accounts import find_account, find_or_make_account
+from worker.store.administration.conflict import again_on_conflict
+from worker.store.administration.members import address_of, find_member
+from worker.store.administration.office import Office
+from worker.store.administration.record_rows import OwnedDraft, RecordDraft, insert_records
+from worker.store.tables import RecordRow, UserRow
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSummary:
+    """A record as a list shows it; ``owner`` is a login."""
+
+    id: int
+    email: str | None
+    last_name: str
+    owner: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddedRecord:
+    """A new record, and how many waiting emails it was given."""
+
+    record: RecordSummary
+    attached: int
+
+
+@again_on_conflict
+def add_record(office: Office, module: Module, draft: RecordDraft, *, now: datetime) -> AddedRecord:
+    """Make one record and give it the mail that waits for its address.
+
+    Raises:
+        Refused: when the owner does not exist.
+    """
+    with office.database.begin() as connection:
+        account = find_or_make_account(connection, office.account, now)
+        owner = find_member(connection, account, draft.owner) if draft.owner else None
+        owned = OwnedDraft(draft, owner.id if owner else None)
+        inserted = insert_records(connection, account.id, module, [owned], now)
+    last_name = draft.last_name or draft.email.text
+    record = RecordSummary(inserted.ids[0], draft.email.text, last_name, owner.login if owner else None, draft.source)
+    return AddedRecord(record, inserted.attached)
+
+
+def list_records(
+    office: Office,
+    module: Module,
+    *,
+    email: str | None = None,
+    owner: str | None = None,
+    limit: int | None,
+) -> list[RecordSummary]:
+    """The account's records, newest first; ``email`` finds a record by its secondary email too."""
+    query = (
+        select(
+            col(RecordRow.id),
+            col(RecordRow.email),
+            col(RecordRow.last_name),
+            col(UserRow.login),
+            col(RecordRow.source),
+        )
+        .outerjoin(
+            UserRow,
+            and_(
+                col(UserRow.account_id) == col(RecordRow.account_id),
+                col(UserRow.id) == col(RecordRow.owner_id),
+            ),
+        )
+        .order_by(col(RecordRow.id).desc())
+        .limit(limit)
+    )
+    if email is not None:
+        key = address_of(email, "the email").key
+        query = query.where(or_(col(RecordRow.email_key) == key, col(RecordRow.secondary_email_key) == key))
+    with office.database.read() as connection:
+        account = find_account(connection, office.account)
+        query = query.where(col(RecordRow.account_id) == account.id, col(RecordRow.module) == module.value)
+        if owner is not None:
+            query = query.where(col(RecordRow.owner_id) == find_member(connection, account, owner).id)
+        return [RecordSummary(*row) for row in connection.execute(query)]

@@ -1,0 +1,83 @@
+"""The up to five addresses that a user may send from (R11)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete
+from sqlmodel import col
+
+from worker.domain.errors import Refused
+from worker.domain.owners import MOST_SENDERS
+from worker.store.administration.accounts import find_account
+from worker.store.administration.conflict import again_on_conflict
+from worker.store.administration.members import address_of, find_member
+from worker.store.administration.office import Office
+from worker.store.administration.sender_rows import SLOTS, insert_sender, sender_rows
+from worker.store.tables import SenderRow
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredSender:
+    """A sender address; it counts once it is proven to be the user's."""
+
+    address: str
+    proven_at: datetime | None
+
+
+@again_on_conflict
+def add_sender(office: Office, login: str, text: str, *, proven_at: datetime | None) -> list[RegisteredSender]:
+    """Register an address in a free slot.
+
+    Raises:
+        Refused: when it is none, is registered already, or would be the sixth.
+    """
+    address = address_of(text, "a sender")
+    with office.database.begin() as connection:
+        member = find_member(connection, find_account(connection, office.account), login)
+        rows = sender_rows(connection, member)
+        if any(row.address_key == address.key for row in rows):
+            raise Refused(f"{address} is a sender of {member.login} already")
+        taken = {row.slot for row in rows}
+        slot = next((slot for slot in SLOTS if slot not in taken), None)
+        if slot is None:
+            raise Refused(
+                f"{member.login} has {MOST_SENDERS} sender addresses, the most there can be:"
+                f" `sender remove {member.login} ADDRESS` makes room"
+            )
+        insert_sender(connection, member, slot, address, proven_at)
+        return [RegisteredSender(row.address, row.proven_at) for row in sender_rows(connection, member)]
+
+
+def remove_sender(office: Office, login: str, text: str) -> list[RegisteredSender]:
+    """Take an address off; also the login's own, as long as another one stays.
+
+    Raises:
+        Refused: when it is not registered, or is the last.
+    """
+    address = address_of(text, "a sender")
+    with office.database.begin() as connection:
+        member = find_member(connection, find_account(connection, office.account), login, lock=True)
+        rows = sender_rows(connection, member)
+        found = next((row for row in rows if row.address_key == address.key), None)
+        if found is None:
+            senders = ", ".join(row.address for row in rows)
+            raise Refused(f"{address} is no sender of {member.login}: there are {senders}")
+        if len(rows) == 1:
+            raise Refused(
+                f"{address} is the last sender of {member.login}: `sender add {member.login} ADDRESS` another one first"
+            )
+        connection.execute(
+            delete(SenderRow).where(
+                col(SenderRow.account_id) == member.account.id,
+                col(SenderRow.user_id) == member.id,
+                col(SenderRow.slot) == found.slot,
+            )
+        )
+        return [RegisteredSender(row.address, row.proven_at) for row in sender_rows(connection, member)]
+
+
+def list_senders(office: Office, login: str) -> list[RegisteredSender]:
+    """The user's senders in the order of their slots."""
+    with office.database.read() as connection:
+        member = find_member(connection, find_account(connection, office.account), login)
+        return [RegisteredSender(row.address, row.proven_at) for row in sender_rows(connection, member)]
