@@ -24,9 +24,12 @@ Say = Callable[[str], None]
 
 def tell(run: RunCommand, say: Say) -> None:
     """Play the whole story in a folder of its own, which is gone afterwards."""
-    with tempfile.TemporaryDirectory(prefix="bcc-dropbox-demo-") as folder, embedded_mailbox() as mailbox:
-        with _settings(mailbox, Path(folder)):
-            _Story(run, say, mailbox).tell()
+    with (
+        tempfile.TemporaryDirectory(prefix="bcc-dropbox-demo-") as folder,
+        embedded_mailbox() as mailbox,
+        _settings(mailbox, Path(folder)),
+    ):
+        _Story(run, say, mailbox).tell()
 
 
 class _Story:
