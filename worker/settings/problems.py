@@ -1,0 +1,50 @@
+"""What is wrong with the settings, told to the operator: one line each, never a secret's value."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from worker.domain.errors import DropboxError
+from worker.domain.text import clean
+
+PREFIX = "BCC_DROPBOX_"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One line for the operator, and the fields that it rests on: where one is bad, what follows is worthless."""
+
+    line: str
+    fields: frozenset[str] = frozenset()
+    is_bad_value: bool = False
+
+
+class SettingsError(DropboxError):
+    """The settings cannot be used; nothing was started. Its text has one line for each problem."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+def variable(field: str) -> str:
+    """The name in the environment: ``imap_host`` → ``BCC_DROPBOX_IMAP_HOST``."""
+    return PREFIX + field.upper()
+
+
+def missing(field: str, should_be: str) -> Problem:
+    """A setting that the command cannot do without."""
+    return Problem(f"{variable(field)} is not set: it should be {should_be}", frozenset({field}))
+
+
+def bad_value(field: str, value: str | None, should_be: str) -> Problem:
+    """A value that cannot be read; ``value`` is None where it must not be shown."""
+    stated = "has a bad value" if value is None else f"is '{clean(value, most=80)}'"
+    return Problem(f"{variable(field)} {stated}: it should be {should_be}", frozenset({field}), is_bad_value=True)
+
+
+def unknown(name: str, known: Iterable[str]) -> Problem:
+    """A name with our prefix that means nothing, most likely mistyped."""
+    near = get_close_matches(name.upper().removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in known], n=1)
+    hint = f"; did you mean {PREFIX}{near[0]}?" if near else ""
+    return Problem(f"{clean(name, most=80)} is not a setting{hint}")

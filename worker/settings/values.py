@@ -1,0 +1,172 @@
+"""The kinds of values that settings have, and how each is read from text."""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr
+from pydantic_settings import NoDecode
+
+from worker.domain.addresses import Address, domain_in_idna
+from worker.domain.tokens import LENGTH as TOKEN_LENGTH
+
+LONGEST_LOCAL_PART = 64 - len("+") - TOKEN_LENGTH
+"""R1: what RFC 5321 §4.5.3.1.1 leaves before the plus tag."""
+
+_FIELD_NAME = re.compile(r"[!-9;-~]+")
+_DATABASE_URL = re.compile(r"sqlite:///.+|postgresql\+psycopg://.+")
+
+
+class Tls(StrEnum):
+    """How the connection to the IMAP server is made safe."""
+
+    SSL = "ssl"
+    STARTTLS = "starttls"
+    NONE = "none"
+
+    @property
+    def port(self) -> int:
+        """The well-known port (RFC 8314 §7.1 and RFC 9051)."""
+        return 993 if self is Tls.SSL else 143
+
+
+class ImapAuth(StrEnum):
+    """How the worker proves itself to the IMAP server."""
+
+    PASSWORD = "password"
+    XOAUTH2 = "xoauth2"
+    OAUTHBEARER = "oauthbearer"
+
+
+class SenderAuth(StrEnum):
+    """Whether the From address has to be vouched for (R13)."""
+
+    REQUIRED = "required"
+    OFF = "off"
+
+
+class Idle(StrEnum):
+    """Whether the server's IDLE wakes the worker (R22)."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
+class LogFormat(StrEnum):
+    """How log lines look; ``auto`` is the console's colours on a terminal, else JSON."""
+
+    AUTO = "auto"
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least level that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where a server of ours listens."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "ListenAddress":
+        """Read ``host:port`` or ``[::1]:port``."""
+        parts = urlsplit(f"//{text}")
+        if not parts.hostname or not parts.port or parts.path or parts.username:
+            raise ValueError(text)
+        return cls(parts.hostname, parts.port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine itself, so that nobody else can listen in."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _lower(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _catch_all(text: str) -> Address:
+    address = Address.parse(text)
+    local = address.text.rpartition("@")[0]
+    if not re.fullmatch(r"[\w.-]+", local, re.ASCII) or len(local) > LONGEST_LOCAL_PART:
+        raise ValueError(local)
+    return address
+
+
+def _host(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError:
+        return domain_in_idna(text)
+
+
+def _field_names(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    names = tuple(name.strip() for name in value.split(","))
+    if not all(_FIELD_NAME.fullmatch(name) for name in names):
+        raise ValueError(value)
+    return names
+
+
+def _word(text: str) -> str:
+    if len(text.split()) != 1:
+        raise ValueError(text)
+    return text
+
+
+def _https_url(text: str) -> str:
+    parts = urlsplit(text)
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    if not is_safe or not parts.hostname:
+        raise ValueError(text)
+    return text
+
+
+def _database_url(url: SecretStr) -> SecretStr:
+    if not _DATABASE_URL.fullmatch(url.get_secret_value()):
+        raise ValueError
+    return url
+
+
+def _smtp_url(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.port == 0:
+        raise ValueError
+    return url
+
+
+CatchAll = Annotated[Address, PlainValidator(_catch_all)]
+MailAddress = Annotated[Address, PlainValidator(Address.parse)]
+Host = Annotated[str, AfterValidator(_host)]
+Word = Annotated[str, AfterValidator(_word)]
+FieldNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_field_names)]
+HttpsUrl = Annotated[str, AfterValidator(_https_url)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
+SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
+Listen = Annotated[ListenAddress, PlainValidator(ListenAddress.parse)]
+File = Annotated[Path, AfterValidator(Path.expanduser)]
+TlsChoice = Annotated[Tls, BeforeValidator(_lower)]
+ImapAuthChoice = Annotated[ImapAuth, BeforeValidator(_lower)]
+SenderAuthChoice = Annotated[SenderAuth, BeforeValidator(_lower)]
+IdleChoice = Annotated[Idle, BeforeValidator(_lower)]
+LogFormatChoice = Annotated[LogFormat, BeforeValidator(_lower)]
+LogLevelChoice = Annotated[LogLevel, BeforeValidator(_lower)]
