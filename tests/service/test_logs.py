@@ -1,0 +1,181 @@
+"""What the log says, compared whole, and what it must never say."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import structlog
+from freezegun import freeze_time
+from structlog.testing import capture_logs
+
+from worker import logs
+from worker.domain.outcomes import Outcome, Reason
+from worker.domain.owners import Owner
+from worker.domain.patterns import SearchPattern
+from worker.domain.profiles import Permission
+from worker.domain.tokens import new_token
+from worker.domain.verdicts import Filing, Trace, Verdict
+from worker.logs import Event, log_filed
+
+JANE = Owner(
+    account_id=1,
+    id=2,
+    login="jane@example.com",
+    enabled=True,
+    permissions=frozenset(Permission),
+    pattern=SearchPattern.CONTACTS_THEN_LEADS_OR_NEW_CONTACT,
+    senders=frozenset({"jane@example.com"}),
+)
+
+
+@pytest.fixture(autouse=True)
+def default_logging() -> Iterator[None]:
+    handlers = list(logging.getLogger().handlers)
+    yield
+    structlog.reset_defaults()
+    logging.getLogger().handlers = handlers
+
+
+def filing(*verdicts: Verdict) -> Filing:
+    return Filing(
+        uid=7,
+        arrived_at=datetime(2026, 11, 23, 9, tzinfo=UTC),
+        size=900,
+        message_id="<one@client.example>",
+        sender="jane@example.com",
+        subject="Offer",
+        recipients=("bob@client.example",),
+        verdicts=verdicts,
+    )
+
+
+def logged(secrets: tuple[str, ...] = (), **fields: Any) -> dict[str, object]:
+    """Give what one event becomes as JSON."""
+    stream = io.StringIO()
+    logs.configure(stream=stream, secrets=secrets)
+    structlog.get_logger().info(Event.POLL_FINISHED, **fields)
+    line: dict[str, object] = json.loads(stream.getvalue())
+    return line
+
+
+def test_an_associated_message_leaves_one_line() -> None:
+    with capture_logs() as lines:
+        log_filed(filing(Verdict(Outcome.ASSOCIATED, Trace(), owner=JANE)), 1.23456)
+    assert lines == [
+        {
+            "event": "message.associated",
+            "log_level": "info",
+            "uid": 7,
+            "message_id": "<one@client.example>",
+            "owner": "jane@example.com",
+            "seconds": 1.235,
+        }
+    ]
+
+
+def test_a_rejected_message_says_why() -> None:
+    with capture_logs() as lines:
+        log_filed(filing(Verdict(Outcome.REJECTED, Trace(), reason=Reason.NO_TOKEN)), 2)
+    assert lines == [
+        {
+            "event": "message.rejected",
+            "log_level": "info",
+            "uid": 7,
+            "message_id": "<one@client.example>",
+            "reason": "no_token",
+            "seconds": 2,
+        }
+    ]
+
+
+def test_a_message_of_two_owners_leaves_the_line_of_its_better_end() -> None:
+    verdicts = Verdict(Outcome.REJECTED, Trace(), reason=Reason.REVOKED_TOKEN), Verdict(Outcome.DUPLICATE, Trace())
+    with capture_logs() as lines:
+        log_filed(filing(*verdicts), 2)
+    assert [line["event"] for line in lines] == ["message.duplicate"]
+
+
+def test_a_quarantined_message_is_an_error_with_its_cause() -> None:
+    with capture_logs() as lines:
+        log_filed(filing(Verdict(Outcome.QUARANTINED, Trace(note="ValueError (html.py:3)"))), 2)
+    assert lines == [
+        {
+            "event": "message.quarantined",
+            "log_level": "error",
+            "uid": 7,
+            "message_id": "<one@client.example>",
+            "error": "ValueError (html.py:3)",
+            "seconds": 2,
+        }
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "is_late"), [(180, False), (180.01, True)])
+def test_what_took_more_than_three_minutes_is_late(seconds: float, is_late: bool) -> None:
+    """R22."""
+    with capture_logs() as lines:
+        log_filed(filing(Verdict(Outcome.ASSOCIATED, Trace(), owner=JANE)), seconds)
+    assert ("message.late" in [line["event"] for line in lines]) is is_late
+
+
+@freeze_time("2026-11-23T09:00:00Z")
+def test_a_line_is_json_with_the_time_in_utc() -> None:
+    assert logged(seconds=1.5) == {
+        "event": "poll.finished",
+        "level": "info",
+        "timestamp": "2026-11-23T09:00:00Z",
+        "seconds": 1.5,
+    }
+
+
+def test_a_whole_token_is_never_logged() -> None:
+    token = new_token()
+    line = logged(error=f"key ({token}) exists", to=f"drop+{token.upper()}@drop.example.com", all=[token])
+    assert token not in json.dumps(line).lower()
+    assert line["error"] == f"key ({token[:4]}…) exists"
+
+
+def test_a_message_id_that_looks_like_a_token_can_still_be_searched_for() -> None:
+    assert logged(message_id="<01arz3ndektsv4rrffq69g5fav@x>")["message_id"] == "<01arz3ndektsv4rrffq69g5fav@x>"
+
+
+def test_a_token_within_a_message_id_is_shortened() -> None:
+    assert "k7m2…@" in str(logged(message_id="<drop+k7m2arz3ndektsv4rrffq69g5f@drop.example>")["message_id"])
+
+
+@pytest.mark.parametrize("field", ["password", "imap_password", "Authorization", "client_secret", "access_token"])
+def test_a_field_named_like_a_secret_is_hidden(field: str) -> None:
+    fields: dict[str, Any] = {field: "hunter22"}
+    assert logged(**fields)[field] == "***"
+
+
+def test_a_secret_is_struck_out_wherever_it_appears() -> None:
+    line = logged(secrets=("hunter22",), error="LOGIN drop hunter22 failed", url="smtp://drop:other@mx.example:25")
+    assert (line["error"], line["url"]) == ("LOGIN drop *** failed", "smtp://drop:***@mx.example:25")
+
+
+def test_controls_of_strangers_do_not_reach_the_terminal() -> None:
+    line = logged(message_id="<a\x1b[31m\nb\u202e@x>", subjects=["a\x00b"])
+    assert (line["message_id"], line["subjects"]) == ("<a [31m b @x>", ["a b"])
+
+
+def test_an_exception_is_one_line_without_what_it_quotes() -> None:
+    try:
+        raise ValueError("bad part\nDear Bob, in confidence")  # noqa: TRY301
+    except ValueError as error:
+        line = logged(exc_info=error)
+    assert str(line["error"]).startswith("ValueError: bad part (test_logs.py:")
+    assert "confidence" not in json.dumps(line)
+
+
+def test_what_libraries_log_goes_the_same_way() -> None:
+    stream = io.StringIO()
+    logs.configure(stream=stream, secrets=("hunter22",))
+    logging.getLogger("some.library").warning("login as %s", "hunter22")
+    logging.getLogger("some.library").info("chatter")
+    (line,) = map(json.loads, stream.getvalue().splitlines())
+    assert (line["event"], line["library"], line["message"]) == ("library", "some.library", "login as ***")

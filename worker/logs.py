@@ -1,0 +1,205 @@
+"""The log: the only place that configures structlog, and the names of all events."""
+
+import logging
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Collection, Iterable, MutableMapping
+from enum import StrEnum
+from pathlib import PurePath
+from types import TracebackType
+from typing import Any, TextIO
+
+import structlog
+
+from worker.domain.errors import DropboxError
+from worker.domain.text import clean
+from worker.domain.tokens import ALPHABET, LENGTH, masked
+from worker.domain.verdicts import Filing
+
+LATE_SECONDS = 180
+"""R22: from arrival to association."""
+
+_HIDDEN = "***"
+_SHORTEST_SECRET = 6
+_TOKEN = re.compile(rf"(?<![0-9a-z])[{ALPHABET}]{{{LENGTH}}}(?![0-9a-z])", re.IGNORECASE)
+_TAG = re.compile(rf"(?<=\+)[{ALPHABET}]{{{LENGTH}}}", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/\s]*@")
+_SECRET_KEYS = re.compile(r"password|passwd|secret|credential|authorization|token$", re.IGNORECASE)
+
+Fields = MutableMapping[str, Any]
+
+
+class Event(StrEnum):
+    """Every event that is logged; an interface, so never renamed."""
+
+    SERVICE_STARTED = "service.started"
+    SERVICE_READY = "service.ready"
+    SERVICE_STOPPING = "service.stopping"
+    SERVICE_STOPPED = "service.stopped"
+    SERVICE_FAILED = "service.failed"
+    SETTINGS_RELOADED = "settings.reloaded"
+    SETTINGS_REFUSED = "settings.refused"
+    SENDER_AUTH_OFF = "sender_auth.off"
+    WORKER_STANDBY = "worker.standby"
+    WORKER_ACTIVE = "worker.active"
+    POLL_FINISHED = "poll.finished"
+    POLL_HUNG = "poll.hung"
+    MESSAGE_ASSOCIATED = "message.associated"
+    MESSAGE_DUPLICATE = "message.duplicate"
+    MESSAGE_REJECTED = "message.rejected"
+    MESSAGE_QUARANTINED = "message.quarantined"
+    MESSAGE_DEFERRED = "message.deferred"
+    MESSAGE_LATE = "message.late"
+    MAILBOX_CONNECTED = "mailbox.connected"
+    MAILBOX_LOST = "mailbox.lost"
+    MAILBOX_LOGIN_REFUSED = "mailbox.login_refused"
+    MAILBOX_RETRYING = "mailbox.retrying"
+    MAILBOX_IDLE_MISSING = "mailbox.idle_missing"
+    DATABASE_UNAVAILABLE = "database.unavailable"
+    DATABASE_RETRYING = "database.retrying"
+    DATABASE_RECOVERED = "database.recovered"
+    LIBRARY = "library"
+
+
+def configure(
+    *,
+    level: str = "info",
+    as_json: bool | None = None,
+    stream: TextIO | None = None,
+    secrets: Collection[str] = (),
+) -> None:
+    """Log to ``stream`` (stderr); ``as_json`` None means colours on a terminal, else JSON lines.
+
+    ``secrets`` are struck out wherever they appear. May be called again when the settings change.
+    """
+    target = stream or sys.stderr
+    on_terminal = target.isatty()
+    if on_terminal if as_json is None else not as_json:
+        render: Any = structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=22, sort_keys=False)
+    else:
+        render = structlog.processors.JSONRenderer(ensure_ascii=False)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            one_line_exception,
+            tidier(secrets),
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.WriteLoggerFactory(target),
+        cache_logger_on_first_use=False,
+    )
+    _bridge_libraries(level)
+
+
+def catch_uncaught() -> None:
+    """Let an exception that nobody catches, in whatever thread, leave one line in place of a traceback."""
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+
+
+def log_filed(filing: Filing, seconds: float) -> None:
+    """The one line of a message that came to its end ``seconds`` after it arrived, and one more if that was late."""
+    verdict = filing.deciding
+    event = Event(f"message.{verdict.outcome}")
+    fields: dict[str, Any] = {"uid": filing.uid, "message_id": filing.message_id}
+    if verdict.owner:
+        fields["owner"] = verdict.owner.login
+    if verdict.reason:
+        fields["reason"] = verdict.reason.value
+    if event is Event.MESSAGE_QUARANTINED:
+        fields["error"] = verdict.trace.note
+    fields["seconds"] = round(seconds, 3)
+    log = structlog.get_logger()
+    if event is Event.MESSAGE_QUARANTINED:
+        log.error(event, **fields)
+    else:
+        log.info(event, **fields)
+    if seconds > LATE_SECONDS:
+        log.warning(Event.MESSAGE_LATE, uid=filing.uid, message_id=filing.message_id, seconds=round(seconds, 3))
+
+
+def log_deferred(uid: int, error: str) -> None:
+    """A message on which the code failed stays where it is and is tried again."""
+    structlog.get_logger().warning(Event.MESSAGE_DEFERRED, uid=uid, error=error)
+
+
+def described(error: BaseException) -> str:
+    """An exception on one line: its type, its text, where it was raised; never what stands on the lines after."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
+    text = clean((str(error).splitlines() or [""])[0], most=200)
+    if isinstance(error, DropboxError):
+        return text
+    return f"{type(error).__name__}{': ' if text else ''}{text}{place}"
+
+
+def one_line_exception(_logger: Any, _method: str, fields: Fields) -> Fields:
+    """Turn ``exc_info`` into one line: a traceback's lines may quote what somebody wrote in confidence."""
+    raised = fields.pop("exc_info", None)
+    if raised is True:
+        raised = sys.exc_info()
+    if isinstance(raised, tuple):
+        raised = raised[1]
+    if isinstance(raised, BaseException):
+        fields["error"] = described(raised)
+    return fields
+
+
+def tidier(secrets: Iterable[str]) -> Callable[[Any, str, Fields], Fields]:
+    """A processor that strikes out secrets, shortens tokens, and takes controls out of what strangers wrote."""
+    known = tuple(sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True))
+
+    def tidy_text(key: str, text: str) -> str:
+        for secret in known:
+            text = text.replace(secret, _HIDDEN)
+        # A Message-ID is often made of an identifier that looks like a token; there only a plus tag is one.
+        pattern = _TAG if key == "message_id" else _TOKEN
+        text = pattern.sub(lambda found: masked(found[0]), clean(text))
+        return _URL_PASSWORD.sub(rf"\1:{_HIDDEN}@", text) if "://" in text else text
+
+    def tidy(_logger: Any, _method: str, fields: Fields) -> Fields:
+        for key, value in fields.items():
+            if _SECRET_KEYS.search(key):
+                fields[key] = _HIDDEN
+            elif isinstance(value, str):
+                fields[key] = tidy_text(key, value)
+            elif isinstance(value, list | tuple):
+                fields[key] = [tidy_text(key, str(each)) for each in value]
+        return fields
+
+    return tidy
+
+
+class _Bridge(logging.Handler):
+    """What libraries log goes the same way, so that nothing of it is longer or less tidy than our own."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):
+            text = str(record.msg)
+        fields = {"exc_info": record.exc_info} if record.exc_info else {}
+        structlog.get_logger().log(record.levelno, Event.LIBRARY, library=record.name, message=text, **fields)
+
+
+def _bridge_libraries(level: str) -> None:
+    root = logging.getLogger()
+    root.handlers = [each for each in root.handlers if not isinstance(each, _Bridge)]
+    root.addHandler(_Bridge())
+    # Libraries tell of each of their steps at INFO; the worker's own events say what matters.
+    root.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    # A poll that takes longer than the pause is normal with a backlog, and the service makes the missed one up itself.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
+
+
+def _log_uncaught(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    structlog.get_logger().error(Event.SERVICE_FAILED, exc_info=error)
+
+
+def _log_uncaught_in_thread(found: threading.ExceptHookArgs) -> None:
+    if found.exc_value is not None and found.exc_type is not SystemExit:
+        structlog.get_logger().error(Event.SERVICE_FAILED, exc_info=found.exc_value)
