@@ -1,0 +1,57 @@
+"""Authentication-Results as authres reads it (RFC 8601), and organisational domains by the public suffix list (R13)."""
+
+from functools import cache, lru_cache
+from typing import Any
+
+from worker.domain.authentication import AuthenticationResults, MethodResult
+from worker.domain.messages import Head
+
+_FIELD = "authentication-results"
+_MOST_CHARACTERS = 16 * 1024
+"""authres takes time by the square of the length; receiving servers write one or two thousand characters."""
+
+
+def read_authentication(head: Head) -> AuthenticationResults | None:
+    """The topmost Authentication-Results; None when there is none, or none that can be read."""
+    value = head.first(_FIELD).strip()
+    return _read(value) if 0 < len(value) <= _MOST_CHARACTERS else None
+
+
+@lru_cache(maxsize=512)  # each field is asked for twice: with the heads of a batch and with its bodies
+def _read(value: str) -> AuthenticationResults | None:
+    try:
+        found = _features().parse_value(value)
+    except Exception:  # noqa: BLE001 - its own errors, and RecursionError or TypeError of hostile values
+        return None
+    return AuthenticationResults(
+        authserv_id=found.authserv_id,
+        results=tuple(_method_result(result) for result in found.results),
+    )
+
+
+def _method_result(result: Any) -> MethodResult:
+    properties: dict[str, str] = {}
+    for stated in result.properties:
+        properties.setdefault(f"{stated.type}.{stated.name}", str(stated.value or ""))
+    return MethodResult(result.method, result.result, properties)
+
+
+@lru_cache(maxsize=4096)
+def organisational_domain(domain: str) -> str:
+    """The registrable part of a domain in IDNA form (RFC 7489 §3.2); the domain itself where it is a public suffix."""
+    return str(_public_suffixes().privatesuffix(domain) or domain)
+
+
+@cache
+def _public_suffixes() -> Any:
+    from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - 10,000 lines, and only R13 asks for them
+
+    return PublicSuffixList()
+
+
+@cache
+def _features() -> Any:
+    import authres  # noqa: PLC0415 - only R13 asks for it
+    from authres import dmarc  # noqa: PLC0415
+
+    return authres.FeatureContext(dmarc)

@@ -1,0 +1,91 @@
+"""A whole message, decoded for lists and searches (R20), with the digest of its body (R19)."""
+
+import hashlib
+import re
+from datetime import UTC, datetime
+from email.errors import HeaderParseError
+from email.header import decode_header
+from email.utils import parsedate_to_datetime
+
+from worker.domain.messages import Content, Head
+from worker.domain.text import clean
+from worker.mime.body import read_body
+from worker.mime.head import read_head
+from worker.mime.snippet import snippet_of
+
+_END_OF_HEAD = re.compile(rb"(?:\A|\n)\r?\n")
+_ID = re.compile(r"<[^<>\s]+>")
+_PIECE = 1024 * 1024
+_MOST_ENCODED = 8 * 1024
+
+
+def read_content(raw: bytes) -> Content:
+    """Read a message; never raises. What cannot be decoded is replaced, what is absent is empty."""
+    end = _END_OF_HEAD.search(raw)
+    start_of_body = end.end() if end else len(raw)
+    head = read_head(raw[:start_of_body])
+    body = read_body(raw)
+    return Content(
+        head=head,
+        raw=raw,
+        subject=clean(_decoded(head.first("subject"))),
+        message_id=clean(head.first("message-id")),
+        thread_id=_thread_id(head),
+        sent_at=_sent_at(head.first("date")),
+        snippet=snippet_of(body.plain, body.html),
+        attachments=body.attachments,
+        body_digest=_body_digest(raw, start_of_body),
+    )
+
+
+def _thread_id(head: Head) -> str:
+    """The message that began the thread: the first of References, else the one answered, else this one."""
+    for name in ("references", "in-reply-to", "message-id"):
+        if found := _ID.search(head.first(name)):
+            return clean(found[0])
+    return clean(head.first("message-id"))
+
+
+def _sent_at(date: str) -> datetime | None:
+    try:
+        stated = parsedate_to_datetime(date[:100])
+        return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
+    except (TypeError, ValueError, OverflowError, IndexError):
+        return None
+
+
+def _decoded(text: str) -> str:
+    """Encoded words (RFC 2047) as the text they stand for; what is broken stays as it is written."""
+    if "=?" not in text:
+        return text
+    try:
+        chunks = decode_header(text[:_MOST_ENCODED])
+    except (HeaderParseError, ValueError):
+        return text
+    return "".join(_in_charset(chunk, charset) for chunk, charset in chunks)
+
+
+def _in_charset(chunk: bytes | str, charset: str | None) -> str:
+    if isinstance(chunk, str):
+        return chunk
+    if charset is None:  # between encoded words; decode_header writes it so
+        return chunk.decode("raw-unicode-escape", "replace")
+    try:
+        return chunk.decode(charset, "replace")
+    except (LookupError, ValueError):
+        return chunk.decode("utf-8", "replace")
+
+
+def _body_digest(raw: bytes, start: int) -> bytes:
+    """Of the octets below the header block; CR and empty last lines are what two ways of one mail differ in."""
+    digest = hashlib.blake2b(digest_size=32)
+    held = 0
+    for position in range(start, len(raw), _PIECE):
+        piece = raw[position : position + _PIECE].translate(None, b"\r")
+        text = piece.rstrip(b"\n")
+        if text:
+            digest.update(b"\n" * held)
+            digest.update(text)
+            held = 0
+        held += len(piece) - len(text)
+    return digest.digest()
