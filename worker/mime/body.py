@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fast_mail_parser import ParseError, PyLazyAttachment, parse_email
 
-from worker.domain.messages import Attachment
+from worker.domain.messages import Attachment, Head
 from worker.domain.text import clean
 
 if TYPE_CHECKING:
@@ -16,8 +16,14 @@ if TYPE_CHECKING:
 MOST_ATTACHMENTS = 200
 """How many are named; the rest counts as one, so that the sizes still add up."""
 _MOST_NAME = 255
+_MOST_PARTS = 10_000
+"""Lines that could begin a part. Each part costs the fast parser some 3 KB."""
+_MOST_ENCODED_WORDS = 10_000
+"""In a parameter of a part's field they cost the fast parser time by the square of their number."""
 _MOST_LINE_CHECKS = 2_000_000
 """The standard library compares each line with each boundary that is open: a second or two for this many."""
+_MIME_FIELDS = frozenset({"content-type", "content-transfer-encoding", "content-disposition"})
+_MOST_FIELD = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +35,43 @@ class Body:
     attachments: tuple[Attachment, ...] = ()
 
 
-def read_body(raw: bytes) -> Body:
-    """Read a whole message's parts; never raises. What no parser can read is one attachment of the message's size."""
+def read_body(head: Head, body: bytes) -> Body:
+    """Read the parts of a message; never raises. What no parser can read is one attachment of its size.
+
+    Only the fields that tell how the body is made are shown to the parsers: of all others there is one reading.
+    """
+    if _is_overdone(body):
+        return _unreadable(body)
+    raw = _mime_fields(head) + body
     try:
         return _read_fast(raw)
     except ParseError:
         pass
-    if (raw.count(b"\n") + 1) * (raw.lower().count(b"boundary") + 1) <= _MOST_LINE_CHECKS:
-        try:
-            return _read_standard(raw)
-        except Exception:  # noqa: BLE001, S110 - of hostile mail it raises anything, RecursionError too
-            pass
-    return Body(attachments=(Attachment("", "application/octet-stream", len(raw)),))
+    if (raw.count(b"\n") + 1) * (raw.lower().count(b"boundary") + 1) > _MOST_LINE_CHECKS:
+        return _unreadable(body)
+    try:
+        return _read_standard(raw)
+    except Exception:  # noqa: BLE001 - of hostile mail it raises anything, RecursionError too
+        return _unreadable(body)
+
+
+def _is_overdone(body: bytes) -> bool:
+    if len(body) < 2 * min(_MOST_PARTS, _MOST_ENCODED_WORDS):
+        return False
+    return body.count(b"\n--") > _MOST_PARTS or body.count(b"=?") > _MOST_ENCODED_WORDS
+
+
+def _mime_fields(head: Head) -> bytes:
+    seen: dict[str, str] = {}
+    for field in head.fields:
+        if field.name in _MIME_FIELDS:
+            seen.setdefault(field.name, " ".join(field.value[:_MOST_FIELD].split()))
+    lines = [f"{name}: {value}\r\n" for name, value in seen.items()]
+    return "".join([*lines, "\r\n"]).encode("utf-8", "replace")
+
+
+def _unreadable(body: bytes) -> Body:
+    return Body(attachments=(Attachment("", "application/octet-stream", len(body)),))
 
 
 def _read_fast(raw: bytes) -> Body:

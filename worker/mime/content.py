@@ -24,7 +24,7 @@ def read_content(raw: bytes) -> Content:
     end = _END_OF_HEAD.search(raw)
     start_of_body = end.end() if end else len(raw)
     head = read_head(raw[:start_of_body])
-    body = read_body(raw)
+    body = read_body(head, raw[start_of_body:])
     return Content(
         head=head,
         raw=raw,

@@ -7,6 +7,8 @@ from worker.domain.messages import Field, Head
 
 MOST_OCTETS = 4 * 1024 * 1024
 """Of one header block; what follows is not read."""
+MOST_LINES = 200_000
+"""Of one header block; with more, only as many octets are read."""
 MOST_FIELDS = 2000
 """Of one header block."""
 MOST_FIELD_CHARACTERS = 256 * 1024
@@ -25,10 +27,11 @@ def read_head(raw: bytes, *, is_complete: bool = True) -> Head:
     As in a mail server, only LF ends a line (a CR alone is a fault within its line, never the start of another field),
     ``From :`` is the obsolete spelling of ``From:`` (RFC 5322 §4.5.1), and a line that is no field ends the block.
     """
-    parsed = _PARSER.parsestr(_plain_lines(raw[:MOST_OCTETS]).decode("utf-8", "replace"), headersonly=True)
+    most = MOST_OCTETS if raw.count(b"\n", 0, MOST_OCTETS) <= MOST_LINES else MOST_LINES
+    parsed = _PARSER.parsestr(_plain_lines(raw[:most]).decode("utf-8", "replace"), headersonly=True)
     items = list(parsed.raw_items())
     fields = tuple(Field(name.lower(), _bounded(_unfolded(value))) for name, value in items[:MOST_FIELDS])
-    return Head(fields, is_complete=is_complete and len(raw) <= MOST_OCTETS and len(items) <= MOST_FIELDS)
+    return Head(fields, is_complete=is_complete and len(raw) <= most and len(items) <= MOST_FIELDS)
 
 
 def _plain_lines(raw: bytes) -> bytes:

@@ -26,10 +26,13 @@ def snippet_of(plain: Iterable[str], html: Iterable[str]) -> str:
 
 def _seen_text(html: str) -> str:
     reader = _TextOfHtml()
-    for start in range(0, min(len(html), _MOST_READ), _PIECE):
-        reader.feed(html[start : start + _PIECE])
-        if reader.seen > 2 * LENGTH:
-            break
+    try:
+        for start in range(0, min(len(html), _MOST_READ), _PIECE):
+            reader.feed(html[start : start + _PIECE])
+            if reader.seen > 2 * LENGTH:
+                break
+    except (AssertionError, ValueError):  # of ``<![<`` and of a character number with thousands of digits
+        pass
     return "".join(reader.pieces)
 
 
