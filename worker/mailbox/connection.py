@@ -1,0 +1,164 @@
+"""Connecting to the IMAP server: TLS that is never skipped, then the login."""
+
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from imaplib import IMAP4
+from typing import Any
+
+from imapclient import IMAPClient, SocketTimeout
+
+from worker.domain.errors import LoginRefused, Unavailable
+from worker.mailbox.access import ImapAccess, Mechanism, Tls, is_loopback
+from worker.mailbox.errors import login_failure, said, translated
+
+_KEEPALIVE_SECONDS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
+_FAREWELL_SECONDS = 2.0
+
+
+def connect(access: ImapAccess) -> IMAPClient:
+    """Give a client that is logged in.
+
+    Raises:
+        LoginRefused: the server answered and did not let us in.
+        Unavailable: anything else between us and the server.
+    """
+    token = access.token() if access.token else None
+    with translated(access):
+        client = _reach(access)
+        try:
+            _secure(client, access)
+            if token is None:
+                _log_in(client, access)
+            else:
+                _log_in_by_token(client, access, token)
+        except BaseException:
+            hang_up(client)
+            raise
+        # imapclient has imaplib describe every answer to a debug logger, whole bodies included: never cheap.
+        client._imap.debug = 0  # noqa: SLF001
+        client.normalise_times = False
+        return client
+
+
+def interrupt(client: IMAPClient) -> None:
+    """Break the connection under whatever thread waits on it, which then closes it; never raises."""
+    with suppress(OSError, AttributeError):
+        # Not SSLSocket.shutdown, which would take the encryption off under a thread that is reading.
+        socket.socket.shutdown(client.socket(), socket.SHUT_RDWR)
+
+
+def hang_up(client: IMAPClient) -> None:
+    """End the connection at once, without a word; never raises."""
+    interrupt(client)
+    with suppress(OSError, AttributeError, ValueError):
+        client.shutdown()
+
+
+def take_leave(client: IMAPClient) -> None:
+    """Log out if the server still listens; never raises, and waits for two seconds at the most."""
+    with suppress(OSError, IMAP4.error, ValueError):
+        client.socket().settimeout(_FAREWELL_SECONDS)
+        client.logout()
+    hang_up(client)
+
+
+def _reach(access: ImapAccess) -> IMAPClient:
+    implicit = access.tls is Tls.SSL
+    client = IMAPClient(
+        access.host,
+        port=access.port,
+        ssl=implicit,
+        ssl_context=_context(access) if implicit else None,
+        timeout=SocketTimeout(connect=access.timeout_seconds, read=access.timeout_seconds),
+    )
+    _keep_alive(client.socket())
+    return client
+
+
+def _context(access: ImapAccess) -> ssl.SSLContext:
+    """Trust the system's authorities or the one that is named, and nobody else."""
+    try:
+        return ssl.create_default_context(cafile=str(access.ca_file) if access.ca_file else None)
+    except OSError as error:
+        raise Unavailable(
+            f"{access.server}: the authority in {access.ca_file} cannot be read: {said(error)}"
+        ) from error
+
+
+def _secure(client: IMAPClient, access: ImapAccess) -> None:
+    if access.tls is Tls.NONE and not is_loopback(str(client.socket().getpeername()[0])):
+        raise Unavailable(f"{access.server}: plain text is for this machine only, and {access.host} is another")
+    if access.tls is Tls.STARTTLS:
+        # A greeting PREAUTH forbids STARTTLS (RFC 9051 §11.1): what stands between may be hiding it.
+        if not client.has_capability("STARTTLS"):
+            raise Unavailable(f"{access.server}: offers no STARTTLS; nothing is sent in plain text")
+        client.starttls(_context(access))
+
+
+def _log_in(client: IMAPClient, access: ImapAccess) -> None:
+    offered = client.capabilities()
+    try:
+        if b"AUTH=PLAIN" in offered and not (access.user + access.password).isascii():
+            client.plain_login(access.user, access.password)  # LOGIN has no room for other characters (RFC 3501)
+        elif b"LOGINDISABLED" in offered:
+            raise LoginRefused(f"{access.server}: takes no password over {access.tls} (LOGINDISABLED)")
+        else:
+            client.login(access.user, access.password)
+    except UnicodeEncodeError:
+        text = f"{access.server}: takes no password with other characters than ASCII"
+        raise LoginRefused(text) from None  # the cause would show the password
+    except IMAP4.error as error:
+        raise login_failure(access, error) from None  # the same
+
+
+def _log_in_by_token(client: IMAPClient, access: ImapAccess, token: str) -> None:
+    presenting = _Presenting(access, token)
+    try:
+        client.sasl_login(access.mechanism, presenting)
+    except IMAP4.error as error:
+        failure = login_failure(access, error)
+        if presenting.complaint and isinstance(failure, LoginRefused):
+            failure = LoginRefused(f"{failure} {said(presenting.complaint)}")
+        raise failure from None
+
+
+class _Presenting:
+    """Both mechanisms: the token first; if the server complains, the answer that lets it say NO."""
+
+    def __init__(self, access: ImapAccess, token: str) -> None:
+        self._mechanism = access.mechanism
+        self._first = _MESSAGES[access.mechanism](access, token)
+        self._presented = False
+        self.complaint = b""
+
+    def __call__(self, challenge: bytes) -> bytes:
+        if not self._presented:
+            self._presented = True
+            return self._first
+        self.complaint = challenge
+        return b"\x01" if self._mechanism is Mechanism.OAUTHBEARER else b""  # RFC 7628 §3.2.3
+
+
+def _xoauth2(access: ImapAccess, token: str) -> bytes:
+    return f"user={access.user}\x01auth=Bearer {token}\x01\x01".encode()
+
+
+def _oauthbearer(access: ImapAccess, token: str) -> bytes:
+    user = access.user.replace("=", "=3D").replace(",", "=2C")
+    return f"n,a={user},\x01host={access.host}\x01port={access.port}\x01auth=Bearer {token}\x01\x01".encode()
+
+
+_MESSAGES: dict[Mechanism, Callable[[ImapAccess, str], bytes]] = {
+    Mechanism.XOAUTH2: _xoauth2,
+    Mechanism.OAUTHBEARER: _oauthbearer,
+}
+
+
+def _keep_alive(connection: Any) -> None:
+    """Have the system notice a peer that is gone; Linux names for how soon, others keep their own pace."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE_SECONDS.items():
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

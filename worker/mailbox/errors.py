@@ -1,0 +1,82 @@
+"""What imapclient, imaplib and the socket raise, told in our own words: one line that names the server, no secret."""
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from imaplib import IMAP4
+
+from worker.domain.errors import LoginRefused, Unavailable
+from worker.mailbox.access import ImapAccess
+
+_MOST_TEXT = 200
+_TEMPORARY = re.compile(r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\b", re.IGNORECASE)
+"""RFC 5530: the login itself was not judged."""
+
+
+class SaidNo(Unavailable):
+    """The server understood a command and would not do it (NO); the connection is as good as before."""
+
+
+class Unreadable(Unavailable):
+    """An answer that cannot be taken in: too long a line, too deep a nesting, not as the protocol has it."""
+
+
+@contextmanager
+def translated(access: ImapAccess) -> Iterator[None]:
+    """Raise `Unavailable` for whatever goes wrong between us and the server in this block.
+
+    imaplib puts what it read into its messages, a stray piece of a mail too: of those only the kind is told.
+    """
+    try:
+        yield
+    except IMAP4.readonly as error:  # a kind of abort
+        raise Unavailable(f"{access.server}: the folder {access.folder} is read-only") from error
+    except IMAP4.abort as error:
+        raise Unavailable(f"{access.server}: the connection was lost") from error
+    except IMAP4.error as error:
+        raise Unreadable(f"{access.server}: an answer that cannot be read: {said(error)}") from error
+    except OSError as error:
+        raise Unavailable(f"{access.server}: {_reason(error, access)}") from error
+
+
+def login_failure(access: ImapAccess, error: IMAP4.error) -> Unavailable:
+    """Tell a refusal from a connection lost at that moment: imapclient makes a LoginError of both."""
+    if isinstance(error, IMAP4.abort) or isinstance(error.__context__, IMAP4.abort):
+        return Unavailable(f"{access.server}: the connection was lost during the login")
+    text = said(error)
+    if access.password:
+        text = text.replace(access.password, "…")
+    if _TEMPORARY.search(text):
+        return Unavailable(f"{access.server}: no login at the moment: {text}")
+    return LoginRefused(f"{access.server}: login refused for {access.user}: {text}")
+
+
+def said(answer: object) -> str:
+    """The server's words on one line, bounded and printable; imaplib hands them over as bytes or as their repr."""
+    if isinstance(answer, BaseException) and answer.args:
+        answer = answer.args[0]
+    text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)
+    text = re.sub(r"^b'(.*)'$|^b\"(.*)\"$", lambda match: match[1] or match[2] or "", text)
+    text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"
+
+
+def _reason(error: OSError, access: ImapAccess) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            reason = f"its certificate is refused: {error.verify_message}"
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+            reason = "the connection was lost"
+        case ssl.SSLError():
+            reason = f"no TLS with it: {error.reason or error}"
+        case TimeoutError():
+            reason = f"no answer within {access.timeout_seconds:g} seconds"
+        case socket.gaierror():
+            reason = f"the host is unknown: {error.strerror}"
+        case ConnectionRefusedError():
+            reason = "nothing listens there"
+        case _:
+            reason = said(error.strerror or error)
+    return reason
