@@ -1,0 +1,69 @@
+"""How much is measured: the whole table as the targets state it, or a small share of it in under two minutes."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Counts are messages unless named otherwise."""
+
+    pairs: int
+    backlog: int
+    history: int
+    """Contacts, and as many stored emails, that are already there."""
+    near_backlog: int
+    """On a connection without delay: round trips are counted."""
+    far_backlog: int
+    """On a connection with delay."""
+    one_by_one: int
+    rejected: int
+    oversize: int
+    arrivals: int
+    polled_arrivals: int
+    poll_seconds: int
+    idle_polls: int
+    idle_seconds: int
+    memory_backlog: int
+    long_backlog: int
+    large_messages: int
+    starts: int
+
+
+FULL = Effort(
+    pairs=3,
+    backlog=10_000,
+    history=1_000_000,
+    near_backlog=5_000,
+    far_backlog=5_000,
+    one_by_one=200,
+    rejected=2_000,
+    oversize=40,
+    arrivals=200,
+    polled_arrivals=20,
+    poll_seconds=5,
+    idle_polls=60,
+    idle_seconds=120,
+    memory_backlog=10_000,
+    long_backlog=50_000,
+    large_messages=200,
+    starts=11,
+)
+QUICK = Effort(
+    pairs=3,
+    backlog=1_500,
+    history=50_000,
+    near_backlog=1_000,
+    far_backlog=1_000,
+    one_by_one=30,
+    rejected=300,
+    oversize=4,
+    arrivals=10,
+    polled_arrivals=3,
+    poll_seconds=2,
+    idle_polls=6,
+    idle_seconds=5,
+    memory_backlog=2_000,
+    long_backlog=4_000,
+    large_messages=12,
+    starts=5,
+)
