@@ -1,10 +1,8 @@
 """The database as a whole: where it is, how long it may take, and how a transaction on it begins and ends."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +11,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 
 from worker.domain.errors import Refused, Unavailable
+from worker.store.columns import to_json
 from worker.store.errors import translated
 
 _EXPECTED = "sqlite:///folder/file.db or postgresql+psycopg://user:password@host/database"
@@ -115,13 +114,16 @@ def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
         connect_args={"timeout": statement_seconds},
         pool_size=_CONNECTIONS,
         pool_timeout=statement_seconds,
-        json_serializer=_to_json,
+        json_serializer=to_json,
+        hide_parameters=True,  # an error's text goes to the log, and parameters are people's mail
     )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: DBAPIConnection, _record: object) -> None:
         connection.isolation_level = None  # the driver begins nothing by itself
+        connection.create_function("from_hex", 1, bytes.fromhex, deterministic=True)
         cursor = connection.cursor()
+        cursor.execute("PRAGMA page_size = 8192")  # before the first table; an original spans several pages
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")  # commit, then move: what is committed must survive a power cut
         cursor.execute("PRAGMA foreign_keys = ON")
@@ -145,7 +147,8 @@ def _postgresql_engine(url: URL, statement_seconds: int) -> Engine:
         max_overflow=_CONNECTIONS - 2,
         pool_timeout=statement_seconds,
         pool_pre_ping=True,
-        json_serializer=_to_json,
+        json_serializer=to_json,
+        hide_parameters=True,  # an error's text goes to the log, and parameters are people's mail
     )
 
 
@@ -163,6 +166,3 @@ def postgresql_parameters(statement_seconds: int) -> dict[str, Any]:
         "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
         f" -c idle_in_transaction_session_timeout={2 * milliseconds}",
     }
-
-
-_to_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))

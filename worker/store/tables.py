@@ -1,45 +1,21 @@
 """Every table. What must be unique is unique here, not in code; account data has `account_id` first in every key."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
-    DateTime,
-    Dialect,
     ForeignKeyConstraint,
     Index,
     LargeBinary,
-    Text,
-    TypeDecorator,
     UniqueConstraint,
     text,
 )
 from sqlmodel import Field, SQLModel
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC in Python on every database; SQLite itself keeps no zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive times: their zone would be a guess."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime has no place in the database")
-        utc = value.astimezone(UTC)
-        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
-        """Give the zone back."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+from worker.store.columns import CleanText, UtcDateTime
 
 
 def _of_account(*columns: str, to: str) -> ForeignKeyConstraint:
@@ -52,8 +28,8 @@ class AccountRow(SQLModel, table=True):
     __tablename__ = "account"
     __table_args__ = (UniqueConstraint("name_key", name="account_name_unique"),)
     id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
-    name: str = Field(sa_type=Text)
-    name_key: str = Field(sa_type=Text)
+    name: str = Field(sa_type=CleanText)
+    name_key: str = Field(sa_type=CleanText)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -67,8 +43,8 @@ class ProfileRow(SQLModel, table=True):
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     id: int = Field(primary_key=True, sa_type=BigInteger)
-    name: str = Field(sa_type=Text)
-    name_key: str = Field(sa_type=Text)
+    name: str = Field(sa_type=CleanText)
+    name_key: str = Field(sa_type=CleanText)
     bcc_dropbox: bool
     leads: bool
     contacts: bool
@@ -85,10 +61,10 @@ class UserRow(SQLModel, table=True):
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     id: int = Field(primary_key=True, sa_type=BigInteger)
-    login: str = Field(sa_type=Text)
-    login_key: str = Field(sa_type=Text)
+    login: str = Field(sa_type=CleanText)
+    login_key: str = Field(sa_type=CleanText)
     profile_id: int = Field(sa_type=BigInteger)
-    pattern: str = Field(sa_type=Text)
+    pattern: str = Field(sa_type=CleanText)
     enabled: bool = True
     created_at: datetime = Field(sa_type=UtcDateTime)
 
@@ -106,10 +82,10 @@ class SenderRow(SQLModel, table=True):
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     user_id: int = Field(primary_key=True, sa_type=BigInteger)
     slot: int = Field(primary_key=True)
-    address: str = Field(sa_type=Text)
-    address_key: str = Field(sa_type=Text)
+    address: str = Field(sa_type=CleanText)
+    address_key: str = Field(sa_type=CleanText)
     proven_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    code_digest: str | None = Field(default=None, sa_type=Text)
+    code_digest: str | None = Field(default=None, sa_type=CleanText)
     code_expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     code_tries: int = 0
 
@@ -129,7 +105,7 @@ class TokenRow(SQLModel, table=True):
             postgresql_where=text("valid_until IS NULL"),
         ),
     )
-    token: str = Field(primary_key=True, sa_type=Text)
+    token: str = Field(primary_key=True, sa_type=CleanText)
     account_id: int = Field(sa_type=BigInteger)
     user_id: int = Field(sa_type=BigInteger)
     issued_at: datetime = Field(sa_type=UtcDateTime)
@@ -142,7 +118,7 @@ class NeverLogRow(SQLModel, table=True):
     __tablename__ = "never_log"
     __table_args__ = (ForeignKeyConstraint(["account_id"], ["account.id"]),)
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
-    entry: str = Field(primary_key=True, sa_type=Text)
+    entry: str = Field(primary_key=True, sa_type=CleanText)
 
 
 class RecordRow(SQLModel, table=True):
@@ -158,16 +134,16 @@ class RecordRow(SQLModel, table=True):
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     id: int = Field(primary_key=True, sa_type=BigInteger)
-    module: str = Field(sa_type=Text)
-    last_name: str = Field(sa_type=Text)
-    first_name: str = Field(default="", sa_type=Text)
-    email: str | None = Field(default=None, sa_type=Text)
-    email_key: str | None = Field(default=None, sa_type=Text)
-    secondary_email: str | None = Field(default=None, sa_type=Text)
-    secondary_email_key: str | None = Field(default=None, sa_type=Text)
+    module: str = Field(sa_type=CleanText)
+    last_name: str = Field(sa_type=CleanText)
+    first_name: str = Field(default="", sa_type=CleanText)
+    email: str | None = Field(default=None, sa_type=CleanText)
+    email_key: str | None = Field(default=None, sa_type=CleanText)
+    secondary_email: str | None = Field(default=None, sa_type=CleanText)
+    secondary_email_key: str | None = Field(default=None, sa_type=CleanText)
     owner_id: int | None = Field(default=None, sa_type=BigInteger)
-    source: str = Field(default="", sa_type=Text)
-    made_for: str | None = Field(default=None, sa_type=Text)
+    source: str = Field(default="", sa_type=CleanText)
+    made_for: str | None = Field(default=None, sa_type=CleanText)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -182,13 +158,13 @@ class EmailRow(SQLModel, table=True):
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     id: int = Field(primary_key=True, sa_type=BigInteger)
     fingerprint: bytes = Field(sa_type=LargeBinary)
-    message_id: str = Field(sa_type=Text)
-    thread_id: str = Field(sa_type=Text)
-    subject: str = Field(sa_type=Text)
-    sender: str = Field(sa_type=Text)
+    message_id: str = Field(sa_type=CleanText)
+    thread_id: str = Field(sa_type=CleanText)
+    subject: str = Field(sa_type=CleanText)
+    sender: str = Field(sa_type=CleanText)
     recipients: list[str] = Field(sa_type=JSON)
     attachments: list[dict[str, Any]] = Field(sa_type=JSON)
-    snippet: str = Field(sa_type=Text)
+    snippet: str = Field(sa_type=CleanText)
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     arrived_at: datetime = Field(sa_type=UtcDateTime)
     stored_at: datetime = Field(sa_type=UtcDateTime)
@@ -243,8 +219,8 @@ class UnmatchedRow(SQLModel, table=True):
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     email_id: int = Field(primary_key=True, sa_type=BigInteger)
-    address_key: str = Field(primary_key=True, sa_type=Text)
-    address: str = Field(sa_type=Text)
+    address_key: str = Field(primary_key=True, sa_type=CleanText)
+    address: str = Field(sa_type=CleanText)
 
 
 class MailboxRow(SQLModel, table=True):
@@ -253,13 +229,13 @@ class MailboxRow(SQLModel, table=True):
     __tablename__ = "mailbox"
     __table_args__ = (UniqueConstraint("name", name="mailbox_name_unique"),)
     id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
-    name: str = Field(sa_type=Text)
+    name: str = Field(sa_type=CleanText)
     last_poll_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_good_poll_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    last_error: str | None = Field(default=None, sa_type=Text)
+    last_error: str | None = Field(default=None, sa_type=CleanText)
     backlog: int = 0
     oldest_arrived_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    worker: str | None = Field(default=None, sa_type=Text)
+    worker: str | None = Field(default=None, sa_type=CleanText)
 
 
 class AttemptRow(SQLModel, table=True):
@@ -273,12 +249,12 @@ class AttemptRow(SQLModel, table=True):
     mailbox_id: int = Field(primary_key=True, sa_type=BigInteger)
     uidvalidity: int = Field(primary_key=True, sa_type=BigInteger)
     uid: int = Field(primary_key=True, sa_type=BigInteger)
-    in_hand: str | None = Field(default=None, sa_type=Text)
-    worker: str = Field(sa_type=Text)
+    in_hand: str | None = Field(default=None, sa_type=CleanText)
+    worker: str = Field(sa_type=CleanText)
     """The process that holds the mark."""
     suspect: bool = False
     strikes: int = 0
-    error: str | None = Field(default=None, sa_type=Text)
+    error: str | None = Field(default=None, sa_type=CleanText)
 
 
 class DecisionRow(SQLModel, table=True):
@@ -295,10 +271,10 @@ class DecisionRow(SQLModel, table=True):
     mailbox_id: int = Field(sa_type=BigInteger)
     uidvalidity: int = Field(sa_type=BigInteger)
     uid: int = Field(sa_type=BigInteger)
-    outcome: str = Field(sa_type=Text)
-    message_id: str = Field(sa_type=Text)
-    sender: str = Field(sa_type=Text)
-    subject: str = Field(sa_type=Text)
+    outcome: str = Field(sa_type=CleanText)
+    message_id: str = Field(sa_type=CleanText)
+    sender: str = Field(sa_type=CleanText)
+    subject: str = Field(sa_type=CleanText)
     recipients: list[str] = Field(sa_type=JSON)
     size: int
     arrived_at: datetime = Field(sa_type=UtcDateTime)
@@ -317,7 +293,7 @@ class VerdictRow(SQLModel, table=True):
     ordinal: int = Field(primary_key=True)
     account_id: int | None = Field(default=None, sa_type=BigInteger)
     user_id: int | None = Field(default=None, sa_type=BigInteger)
-    outcome: str = Field(sa_type=Text)
-    reason: str | None = Field(default=None, sa_type=Text)
+    outcome: str = Field(sa_type=CleanText)
+    reason: str | None = Field(default=None, sa_type=CleanText)
     email_id: int | None = Field(default=None, sa_type=BigInteger)
     trace: dict[str, Any] = Field(sa_type=JSON)

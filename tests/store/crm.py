@@ -1,0 +1,165 @@
+"""A CRM to file mail into: accounts, users and records by bare rows, messages by their heads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import count
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlmodel import SQLModel
+
+from worker.domain.addresses import Address
+from worker.domain.messages import Arrival, Attachment, Content, Field, Head
+from worker.domain.patterns import DEFAULT_PATTERN, Module, SearchPattern
+from worker.domain.ports import Queue
+from worker.domain.tokens import DropboxAddress
+from worker.domain.verdicts import Filing
+from worker.filing import Rules, file_batch, judge_content, tokens_named, wanted
+from worker.store.bulk import insert_rows
+from worker.store.database import Database
+from worker.store.ids import allocate
+from worker.store.intake import IntakeStore
+from worker.store.tables import (
+    AccountRow,
+    NeverLogRow,
+    ProfileRow,
+    RecordRow,
+    SenderRow,
+    TokenRow,
+    UserRow,
+)
+
+NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+QUEUE = Queue("drop@mx.example/INBOX", 1700000000, 0)
+DROPBOX = DropboxAddress(Address.parse("drop@drop.example"))
+RULES = Rules(DROPBOX)
+
+
+@dataclass(frozen=True)
+class User:
+    account_id: int
+    id: int
+    login: str
+    token: str
+
+
+@dataclass
+class Mail:
+    """One message in the queue; its own octets hold only what the rules look at."""
+
+    uid: int
+    token: str
+    sender: str
+    to: Sequence[str] = ("jane@client.example",)
+    message_id: str = ""
+    subject: str = "Offer"
+    body: bytes = b"text"
+    attachments: tuple[Attachment, ...] = ()
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def arrival(self) -> Arrival:
+        return Arrival(self.uid, NOW, len(self.body), b"")
+
+    @property
+    def content(self) -> Content:
+        message_id = self.message_id or f"<{self.uid}@mail.example>"
+        fields = (
+            Field("delivered-to", f"drop+{self.token}@drop.example"),
+            Field("from", self.sender),
+            Field("to", ", ".join(self.to)),
+            Field("message-id", message_id),
+            Field("subject", self.subject),
+        )
+        made = {
+            "head": Head(fields),
+            "raw": self.body,
+            "subject": self.subject,
+            "message_id": message_id,
+            "thread_id": message_id,
+            "sent_at": NOW,
+            "snippet": "text",
+            "attachments": self.attachments,
+            "body_digest": b"digest",
+        }
+        return Content(**{**made, **self.more})
+
+
+class Crm:
+    """Rows as the administration would write them."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._numbers = count(1)
+
+    def account(self, name: str = "Acme") -> int:
+        with self.database.begin() as connection:
+            (account_id,) = allocate(connection, AccountRow, 1)
+            insert_rows(
+                connection,
+                AccountRow,
+                [{"id": account_id, "name": name, "name_key": name.lower(), "created_at": NOW}],
+            )
+            allowed = dict.fromkeys(("bcc_dropbox", "leads", "contacts"), True)
+            profile = {"account_id": account_id, "id": 1, "name": "Standard", "name_key": "standard"}
+            insert_rows(connection, ProfileRow, [{**profile, **allowed, "manage_profiles": False}])
+        return account_id
+
+    def user(self, account_id: int, login: str, pattern: SearchPattern = DEFAULT_PATTERN) -> User:
+        with self.database.begin() as connection:
+            (user_id,) = allocate(connection, UserRow, 1)
+            user = User(account_id, user_id, login, f"{next(self._numbers):026}")
+            row = {"account_id": account_id, "id": user_id, "login": login, "login_key": login, "profile_id": 1}
+            insert_rows(connection, UserRow, [{**row, "pattern": pattern.value, "enabled": True, "created_at": NOW}])
+        self.sender(user, login)
+        self.token(user, user.token)
+        return user
+
+    def sender(self, user: User, address: str, slot: int = 1, proven_at: datetime | None = NOW) -> None:
+        row = {"account_id": user.account_id, "user_id": user.id, "slot": slot, "address": address}
+        self.insert(SenderRow, {**row, "address_key": address, "proven_at": proven_at, "code_tries": 0})
+
+    def token(self, user: User, token: str, valid_until: datetime | None = None) -> None:
+        row = {"token": token, "account_id": user.account_id, "user_id": user.id, "issued_at": NOW}
+        self.insert(TokenRow, {**row, "valid_until": valid_until})
+
+    def record(self, account_id: int, email: str, module: Module = Module.CONTACT, **more: Any) -> int:
+        with self.database.begin() as connection:
+            (record_id,) = allocate(connection, RecordRow, 1)
+            row = {"account_id": account_id, "id": record_id, "module": module.value, "last_name": email}
+            rest = {"first_name": "", "email": email, "email_key": email, "source": "", "created_at": NOW}
+            insert_rows(connection, RecordRow, [{**row, **rest, **more}])
+        return record_id
+
+    def never_log(self, account_id: int, entry: str) -> None:
+        self.insert(NeverLogRow, {"account_id": account_id, "entry": entry})
+
+    def insert(self, row: type[SQLModel], values: dict[str, Any]) -> None:
+        with self.database.begin() as connection:
+            insert_rows(connection, row, [values])
+
+    def rows(self, row: type[SQLModel]) -> list[dict[str, Any]]:
+        table = SQLModel.metadata.tables[str(row.__tablename__)]
+        with self.database.read() as connection:
+            return [dict(found) for found in connection.execute(select(table).order_by(*table.primary_key)).mappings()]
+
+    def count(self, row: type[SQLModel]) -> int:
+        table = SQLModel.metadata.tables[str(row.__tablename__)]
+        with self.database.read() as connection:
+            return connection.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def decide(store: IntakeStore, *mails: Mail, rules: Rules = RULES) -> list[Filing]:
+    """What becomes of the mails by what the store knows now."""
+    tokens = {token for mail in mails for token in tokens_named(mail.content.head, rules)}
+    issued = store.issued(tokens)
+    candidates = [judge_content(mail.arrival, mail.content, rules, issued, NOW) for mail in mails]
+    return file_batch(candidates, rules, store.views(wanted(candidates)))
+
+
+def file(store: IntakeStore, *mails: Mail, rules: Rules = RULES) -> list[Filing]:
+    """Decide and commit."""
+    filings = decide(store, *mails, rules=rules)
+    store.commit(QUEUE, filings, NOW)
+    return filings

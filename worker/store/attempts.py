@@ -1,0 +1,101 @@
+"""Marks on the messages in hand, so that a message which ends the whole process is found out (a strike, a suspect)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, text, update
+from sqlmodel import col
+
+from worker.store.keys import numbers
+from worker.store.tables import AttemptRow
+
+DIED = "the worker ended while it worked on this message alone"
+
+_MARK = text(
+    "INSERT INTO attempt (mailbox_id, uidvalidity, uid, in_hand, worker, suspect, strikes)"
+    " VALUES (:mailbox_id, :uidvalidity, :uid, :in_hand, :worker, FALSE, 0)"
+    " ON CONFLICT (mailbox_id, uidvalidity, uid) DO UPDATE SET in_hand = excluded.in_hand, worker = excluded.worker"
+)
+_STRIKE = text(
+    "INSERT INTO attempt (mailbox_id, uidvalidity, uid, worker, suspect, strikes, error)"
+    " VALUES (:mailbox_id, :uidvalidity, :uid, :worker, TRUE, 1, :error)"
+    " ON CONFLICT (mailbox_id, uidvalidity, uid) DO UPDATE SET in_hand = NULL, worker = excluded.worker,"
+    " suspect = TRUE, strikes = attempt.strikes + 1, error = excluded.error"
+    " RETURNING strikes"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Uids:
+    """Messages of one mailbox under one UIDVALIDITY."""
+
+    mailbox_id: int
+    uidvalidity: int
+    uids: Sequence[int]
+
+    def within(self, connection: Connection, row: type[Any]) -> ColumnElement[bool]:
+        """The condition that a row of a table is of one of them."""
+        return and_(
+            col(row.mailbox_id) == self.mailbox_id,
+            col(row.uidvalidity) == self.uidvalidity,
+            col(row.uid).in_(numbers(connection, self.uids)),
+        )
+
+    def identities(self) -> list[dict[str, int]]:
+        """The primary key of each."""
+        return [{"mailbox_id": self.mailbox_id, "uidvalidity": self.uidvalidity, "uid": uid} for uid in self.uids]
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A message that was in hand when a process died, or on which the code failed."""
+
+    strikes: int
+    error: str | None
+
+
+def mark(connection: Connection, messages: Uids, worker: str, *, alone: bool) -> None:
+    """Put them in this worker's hand."""
+    in_hand = "alone" if alone else "batch"
+    if messages.uids:
+        connection.execute(_MARK, [{**key, "in_hand": in_hand, "worker": worker} for key in messages.identities()])
+
+
+def strike(connection: Connection, message: Uids, worker: str, error: str) -> int:
+    """Count a failure of the code on this one message; gives the strikes so far."""
+    (key,) = message.identities()
+    strikes: int = connection.execute(_STRIKE, {**key, "worker": worker, "error": error}).scalar_one()
+    return strikes
+
+
+def release(connection: Connection, messages: Uids) -> None:
+    """Take the marks off; what was never suspect is forgotten."""
+    known = messages.within(connection, AttemptRow)
+    connection.execute(delete(AttemptRow).where(known, ~col(AttemptRow.suspect)))
+    connection.execute(update(AttemptRow).where(known).values(in_hand=None))
+
+
+def forget(connection: Connection, messages: Uids) -> None:
+    """They are decided."""
+    connection.execute(delete(AttemptRow).where(messages.within(connection, AttemptRow)))
+
+
+def settle(connection: Connection, messages: Uids, worker: str) -> Mapping[int, Suspect]:
+    """Turn marks that another process left (it died) into strikes and suspicion; take this worker's own ones off.
+
+    Gives the suspects among the messages, by UID.
+    """
+    known = messages.within(connection, AttemptRow)
+    columns = (AttemptRow.uid, AttemptRow.in_hand, AttemptRow.suspect, AttemptRow.strikes, AttemptRow.error)
+    query = select(*map(col, columns)).where(known)
+    rows = connection.execute(query).all()
+    if any(row.in_hand for row in rows):
+        left_by_another = update(AttemptRow).where(known, col(AttemptRow.worker) != worker)
+        alone, batch = (left_by_another.where(col(AttemptRow.in_hand) == how) for how in ("alone", "batch"))
+        strikes = col(AttemptRow.strikes) + 1
+        connection.execute(alone.values(in_hand=None, suspect=True, strikes=strikes, error=DIED))
+        connection.execute(batch.values(in_hand=None, suspect=True))
+        release(connection, messages)
+        rows = connection.execute(query).all()
+    return {row.uid: Suspect(row.strikes, row.error) for row in rows if row.suspect}

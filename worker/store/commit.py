@@ -1,0 +1,252 @@
+"""Writes everything that a batch of filings says: a dozen statements, whatever its size."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, update
+from sqlmodel import col
+
+from worker.domain.outcomes import Outcome
+from worker.domain.records import SOURCE, NewRecord
+from worker.domain.verdicts import EmailRef, Filing, NewEmail, Verdict
+from worker.store import attempts
+from worker.store.attempts import Uids
+from worker.store.bulk import insert_rows
+from worker.store.ids import allocate
+from worker.store.tables import (
+    AssociationRow,
+    DecisionRow,
+    EmailContentRow,
+    EmailOwnerRow,
+    EmailRow,
+    RecordRow,
+    SenderRow,
+    UnmatchedRow,
+    VerdictRow,
+)
+from worker.store.traces import record_id, stored_trace
+
+_LONGEST_MESSAGE_ID = 998
+"""Octets (a line of RFC 5322 §2.1.1): what PostgreSQL's index takes is not much more."""
+
+_PROVE = update(SenderRow).where(
+    col(SenderRow.account_id) == bindparam("account"),
+    col(SenderRow.user_id) == bindparam("user"),
+    col(SenderRow.address_key) == bindparam("address"),
+    col(SenderRow.proven_at).is_(None),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """The filings with the numbers of what they make."""
+
+    filings: Sequence[Filing]
+    now: datetime
+    records: Mapping[NewRecord, int]
+    emails: Mapping[NewEmail, int]
+
+    def email_id(self, email: EmailRef) -> int:
+        return self.emails[email] if isinstance(email, NewEmail) else email.id
+
+    def associated(self) -> Iterator[tuple[int, int, Verdict]]:
+        """Account, email and verdict wherever an email gains an owner."""
+        for filing in self.filings:
+            for verdict in filing.verdicts:
+                if verdict.outcome is Outcome.ASSOCIATED and verdict.owner and verdict.email:
+                    yield verdict.owner.account_id, self.email_id(verdict.email), verdict
+
+
+def commit(connection: Connection, messages: Uids, filings: Sequence[Filing], now: datetime) -> None:
+    """Write it all on this transaction; what somebody else wrote first shows as a broken constraint.
+
+    ``messages`` are those of the filings.
+    """
+    batch = _numbered(connection, filings, now)
+    insert_rows(connection, RecordRow, _records(batch))
+    insert_rows(connection, EmailRow, _emails(batch))
+    insert_rows(connection, EmailContentRow, _contents(batch))
+    insert_rows(connection, EmailOwnerRow, _owners(batch))
+    insert_rows(connection, AssociationRow, _associations(batch))
+    insert_rows(connection, UnmatchedRow, _unmatched(batch))
+    _prove_senders(connection, batch)
+    _decide(connection, messages, batch)
+    attempts.forget(connection, messages)
+
+
+def _numbered(connection: Connection, filings: Sequence[Filing], now: datetime) -> _Batch:
+    verdicts = [verdict for filing in filings for verdict in filing.verdicts]
+    records = dict.fromkeys(
+        association.record
+        for verdict in verdicts
+        for association in verdict.associations
+        if isinstance(association.record, NewRecord)
+    )
+    emails = dict.fromkeys(
+        verdict.email
+        for verdict in verdicts
+        if verdict.outcome is Outcome.ASSOCIATED and isinstance(verdict.email, NewEmail)
+    )
+    return _Batch(
+        filings,
+        now,
+        dict(zip(records, allocate(connection, RecordRow, len(records)), strict=True)),
+        dict(zip(emails, allocate(connection, EmailRow, len(emails)), strict=True)),
+    )
+
+
+def _records(batch: _Batch) -> list[dict[str, Any]]:
+    """R17."""
+    rows = [
+        {
+            "account_id": record.account_id,
+            "id": number,
+            "module": record.module.value,
+            "last_name": record.address.text,
+            "first_name": "",
+            "email": record.address.text,
+            "email_key": record.address.key,
+            "owner_id": record.owner_id,
+            "source": SOURCE,
+            "made_for": record.address.key,
+            "created_at": batch.now,
+        }
+        for record, number in batch.records.items()
+    ]
+    return sorted(rows, key=lambda row: (row["account_id"], row["module"], row["made_for"]))
+
+
+def _emails(batch: _Batch) -> list[dict[str, Any]]:
+    """R20; the filing in which an email first stands tells when it came."""
+    filing_of: dict[NewEmail, Filing] = {}
+    for filing in batch.filings:
+        for verdict in filing.verdicts:
+            if isinstance(verdict.email, NewEmail):
+                filing_of.setdefault(verdict.email, filing)
+    rows = [_email(email, number, filing_of[email], batch.now) for email, number in batch.emails.items()]
+    return sorted(rows, key=lambda row: (row["account_id"], row["fingerprint"]))
+
+
+def _email(email: NewEmail, number: int, filing: Filing, now: datetime) -> dict[str, Any]:
+    content = email.content
+    return {
+        "account_id": email.account_id,
+        "id": number,
+        "fingerprint": email.fingerprint,
+        "message_id": content.message_id,
+        "thread_id": content.thread_id,
+        "subject": content.subject,
+        "sender": filing.sender,
+        "recipients": list(filing.recipients),
+        "attachments": [
+            {"name": attachment.name, "type": attachment.media_type, "size": attachment.size}
+            for attachment in content.attachments
+        ],
+        "snippet": content.snippet,
+        "sent_at": content.sent_at,
+        "arrived_at": filing.arrived_at,
+        "stored_at": now,
+        "size": len(content.raw),
+    }
+
+
+def _contents(batch: _Batch) -> list[dict[str, Any]]:
+    return [
+        {"account_id": email.account_id, "email_id": number, "original": email.content.raw}
+        for email, number in batch.emails.items()
+    ]
+
+
+def _owners(batch: _Batch) -> list[dict[str, Any]]:
+    """R19."""
+    keys = sorted((account, email, verdict.owner.id) for account, email, verdict in batch.associated() if verdict.owner)
+    return [{"account_id": account, "email_id": email, "user_id": user} for account, email, user in keys]
+
+
+def _associations(batch: _Batch) -> list[dict[str, Any]]:
+    """R18."""
+    keys = sorted(
+        (account, email, record_id(association.record, batch.records), association.created)
+        for account, email, verdict in batch.associated()
+        for association in verdict.associations
+    )
+    return [
+        {"account_id": account, "email_id": email, "record_id": record, "created": created}
+        for account, email, record, created in keys
+    ]
+
+
+def _unmatched(batch: _Batch) -> list[dict[str, Any]]:
+    """R15."""
+    keys = sorted(
+        (account, email, address.key, address.text)
+        for account, email, verdict in batch.associated()
+        for address in verdict.unmatched
+    )
+    return [
+        {"account_id": account, "email_id": email, "address_key": key, "address": text}
+        for account, email, key, text in keys
+    ]
+
+
+def _prove_senders(connection: Connection, batch: _Batch) -> None:
+    """R13: an authenticated mail has shown these to be their users' own."""
+    proven = sorted(
+        {
+            (verdict.owner.account_id, verdict.owner.id, verdict.proven_sender)
+            for filing in batch.filings
+            for verdict in filing.verdicts
+            if verdict.owner and verdict.proven_sender
+        }
+    )
+    if proven:
+        keys = [{"account": account, "user": user, "address": key} for account, user, key in proven]
+        connection.execute(_PROVE.values(proven_at=batch.now), keys)
+
+
+def _decide(connection: Connection, messages: Uids, batch: _Batch) -> None:
+    filings = sorted(batch.filings, key=lambda filing: filing.uid)
+    numbers = allocate(connection, DecisionRow, len(filings))
+    decisions = [
+        _decision(filing, batch.now, id=number, mailbox_id=messages.mailbox_id, uidvalidity=messages.uidvalidity)
+        for filing, number in zip(filings, numbers, strict=True)
+    ]
+    verdicts = [
+        {"decision_id": number, "ordinal": ordinal, **_verdict(verdict, batch)}
+        for filing, number in zip(filings, numbers, strict=True)
+        for ordinal, verdict in enumerate(filing.verdicts)
+    ]
+    insert_rows(connection, DecisionRow, decisions)
+    insert_rows(connection, VerdictRow, verdicts)
+
+
+def _decision(filing: Filing, now: datetime, **place: int) -> dict[str, Any]:
+    return {
+        **place,
+        "uid": filing.uid,
+        "outcome": filing.deciding.outcome.value,
+        "message_id": _first_octets(filing.message_id, _LONGEST_MESSAGE_ID),
+        "sender": filing.sender,
+        "subject": filing.subject,
+        "recipients": list(filing.recipients),
+        "size": filing.size,
+        "arrived_at": filing.arrived_at,
+        "decided_at": now,
+    }
+
+
+def _verdict(verdict: Verdict, batch: _Batch) -> dict[str, Any]:
+    return {
+        "account_id": verdict.owner and verdict.owner.account_id,
+        "user_id": verdict.owner and verdict.owner.id,
+        "outcome": verdict.outcome.value,
+        "reason": verdict.reason and verdict.reason.value,
+        "email_id": verdict.email and batch.email_id(verdict.email),
+        "trace": stored_trace(verdict.trace, batch.records),
+    }
+
+
+def _first_octets(text: str, most: int) -> str:
+    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")

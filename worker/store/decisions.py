@@ -1,0 +1,16 @@
+"""Which messages were decided before, and where they belong."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, select
+from sqlmodel import col
+
+from worker.domain.outcomes import Folder, Outcome
+from worker.store.attempts import Uids
+from worker.store.tables import DecisionRow
+
+
+def folders(connection: Connection, messages: Uids) -> Mapping[int, Folder]:
+    """By UID: the folder of each that has its decision."""
+    query = select(col(DecisionRow.uid), col(DecisionRow.outcome)).where(messages.within(connection, DecisionRow))
+    return {uid: Outcome(outcome).folder for uid, outcome in connection.execute(query)}

@@ -1,0 +1,121 @@
+"""How the polls went and how mail ended lately: what `status` and monitoring are built on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, extract, func, select, update
+from sqlmodel import col
+
+from worker.domain.outcomes import Outcome, Reason
+from worker.store.database import Database
+from worker.store.mailboxes import mailbox_id
+from worker.store.tables import DecisionRow, MailboxRow, VerdictRow
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """One poll of a mailbox as it ended; ``backlog`` is None when it did not get so far as to see it."""
+
+    mailbox: str
+    at: datetime
+    worker: str
+    """Who polled: process and host."""
+    error: str | None = None
+    backlog: int | None = None
+    """Messages left in the queue."""
+    oldest: datetime | None = None
+    """When the oldest of them arrived."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxHealth:
+    """What is known of a mailbox from its polls."""
+
+    name: str
+    last_poll_at: datetime | None
+    last_good_poll_at: datetime | None
+    last_error: str | None
+    """Of the last poll; None if that was good."""
+    backlog: int
+    oldest_arrived_at: datetime | None
+    worker: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How messages ended, each counted once, and how long it took from arrival to decision, in seconds."""
+
+    outcomes: Mapping[Outcome, int]
+    reasons: Mapping[Reason, int]
+    """Of the rejected ones."""
+    median_seconds: float | None
+    slowest_percent_seconds: float | None
+    """99 of 100 took no longer."""
+
+
+def record_poll(database: Database, poll: Poll) -> None:
+    """Remember how this poll went."""
+    known = {"backlog": poll.backlog, "oldest_arrived_at": poll.oldest} if poll.backlog is not None else {}
+    good = {"last_good_poll_at": poll.at} if poll.error is None else {}
+    with database.begin() as connection:
+        mailbox = col(MailboxRow.id) == mailbox_id(connection, poll.mailbox)
+        connection.execute(
+            update(MailboxRow)
+            .where(mailbox)
+            .values(last_poll_at=poll.at, last_error=poll.error, worker=poll.worker, **known, **good)
+        )
+
+
+def mailboxes(database: Database) -> list[MailboxHealth]:
+    """Every mailbox ever polled, by name."""
+    columns = [getattr(MailboxRow, field.name) for field in fields(MailboxHealth)]
+    with database.read() as connection:
+        rows = connection.execute(select(*columns).order_by(col(MailboxRow.name)))
+        return [MailboxHealth(**row) for row in rows.mappings()]
+
+
+def ends_since(database: Database, since: datetime, mailbox: str | None = None) -> Ends:
+    """How the messages decided since then ended, of one mailbox or of all."""
+    recent = col(DecisionRow.decided_at) >= since
+    if mailbox is not None:
+        of_mailbox = select(col(MailboxRow.id)).where(col(MailboxRow.name) == mailbox).scalar_subquery()
+        recent = and_(recent, col(DecisionRow.mailbox_id) == of_mailbox)
+    with database.read() as connection:
+        outcomes = _outcomes(connection, recent)
+        total = sum(outcomes.values())
+        return Ends(
+            outcomes,
+            _reasons(connection, recent),
+            _nth_slowest(connection, recent, total * 50 // 100),
+            _nth_slowest(connection, recent, total * 99 // 100),
+        )
+
+
+def _outcomes(connection: Connection, recent: ColumnElement[bool]) -> dict[Outcome, int]:
+    query = select(col(DecisionRow.outcome), func.count()).where(recent).group_by(col(DecisionRow.outcome))
+    return {Outcome(outcome): number for outcome, number in connection.execute(query)}
+
+
+def _reasons(connection: Connection, recent: ColumnElement[bool]) -> dict[Reason, int]:
+    """Where all verdicts are rejections, the first is the one that decides."""
+    deciding = and_(col(VerdictRow.decision_id) == col(DecisionRow.id), col(VerdictRow.ordinal) == 0)
+    query = (
+        select(col(VerdictRow.reason), func.count())
+        .join_from(DecisionRow, VerdictRow, deciding)
+        .where(recent, col(DecisionRow.outcome) == Outcome.REJECTED.value)
+        .group_by(col(VerdictRow.reason))
+    )
+    return {Reason(reason): number for reason, number in connection.execute(query) if reason is not None}
+
+
+def _nth_slowest(connection: Connection, recent: ColumnElement[bool], place: int) -> float | None:
+    """Seconds from arrival to decision of the message at this place, the fastest first."""
+    if connection.dialect.name == "sqlite":
+        days = func.julianday(col(DecisionRow.decided_at)) - func.julianday(col(DecisionRow.arrived_at))
+        seconds: ColumnElement[Any] = days * 86400
+    else:
+        seconds = extract("epoch", col(DecisionRow.decided_at) - col(DecisionRow.arrived_at))
+    found = connection.scalar(select(seconds).where(recent).order_by(seconds).limit(1).offset(place))
+    return None if found is None else round(float(found), 3)

@@ -1,0 +1,73 @@
+"""The store as the core meets it: what is known, what is in hand, and the one commit of a batch."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from worker.domain.ports import Queue, Standing
+from worker.domain.records import AccountView, Wanted
+from worker.domain.tokens import IssuedToken
+from worker.domain.verdicts import Filing
+from worker.store import attempts, commit, decisions, mailboxes, owners, views
+from worker.store.attempts import Uids
+from worker.store.database import Database
+
+
+class IntakeStore:
+    """`worker.domain.ports.Store` on a database. Made once per process: ``worker`` tells its marks from others'."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.worker = uuid4().hex
+        self._mailboxes: dict[str, int] = {}
+
+    def standing(self, queue: Queue, uids: Sequence[int]) -> Standing:
+        """What is known of these UIDs; marks of a process that died become strikes and suspects."""
+        with self._work_on(queue, uids) as (connection, messages):
+            decided = decisions.folders(connection, messages)
+            suspects = attempts.settle(connection, messages, self.worker)
+        return Standing(
+            decided,
+            {uid: suspect.strikes for uid, suspect in suspects.items()},
+            {uid: suspect.error for uid, suspect in suspects.items() if suspect.error is not None},
+        )
+
+    def take_in_hand(self, queue: Queue, uids: Sequence[int], *, alone: bool) -> None:
+        """Mark as being worked on, before any work."""
+        with self._work_on(queue, uids) as (connection, messages):
+            attempts.mark(connection, messages, self.worker, alone=alone)
+
+    def release(self, queue: Queue, uids: Sequence[int]) -> None:
+        """Take the marks off without a strike."""
+        with self._work_on(queue, uids) as (connection, messages):
+            attempts.release(connection, messages)
+
+    def strike(self, queue: Queue, uid: int, error: str) -> int:
+        """Count one failure of the code on this message; the strikes so far."""
+        with self._work_on(queue, [uid]) as (connection, message):
+            return attempts.strike(connection, message, self.worker, error)
+
+    def issued(self, tokens: Collection[str]) -> Mapping[str, IssuedToken]:
+        """The tokens that were ever issued, revoked ones included."""
+        with self._database.read() as connection:
+            return owners.issued(connection, tokens)
+
+    def views(self, wanted: Mapping[int, Wanted]) -> Mapping[int, AccountView]:
+        """By account id: what each knows of the addresses and fingerprints."""
+        with self._database.read() as connection:
+            return views.views(connection, wanted)
+
+    def commit(self, queue: Queue, filings: Sequence[Filing], now: datetime) -> None:
+        """Store everything the filings say and take the marks off; all or nothing. Raises `Conflict`."""
+        with self._work_on(queue, [filing.uid for filing in filings]) as (connection, messages):
+            commit.commit(connection, messages, filings, now)
+
+    @contextmanager
+    def _work_on(self, queue: Queue, uids: Sequence[int]) -> Iterator[tuple[Connection, Uids]]:
+        with self._database.begin() as connection:
+            mailbox_id = self._mailboxes.get(queue.name) or mailboxes.mailbox_id(connection, queue.name)
+            yield connection, Uids(mailbox_id, queue.uidvalidity, uids)
+        self._mailboxes[queue.name] = mailbox_id  # remembered once it is committed
