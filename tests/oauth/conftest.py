@@ -1,0 +1,58 @@
+"""The provider, and a Dovecot that asks it about each token."""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.oauth.provider import Provider, running
+from tests.servers.dovecot import Dovecot, DovecotSettings
+from tests.servers.process import new_folder
+
+# Dovecot's own: an access token is good when the provider says so (RFC 7662).
+PASSDB = """
+auth_mechanisms = plain login xoauth2 oauthbearer
+auth_cache_size = 0
+# No pause for an address that failed before.
+service anvil {{
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {file}
+}}
+"""
+ANSWERS = """
+introspection_url = {url}
+introspection_mode = post
+username_attribute = username
+active_attribute = active
+active_value = true
+"""
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    with running() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def mail_provider() -> Iterator[Provider]:
+    """One for all tests that log in, as Dovecot is started with its address."""
+    with running() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def oauth_dovecot(mail_provider: Provider, dovecot_with: Callable[[DovecotSettings], Dovecot]) -> Iterator[Dovecot]:
+    folder = new_folder("oauth")  # Dovecot takes this part of its configuration from a file only
+    try:
+        file = folder / "oauth2.conf"
+        file.write_text(ANSWERS.format(url=mail_provider.introspection_url))
+        yield dovecot_with(DovecotSettings(extra=PASSDB.format(file=file)))
+    finally:
+        shutil.rmtree(folder)
