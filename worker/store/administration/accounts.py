@@ -70,10 +70,10 @@ def list_accounts(database: Database) -> list[AccountSummary]:
 
 
 def find_account(connection: Connection, name: str | None) -> Account:
-    """The account of that name; without a name the only one there is.
+    """The account of that name; without a name the only one, or the empty one that stands for the first to come.
 
     Raises:
-        Refused: when there is none, or more than one to choose from.
+        Refused: when there is none of that name, or more than one to choose from.
     """
     if name is not None:
         account = _find(connection, name)
@@ -81,11 +81,9 @@ def find_account(connection: Connection, name: str | None) -> Account:
             raise Refused(f"no account {clean(name, 80)!r}: {_choices(connection)}")
         return account
     accounts = [Account(*row) for row in connection.execute(_ACCOUNTS.limit(2))]
-    if not accounts:
-        raise Refused("there is no account yet: `user add LOGIN` makes the first")
     if len(accounts) > 1:
         raise Refused(f"there are several accounts, name one with --account: {_choices(connection)}")
-    return accounts[0]
+    return accounts[0] if accounts else _STILL_TO_COME
 
 
 def find_or_make_account(connection: Connection, name: str | None, now: datetime) -> Account:
@@ -106,6 +104,9 @@ def name_of_thing(name: str, thing: str) -> str:
         raise Refused(f"the {thing} needs a name of letters that can be shown")
     return shown
 
+
+_STILL_TO_COME = Account(0, DEFAULT_NAME)
+"""No row has this number: whatever is looked for in it, nothing is found."""
 
 _ACCOUNTS = select(col(AccountRow.id), col(AccountRow.name)).order_by(col(AccountRow.name_key))
 

@@ -1,9 +1,10 @@
 """Why messages ended as they did: the stored decisions, found again by what people know of them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, select
@@ -88,7 +89,7 @@ def explain_message_id(office: Office, message_id: str, *, limit: int | None) ->
 def explain_matching(office: Office, wanted: MessageFilter, *, limit: int | None) -> list[Explanation]:
     """The decisions on messages from and to these people since then, the latest first."""
     with office.database.read() as connection:
-        ids = list(_matching_ids(connection, wanted, limit))
+        ids = _matching_ids(connection, wanted, limit)
         return [
             explanation
             for start in range(0, len(ids), AT_ONCE)
@@ -175,20 +176,20 @@ def _explanation(row: Row[*tuple[Any, ...]], verdicts: Sequence[OwnersVerdict]) 
     )
 
 
-def _matching_ids(connection: Connection, wanted: MessageFilter, limit: int | None) -> Iterator[int]:
+def _matching_ids(connection: Connection, wanted: MessageFilter, limit: int | None) -> list[int]:
     """Addresses are compared as everywhere (`Address.key`), which SQL cannot do: the rows are looked at here."""
     query = (
         select(col(DecisionRow.id), col(DecisionRow.sender), col(DecisionRow.recipients))
         .where(col(DecisionRow.decided_at) >= wanted.since)
         .order_by(col(DecisionRow.decided_at).desc(), col(DecisionRow.id).desc())
     )
-    found = 0
-    for row in connection.execution_options(yield_per=AT_ONCE).execute(query):
-        if limit is not None and found >= limit:
-            return
-        if _is_among(wanted.sender, [row.sender]) and _is_among(wanted.recipient, row.recipients):
-            found += 1
-            yield row.id
+    with connection.execute(query, execution_options={"yield_per": AT_ONCE}) as rows:
+        fitting = (
+            row.id
+            for row in rows
+            if _is_among(wanted.sender, [row.sender]) and _is_among(wanted.recipient, row.recipients)
+        )
+        return list(islice(fitting, limit))
 
 
 def _is_among(wanted: str | None, texts: Iterable[str]) -> bool:

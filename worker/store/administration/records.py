@@ -27,6 +27,15 @@ class RecordSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordFilter:
+    """Which records a list is about; ``email`` finds one by its secondary email too, ``owner`` is a login."""
+
+    module: Module
+    email: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AddedRecord:
     """A new record, and how many waiting emails it was given."""
 
@@ -51,15 +60,8 @@ def add_record(office: Office, module: Module, draft: RecordDraft, *, now: datet
     return AddedRecord(record, inserted.attached)
 
 
-def list_records(
-    office: Office,
-    module: Module,
-    *,
-    email: str | None = None,
-    owner: str | None = None,
-    limit: int | None,
-) -> list[RecordSummary]:
-    """The account's records, newest first; ``email`` finds a record by its secondary email too."""
+def list_records(office: Office, wanted: RecordFilter, *, limit: int | None) -> list[RecordSummary]:
+    """The account's records, newest first."""
     query = (
         select(
             col(RecordRow.id),
@@ -78,12 +80,12 @@ def list_records(
         .order_by(col(RecordRow.id).desc())
         .limit(limit)
     )
-    if email is not None:
-        key = address_of(email, "the email").key
+    if wanted.email is not None:
+        key = address_of(wanted.email, "the email").key
         query = query.where(or_(col(RecordRow.email_key) == key, col(RecordRow.secondary_email_key) == key))
     with office.database.read() as connection:
         account = find_account(connection, office.account)
-        query = query.where(col(RecordRow.account_id) == account.id, col(RecordRow.module) == module.value)
-        if owner is not None:
-            query = query.where(col(RecordRow.owner_id) == find_member(connection, account, owner).id)
+        query = query.where(col(RecordRow.account_id) == account.id, col(RecordRow.module) == wanted.module.value)
+        if wanted.owner is not None:
+            query = query.where(col(RecordRow.owner_id) == find_member(connection, account, wanted.owner).id)
         return [RecordSummary(*row) for row in connection.execute(query)]

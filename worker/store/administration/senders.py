@@ -1,4 +1,4 @@
-"""The up to five addresses that a user may send from (R11)."""
+"""The up to five addresses that a user may send from."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,6 @@ from sqlalchemy import delete
 from sqlmodel import col
 
 from worker.domain.errors import Refused
-from worker.domain.owners import MOST_SENDERS
 from worker.store.administration.accounts import find_account
 from worker.store.administration.conflict import again_on_conflict
 from worker.store.administration.members import address_of, find_member
@@ -41,7 +40,7 @@ def add_sender(office: Office, login: str, text: str, *, proven_at: datetime | N
         slot = next((slot for slot in SLOTS if slot not in taken), None)
         if slot is None:
             raise Refused(
-                f"{member.login} has {MOST_SENDERS} sender addresses, the most there can be:"
+                f"{member.login} has five sender addresses, the most there can be:"
                 f" `sender remove {member.login} ADDRESS` makes room"
             )
         insert_sender(connection, member, slot, address, proven_at)

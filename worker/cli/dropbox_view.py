@@ -1,0 +1,29 @@
+"""A dropbox as the commands show it; the fields of the JSON are a promise."""
+
+from typing import TYPE_CHECKING, Any
+
+from worker.cli.output import print_fields, print_json
+from worker.domain.tokens import DropboxAddress
+
+if TYPE_CHECKING:
+    from worker.store.administration.dropboxes import Dropbox
+
+
+def show_dropbox(dropbox: "Dropbox", base: DropboxAddress, *, as_json: bool) -> None:
+    """Print it."""
+    fields = dropbox_fields(dropbox, base)
+    if as_json:
+        print_json(fields)
+    else:
+        print_fields([*fields.items(), ("profile", dropbox.member.profile), ("enabled", dropbox.member.enabled)])
+
+
+def dropbox_fields(dropbox: "Dropbox", base: DropboxAddress) -> dict[str, Any]:
+    """The promised fields; without the permission there is no address (R9)."""
+    return {
+        "user": dropbox.member.login,
+        "address": base.with_token(dropbox.token) if dropbox.token else None,
+        "pattern": dropbox.member.pattern.value,
+        "senders": list(dropbox.senders),
+        "permission": dropbox.member.may_have_dropbox,
+    }

@@ -1,0 +1,153 @@
+"""`bcc-dropbox email`: what is stored, and on whose "Sent Emails from CRM" it stands (R18 to R20)."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli.files import write_result
+from worker.cli.invocation import open_desk
+from worker.cli.lazy import noun
+from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit
+from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows
+from worker.domain.errors import Refused
+from worker.domain.patterns import Module
+from worker.domain.records import SENT_LIST
+
+if TYPE_CHECKING:
+    from worker.store.administration.emails import EmailDetail, EmailFilter, EmailRecord, EmailSummary
+
+app = noun("email")
+
+EmailId = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="The email's id, as listed.")]
+
+
+@app.command("list")
+def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
+    ctx: typer.Context,
+    contact: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Only what stands on this contact.")] = None,
+    lead: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Only what stands on this lead.")] = None,
+    owner: Annotated[str | None, typer.Option(metavar="USER", help="Only what came through this dropbox.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    account: AccountName = None,
+    as_json: Json = False,
+) -> None:
+    """List stored emails, the newest first.
+
+    With --contact or --lead it is that record's "Sent Emails from CRM".
+    """
+    from worker.store.administration.emails import list_emails  # noqa: PLC0415
+
+    with open_desk(ctx, account) as desk:
+        emails = cut(list_emails(desk.office, _filter(contact, lead, owner), limit=one_more(limit)), limit)
+    if as_json:
+        print_json([_summary_fields(email) for email in emails])
+        return
+    if contact or lead:
+        note(f"{SENT_LIST}: {contact or lead}")
+    print_rows(
+        ("id", "sent at", "from", "subject", "owner", "on"),
+        [(e.id, e.sent_at, e.sender, e.subject, e.owners, [_record_text(r) for r in e.records]) for e in emails],
+    )
+
+
+@app.command("show")
+def show(ctx: typer.Context, email_id: EmailId, account: AccountName = None, as_json: Json = False) -> None:
+    """Show one email and the records it stands on."""
+    from worker.store.administration.emails import show_email  # noqa: PLC0415
+
+    with open_desk(ctx, account) as desk:
+        email = show_email(desk.office, email_id)
+    if as_json:
+        print_json(_detail_fields(email))
+    else:
+        print_fields(_detail_lines(email))
+
+
+@app.command("export")
+def export(
+    ctx: typer.Context,
+    email_id: EmailId,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to this file, not to stdout.")
+    ] = None,
+    account: AccountName = None,
+) -> None:
+    """Give the original message, octet for octet (.eml)."""
+    from worker.store.administration.emails import original_of  # noqa: PLC0415
+
+    if output is None and sys.stdout.isatty():
+        raise Refused("a message may hold anything and is not written to a terminal: -o FILE, or > FILE")
+    with open_desk(ctx, account) as desk:
+        original = original_of(desk.office, email_id)
+    write_result(original, output)
+
+
+def _filter(contact: str | None, lead: str | None, owner: str | None) -> "EmailFilter":
+    from worker.store.administration.emails import EmailFilter  # noqa: PLC0415
+
+    if contact is not None and lead is not None:
+        raise typer.BadParameter("--contact and --lead exclude each other")
+    if contact is not None:
+        return EmailFilter(Module.CONTACT, contact, owner)
+    return EmailFilter(Module.LEAD, lead, owner)
+
+
+def _summary_fields(email: "EmailSummary") -> dict[str, Any]:
+    return {
+        "id": email.id,
+        "message_id": email.message_id,
+        "subject": email.subject,
+        "sender": email.sender,
+        "sent_at": email.sent_at,
+        "owner": ", ".join(email.owners),
+        "list": SENT_LIST,
+        "records": [_record_fields(record) for record in email.records],
+    }
+
+
+def _record_fields(record: "EmailRecord") -> dict[str, Any]:
+    return {"module": record.module.value, "id": record.id, "email": record.email, "created": record.created}
+
+
+def _detail_fields(email: "EmailDetail") -> dict[str, Any]:
+    return {
+        **_summary_fields(email.summary),
+        "thread_id": email.thread_id,
+        "recipients": email.recipients,
+        "unmatched": email.unmatched,
+        "attachments": email.attachments,
+        "snippet": email.snippet,
+        "arrived_at": email.arrived_at,
+        "stored_at": email.stored_at,
+        "size": email.size,
+    }
+
+
+def _detail_lines(email: "EmailDetail") -> list[tuple[str, Cell]]:
+    summary = email.summary
+    return [
+        ("id", summary.id),
+        ("Message-ID", summary.message_id),
+        ("subject", summary.subject),
+        ("from", summary.sender),
+        ("to", email.recipients),
+        ("sent at", summary.sent_at),
+        ("arrived at", email.arrived_at),
+        ("stored at", email.stored_at),
+        ("owner", summary.owners),
+        *((SENT_LIST, _record_text(record)) for record in summary.records),
+        *(("waits for a record", address) for address in email.unmatched),
+        *(("attachment", _attachment_text(attachment)) for attachment in email.attachments),
+        ("size", f"{email.size} octets"),
+        ("text", email.snippet),
+    ]
+
+
+def _record_text(record: "EmailRecord") -> str:
+    return f"{record.module} {record.id} {record.email or ''}{' (made by it)' if record.created else ''}"
+
+
+def _attachment_text(attachment: dict[str, Any]) -> str:
+    return " ".join(str(value) for value in attachment.values())

@@ -1,0 +1,134 @@
+"""`bcc-dropbox explain`: why a mail is there, or is not, and what to do about it."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli.durations import parse_duration
+from worker.cli.invocation import Desk, open_desk
+from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit
+from worker.cli.output import cut, note, one_more, print_json
+from worker.cli.story import story_of
+from worker.domain.errors import Refused
+from worker.domain.text import clean
+
+if TYPE_CHECKING:
+    from worker.store.administration.explanations import Explanation, OwnersVerdict
+
+_GREATEST_UID = 0xFFFFFFFF  # RFC 9051 §2.3.1.1
+_SINCE = timedelta(days=30)
+
+
+def explain(  # noqa: PLR0913, PLR0917 - the parameters are the command line
+    ctx: typer.Context,
+    message: Annotated[
+        str | None, typer.Argument(metavar="UID|MESSAGE-ID", help="Which message, as the log names it.")
+    ] = None,
+    recipient: Annotated[
+        str | None, typer.Option("--to", metavar="ADDRESS", help="Messages to this address or domain.")
+    ] = None,
+    sender: Annotated[
+        str | None, typer.Option("--from", metavar="ADDRESS", help="Messages from this address or domain.")
+    ] = None,
+    since: Annotated[
+        timedelta | None,
+        typer.Option(parser=parse_duration, metavar="TIME", help="Decided within this time, like 2d. [default: 30d]"),
+    ] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    account: AccountName = None,
+    as_json: Json = False,
+) -> None:
+    """Tell why a message ended as it did, and what to do about it.
+
+    Name the message by UID or Message-ID, or look for it with --to, --from and --since.
+    """
+    filters = (recipient, sender, since)
+    if (message is None) == (filters == (None, None, None)):
+        raise typer.BadParameter("name a message by UID or Message-ID, or look for it with --to, --from, --since")
+    with open_desk(ctx, account) as desk:
+        if message is not None:
+            _explain_one(_named(desk, message), as_json=as_json)
+            return
+        found = _matching(desk, since or _SINCE, recipient, sender, limit)
+    if as_json:
+        print_json([_fields(explanation) for explanation in found])
+    elif found:
+        typer.echo("\n\n".join(map(story_of, found)))
+    else:
+        note("no such message was decided in that time: `bcc-dropbox status` tells what still waits")
+
+
+def _explain_one(found: Sequence["Explanation"], *, as_json: bool) -> None:
+    latest, others = found[0], found[1:]
+    if as_json:
+        print_json({**_fields(latest), "others": [_fields(other) for other in others]})
+        return
+    typer.echo(story_of(latest))
+    for other in others:
+        typer.echo("\nSeen before:\n" + story_of(other))
+
+
+def _named(desk: Desk, message: str) -> Sequence["Explanation"]:
+    from worker.store.administration import explanations  # noqa: PLC0415
+
+    is_uid = message.isascii() and message.isdigit() and int(message) <= _GREATEST_UID
+    if is_uid:
+        found = explanations.explain_uid(desk.office, int(message), limit=DEFAULT_LIMIT)
+    else:
+        found = explanations.explain_message_id(desk.office, message, limit=DEFAULT_LIMIT)
+    if not found:
+        raise Refused(_undecided(desk, message, is_uid=is_uid))
+    return found
+
+
+def _undecided(desk: Desk, message: str, *, is_uid: bool) -> str:
+    from worker.store.administration.explanations import attempts_on  # noqa: PLC0415
+
+    for attempt in attempts_on(desk.office, int(message)) if is_uid else []:
+        return (
+            f"message {message} of {attempt.mailbox} is not decided yet: it was tried, and failed {attempt.strikes}"
+            f" times ({attempt.error or 'no error kept'}); after three it is quarantined"
+        )
+    return (
+        f"no decision on {clean(message, 200)!r}: it never arrived here, or still waits (`bcc-dropbox status`);"
+        " `bcc-dropbox explain --to ADDRESS --since 2d` looks for it by its people"
+    )
+
+
+def _matching(
+    desk: Desk, since: timedelta, recipient: str | None, sender: str | None, limit: int
+) -> Sequence["Explanation"]:
+    from worker.store.administration.explanations import MessageFilter, explain_matching  # noqa: PLC0415
+
+    wanted = MessageFilter(datetime.now(UTC) - since, recipient, sender)
+    return cut(explain_matching(desk.office, wanted, limit=one_more(limit)), limit)
+
+
+def _fields(explanation: "Explanation") -> dict[str, Any]:
+    """The deciding verdict's fields are a promise; beside them what else is known of the message."""
+    return {
+        **_verdict_fields(explanation.deciding),
+        "uid": explanation.uid,
+        "mailbox": explanation.mailbox,
+        "uidvalidity": explanation.uidvalidity,
+        "message_id": explanation.message_id,
+        "subject": explanation.subject,
+        "sender": explanation.sender,
+        "recipients": explanation.recipients,
+        "folder": explanation.outcome.folder.value,
+        "arrived_at": explanation.arrived_at,
+        "decided_at": explanation.decided_at,
+        "verdicts": [_verdict_fields(verdict) for verdict in explanation.verdicts],
+    }
+
+
+def _verdict_fields(verdict: "OwnersVerdict") -> dict[str, Any]:
+    return {
+        "outcome": verdict.outcome.value,
+        "reason": verdict.reason.value if verdict.reason else None,
+        "owner": verdict.owner,
+        "email_id": verdict.email_id,
+        "trace": verdict.trace,
+    }

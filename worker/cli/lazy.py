@@ -1,0 +1,92 @@
+"""Commands that are imported when they are called, and the one place where an error becomes a line and an exit code."""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from worker.domain.errors import DropboxError
+from worker.domain.text import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command is: a function, or the Typer of a noun; ``summary`` is shown without importing it."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+ENTRIES: Final = {
+    "run": Entry("worker.cli.service", "run", "The service: polls for ever, at once where the server offers IDLE."),
+    "poll": Entry("worker.cli.service", "poll", "Poll the mailbox once, then exit."),
+    "check": Entry("worker.cli.check", "check", "What works of settings, database and mailbox, and what does not."),
+    "demo": Entry("worker.cli.demo", "demo", "See all of it on an embedded mailbox; needs no configuration."),
+    "status": Entry("worker.cli.status", "status", "Backlog, last poll, outcomes today, oldest unprocessed message."),
+    "explain": Entry("worker.cli.explain", "explain", "Why a message ended as it did, and what to do about it."),
+    "account": Entry("worker.cli.account", "app", "The customers of the CRM: add, list."),
+    "profile": Entry("worker.cli.profile", "app", "What users may do: add, list, grant, revoke."),
+    "user": Entry("worker.cli.user", "app", "Who has a dropbox: add, list, enable, disable."),
+    "dropbox": Entry("worker.cli.dropbox", "app", "A user's address and pattern: show, regenerate, pattern, vcard."),
+    "sender": Entry("worker.cli.sender", "app", "The addresses a user sends from: add, remove, list."),
+    "lead": Entry("worker.cli.record", "lead_app", "Leads: add, list, import."),
+    "contact": Entry("worker.cli.record", "contact_app", "Contacts: add, list, import."),
+    "never-log": Entry("worker.cli.never_log", "app", "Addresses and domains never logged: add, remove, list."),
+    "email": Entry("worker.cli.email", "app", "Stored emails: list, show, export."),
+}
+
+
+class LazyCommands(TyperGroup):
+    """The commands of `ENTRIES`; the help of all needs the import of none."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the library's signature
+        """In the order of the design, not of the alphabet."""
+        return list(ENTRIES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the same
+        """Import the module and make its command."""
+        entry = ENTRIES.get(cmd_name)
+        if entry is None:
+            return None
+        command = get_command(_typer_of(entry, cmd_name))
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the same
+        """The table of the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in ENTRIES.items()])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what this program raises on purpose is one line for each problem and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except DropboxError as error:
+            for line in str(error).splitlines():
+                typer.echo(f"error: {clean(line)}", err=True)
+            raise typer.Exit(1) from error
+
+
+def plain_typer(summary: str | None = None) -> typer.Typer:
+    """A Typer without rich's frames (they cost the start of every help) and without tracebacks of its own."""
+    return typer.Typer(
+        help=summary, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True
+    )
+
+
+def noun(name: str) -> typer.Typer:
+    """The Typer of a noun whose verbs are its commands."""
+    return plain_typer(ENTRIES[name].summary)
+
+
+def _typer_of(entry: Entry, name: str) -> typer.Typer:
+    found = getattr(import_module(entry.module), entry.attribute)
+    if isinstance(found, typer.Typer):
+        return found
+    single = plain_typer()
+    single.command(name)(found)
+    return single

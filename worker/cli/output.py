@@ -1,0 +1,96 @@
+"""Results on stdout: JSON for programs, tables for people, plain columns for pipes; notes on stderr.
+
+Whatever a stranger's mail put into the database passes `clean` here once more before it reaches a terminal.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+
+from worker.domain.text import clean
+
+Cell = str | int | bool | datetime | None | Sequence[str]
+
+
+def print_json(value: object) -> None:
+    """One JSON value; ASCII only, so that no terminal can be made to act on it."""
+    typer.echo(json.dumps(value, indent=2, default=_to_json))
+
+
+def print_rows(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """A table on a terminal; columns of unshortened text elsewhere."""
+    texts = [[text_of(cell) for cell in row] for row in rows]
+    if sys.stdout.isatty():
+        _print_table(headings, texts)
+    else:
+        _print_columns([list(headings), *texts])
+
+
+def print_fields(fields: Iterable[tuple[str, Cell]]) -> None:
+    """One thing, a line for each of its fields."""
+    _print_columns([[name, text_of(cell)] for name, cell in fields])
+
+
+def note(text: str) -> None:
+    """Tell the person something that is not the result."""
+    typer.echo(clean(text), err=True)
+
+
+def cut(rows: Sequence[Any], limit: int) -> Sequence[Any]:
+    """The first ``limit`` of rows of which one more was asked for (0: all), with a note when there are more."""
+    if limit and len(rows) > limit:
+        note(f"only {limit} are shown: --limit 0 shows all")
+        return rows[:limit]
+    return rows
+
+
+def one_more(limit: int) -> int | None:
+    """How many rows to ask for so that `cut` can tell whether there are more."""
+    return limit + 1 if limit else None
+
+
+def text_of(cell: Cell) -> str:
+    """A value as people read it."""
+    if cell is None or cell == "":
+        return "-"
+    if isinstance(cell, bool):
+        return "yes" if cell else "no"
+    if isinstance(cell, datetime):
+        return time_text(cell)
+    if isinstance(cell, (str, int)):
+        return clean(str(cell))
+    return ", ".join(map(clean, cell)) or "-"
+
+
+def time_text(moment: datetime) -> str:
+    """ISO 8601 in UTC, to the second."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+def _to_json(value: object) -> object:
+    if isinstance(value, datetime):
+        return time_text(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form here")
+
+
+def _print_table(headings: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
+    from rich import box  # noqa: PLC0415 - costs more than the rest of the command
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(*headings, box=box.SIMPLE_HEAD)
+    for row in texts:
+        table.add_row(*(Text(text, overflow="fold") for text in row))
+    Console().print(table)
+
+
+def _print_columns(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+    if rows:
+        typer.echo("\n".join(lines))

@@ -1,0 +1,86 @@
+"""A decision as a story that a person can follow, in the order in which the rules were applied."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from worker.cli.advice import advice_on, advice_on_waiting
+from worker.cli.output import time_text
+from worker.domain.outcomes import Outcome
+from worker.domain.text import clean
+from worker.domain.verdicts import RecipientResult
+
+if TYPE_CHECKING:
+    from worker.store.administration.explanations import Explanation, OwnersVerdict
+
+_MEANINGS = {
+    Outcome.ASSOCIATED: "stored, and listed on its records",
+    Outcome.DUPLICATE: "this email was stored for this owner before",
+    Outcome.REJECTED: "a rule says no",
+    Outcome.QUARANTINED: "the program failed on it, a person has to look",
+}
+_LABEL_WIDTH = 11
+
+
+def story_of(explanation: "Explanation") -> str:
+    """The whole story, several lines."""
+    return "\n".join(clean_lines(_lines(explanation)))
+
+
+def clean_lines(lines: Iterator[str]) -> Iterator[str]:
+    """Each line without what could act on a terminal, its indentation kept."""
+    for line in lines:
+        text = line.lstrip(" ")
+        yield " " * (len(line) - len(text)) + clean(text, 4000)
+
+
+def _lines(explanation: "Explanation") -> Iterator[str]:
+    waited = (explanation.decided_at - explanation.arrived_at).total_seconds()
+    yield f"Message {explanation.uid} of {explanation.mailbox} is in the folder {explanation.outcome.folder}."
+    yield _labelled("Message-ID", explanation.message_id or "none")
+    yield _labelled("from", explanation.sender or "nobody")
+    yield _labelled("to", ", ".join(explanation.recipients) or "nobody")
+    if explanation.subject:
+        yield _labelled("subject", explanation.subject)
+    yield _labelled("arrived", f"{time_text(explanation.arrived_at)}, {explanation.size} octets")
+    yield _labelled("decided", f"{time_text(explanation.decided_at)}, {max(waited, 0):.1f} s after arrival")
+    for verdict in explanation.verdicts:
+        yield ""
+        yield from _verdict_lines(verdict)
+
+
+def _verdict_lines(verdict: "OwnersVerdict") -> Iterator[str]:
+    whose = f"For {verdict.owner}" if verdict.owner else "For no owner"
+    reason = f" ({verdict.reason})" if verdict.reason else ""
+    yield f"{whose}: {verdict.outcome}{reason}: {_MEANINGS[verdict.outcome]}."
+    yield from _evidence_lines(verdict.trace)
+    for recipient in verdict.trace.get("recipients") or []:
+        yield from _recipient_lines(recipient)
+    if verdict.email_id is not None:
+        yield _labelled("stored as", f"email {verdict.email_id} (`bcc-dropbox email show {verdict.email_id}`)")
+    sender = (verdict.trace.get("sender") or {}).get("address")
+    if advice := advice_on(verdict.outcome, verdict.reason, verdict.owner, sender):
+        yield _labelled("what to do", advice)
+
+
+def _evidence_lines(trace: dict[str, Any]) -> Iterator[str]:
+    """How the owner was found, what the sender check said, what else the decision rests on."""
+    route, sender = trace.get("route") or {}, trace.get("sender") or {}
+    if route.get("header"):
+        yield _labelled("token", f"{route.get('token')} found in {route['header']}")
+    if sender.get("address") or sender.get("check"):
+        yield _labelled("sender", ": ".join(filter(None, (sender.get("address"), sender.get("check")))))
+    if sender.get("authentication"):
+        yield _labelled("vouched", sender["authentication"])
+    if trace.get("note"):
+        yield _labelled("because", trace["note"])
+
+
+def _recipient_lines(recipient: dict[str, Any]) -> Iterator[str]:
+    record = f" {recipient.get('module')} {recipient['record']}" if recipient.get("record") is not None else ""
+    yield _labelled("recipient", f"{recipient['address']}: {recipient['result']}{record}: {recipient['why']}")
+    if recipient["result"] == RecipientResult.UNMATCHED:
+        yield _labelled("", advice_on_waiting(recipient["address"]))
+
+
+def _labelled(label: str, text: str) -> str:
+    return f"  {label:<{_LABEL_WIDTH}} {text}"

@@ -1,0 +1,93 @@
+"""`bcc-dropbox user`: who has a dropbox (R1, R9, R11)."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from worker.cli.dropbox_view import show_dropbox
+from worker.cli.invocation import open_desk
+from worker.cli.lazy import noun
+from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit, User
+from worker.cli.output import cut, note, one_more, print_fields, print_json, print_rows
+
+if TYPE_CHECKING:
+    from worker.store.administration.members import Member
+
+app = noun("user")
+
+ProfileName = Annotated[str | None, typer.Option("--profile", metavar="NAME", help="The user's profile.")]
+
+
+@app.command("add")
+def add(
+    ctx: typer.Context, login: User, profile: ProfileName = None, account: AccountName = None, as_json: Json = False
+) -> None:
+    """Make a user with a dropbox.
+
+    The login is the first sender address. The first user of an account gets the profile
+    Administrator, later ones Standard, unless --profile names another.
+    """
+    from worker.store.administration.users import add_user  # noqa: PLC0415
+
+    with open_desk(ctx, account) as desk:
+        base = desk.settings.require_address()
+        dropbox = add_user(desk.office, login, profile=profile, now=datetime.now(UTC))
+    member = dropbox.member
+    note(f"{member.login} has the profile {member.profile} in account {member.account.name}")
+    if not member.may_have_dropbox:
+        note(f"no address is shown: the profile {member.profile} lacks bcc_dropbox")
+    show_dropbox(dropbox, base, as_json=as_json)
+
+
+@app.command("list")
+def list_(ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, account: AccountName = None, as_json: Json = False) -> None:
+    """List the users by login."""
+    from worker.store.administration.users import list_users  # noqa: PLC0415
+
+    with open_desk(ctx, account) as desk:
+        members = cut(list_users(desk.office, limit=one_more(limit)), limit)
+    if as_json:
+        print_json([_fields(member) for member in members])
+    else:
+        print_rows(("user", "profile", "enabled", "pattern", "dropbox"), [tuple(_fields(m).values()) for m in members])
+
+
+@app.command("enable")
+def enable(
+    ctx: typer.Context, login: User, profile: ProfileName = None, account: AccountName = None, as_json: Json = False
+) -> None:
+    """Let mail to the user's dropbox in again.
+
+    With --profile the user is under that profile from now on.
+    """
+    from worker.store.administration.users import enable_user  # noqa: PLC0415
+
+    with open_desk(ctx, account) as desk:
+        _show(enable_user(desk.office, login, profile=profile), as_json=as_json)
+
+
+@app.command("disable")
+def disable(ctx: typer.Context, login: User, account: AccountName = None, as_json: Json = False) -> None:
+    """Reject mail to the user's dropbox from now on."""
+    from worker.store.administration.users import disable_user  # noqa: PLC0415
+
+    with open_desk(ctx, account) as desk:
+        _show(disable_user(desk.office, login), as_json=as_json)
+
+
+def _show(member: "Member", *, as_json: bool) -> None:
+    if as_json:
+        print_json(_fields(member))
+    else:
+        print_fields(_fields(member).items())
+
+
+def _fields(member: "Member") -> dict[str, str | bool]:
+    return {
+        "user": member.login,
+        "profile": member.profile,
+        "enabled": member.enabled,
+        "pattern": member.pattern.value,
+        "permission": member.may_have_dropbox,
+    }
