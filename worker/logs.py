@@ -56,6 +56,7 @@ class Event(StrEnum):
     MAILBOX_LOST = "mailbox.lost"
     MAILBOX_LOGIN_REFUSED = "mailbox.login_refused"
     MAILBOX_RETRYING = "mailbox.retrying"
+    MAILBOX_IDLE = "mailbox.idle"
     MAILBOX_IDLE_MISSING = "mailbox.idle_missing"
     DATABASE_UNAVAILABLE = "database.unavailable"
     DATABASE_RETRYING = "database.retrying"

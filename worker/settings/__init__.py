@@ -1,5 +1,6 @@
 """Every setting, one frozen object, checked at start: all problems at once, each by the variable's name."""
 
+from worker.settings.envfile import state_folder
 from worker.settings.model import MailboxAccess, OAuthAccess, Settings
 from worker.settings.problems import PREFIX, SettingsError
 from worker.settings.values import Idle, ImapAuth, ListenAddress, LogFormat, LogLevel, SenderAuth, Tls
@@ -17,4 +18,5 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Tls",
+    "state_folder",
 ]

@@ -33,11 +33,12 @@ def _line(found: Binding) -> int:
 
 
 def default_database_url() -> str:
-    """SQLite in the service's state directory; without a service, in the user's own data."""
-    return f"sqlite:///{_state_folder() / 'bcc-dropbox.sqlite3'}"
+    """SQLite in the state folder."""
+    return f"sqlite:///{state_folder() / 'bcc-dropbox.sqlite3'}"
 
 
-def _state_folder() -> Path:
+def state_folder() -> Path:
+    """Where the worker keeps what is its own: the service's state directory; without a service, the user's data."""
     if given := os.environ.get("STATE_DIRECTORY"):
         return Path(given.partition(":")[0])  # systemd.exec(5): several are joined by colons
     installed = Path("/var/lib/bcc-dropbox")

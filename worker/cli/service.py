@@ -1,0 +1,72 @@
+"""`bcc-dropbox run` and `poll`: the worker itself, for ever or once."""
+
+import signal
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import typer
+
+from worker.cli.invocation import env_file_of
+from worker.cli.options import Json
+from worker.cli.output import print_fields, print_json
+from worker.domain.errors import Refused
+
+if TYPE_CHECKING:  # importing it takes longer than the help of these commands
+    from worker.poll import PollReport
+
+
+def run(ctx: typer.Context) -> None:
+    """Empty the mailbox for ever: each minute, and at once where the server offers IDLE.
+
+    SIGTERM ends it after the batch in hand, SIGHUP reads the env file again.
+    """
+    from worker.service import Service  # noqa: PLC0415
+    from worker.settings import Settings  # noqa: PLC0415
+    from worker.wiring import start_log  # noqa: PLC0415
+
+    env_file = env_file_of(ctx)
+    settings = Settings.load_for_mailbox(env_file)
+    start_log(settings)
+    raise typer.Exit(Service(settings, load=lambda: Settings.load_for_mailbox(env_file)).run())
+
+
+def poll(ctx: typer.Context, as_json: Json = False) -> None:
+    """Poll the mailbox once, then exit; shows how many messages ended how."""
+    from worker.service.turns import Turns  # noqa: PLC0415
+    from worker.settings import Settings  # noqa: PLC0415
+    from worker.wiring import compose, start_log  # noqa: PLC0415
+
+    settings = Settings.load_for_mailbox(env_file_of(ctx))
+    start_log(settings)
+    stop = _StopSignal()
+    with closing(compose(settings)) as parts:
+        turns = Turns(parts)
+        turns.prepare()
+        report = turns.take(lambda: stop.came)
+    if report is None:
+        raise Refused(
+            "another worker empties this mailbox: its log shows what it does, `bcc-dropbox status` how it goes"
+        )
+    _show(report, as_json=as_json)
+    if report.outage is not None:
+        raise report.outage
+
+
+def _show(report: "PollReport", *, as_json: bool) -> None:
+    counts = {str(outcome): count for outcome, count in report.counts.items()}
+    if as_json:
+        print_json(counts)
+    else:
+        print_fields(counts.items())
+
+
+class _StopSignal:
+    """A poll that is told to stop ends after the batch in hand."""
+
+    def __init__(self) -> None:
+        self.came = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._note)
+
+    def _note(self, _number: int, _frame: object) -> None:
+        self.came = True

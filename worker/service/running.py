@@ -1,0 +1,193 @@
+"""The running service: schedule, wake-ups, signals, deadlines. One thread works, the main one watches it."""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from worker import __version__
+from worker.domain.errors import DropboxError
+from worker.logs import Event, catch_uncaught
+from worker.service.notify import Systemd
+from worker.service.signals import RELOAD, STOP, Signals
+from worker.service.work import Work
+from worker.settings import Settings
+from worker.wiring import imap_access, start_log
+
+EXIT_HUNG = 75
+"""EX_TEMPFAIL of sysexits(3): nothing but a new process can end a poll that hangs."""
+
+_JOB = "poll"
+_GRACE_SECONDS = 7.0
+"""What a stop waits for the batch in hand; with what comes after, the whole stays below ten."""
+_CLOSE_SECONDS = 2.0
+_OVERDUE = timedelta(seconds=30)
+
+
+class Service:
+    """Runs until it is told to stop; ``load`` reads the settings again (SIGHUP)."""
+
+    def __init__(self, settings: Settings, load: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._load = load
+        self._systemd = Systemd()
+        self._signals = Signals()
+        self._work = Work(settings, self._systemd, wake=self._wake)
+        self._scheduler = BackgroundScheduler(timezone=UTC)
+        self._state = threading.Lock()
+        self._is_wanted = False
+        self._resting = threading.Event()
+        self._resting.set()
+        self._failure: DropboxError | None = None
+
+    def run(self) -> int:
+        """Work until a signal or something that no retry can mend; gives the exit code. On the main thread only."""
+        catch_uncaught()
+        with self._signals:
+            self._announce()
+            self._start_schedule()
+            while self._failure is None:
+                came = self._signals.wait(1.0)
+                if stop := came & STOP:
+                    return self._stop(min(stop))
+                if RELOAD in came:
+                    self._reload()
+                self._look_after()
+            structlog.get_logger().error(Event.SERVICE_FAILED, error=str(self._failure))
+            return self._stop(None)
+
+    def _announce(self) -> None:
+        log = structlog.get_logger()
+        database = self._settings.database_url.get_secret_value().partition(":")[0].partition("+")[0]
+        log.info(
+            Event.SERVICE_STARTED,
+            version=__version__,
+            mailbox=imap_access(self._settings).queue_name,
+            database=database,
+            poll_seconds=self._settings.poll_seconds,
+        )
+        self._warn()
+
+    def _warn(self) -> None:
+        if not self._settings.requires_sender_auth:
+            structlog.get_logger().warning(
+                Event.SENDER_AUTH_OFF,
+                message="a forged From is believed: set BCC_DROPBOX_AUTHSERV_ID to have it checked",
+            )
+
+    def _start_schedule(self) -> None:
+        self._scheduler.add_listener(lambda _event: self._wake(), EVENT_JOB_MAX_INSTANCES)
+        self._scheduler.add_job(
+            self._turn,
+            "interval",
+            id=_JOB,
+            seconds=self._settings.poll_seconds,
+            next_run_time=datetime.now(UTC),
+            max_instances=1,
+            coalesce=True,
+            misfire_grace_time=None,
+        )
+        self._scheduler.start()
+
+    def _wake(self) -> None:
+        """Poll at once, or once more right after the poll that is running; not while something is down."""
+        with self._state:
+            self._is_wanted = True
+            is_due = self._resting.is_set() and not self._work.pauses
+        if is_due:
+            self._schedule(0)
+
+    def _schedule(self, seconds: float) -> None:
+        with suppress(JobLookupError):  # the schedule is gone: the end came in between
+            self._scheduler.modify_job(_JOB, next_run_time=datetime.now(UTC) + timedelta(seconds=seconds))
+
+    def _turn(self) -> None:
+        """What the scheduler starts: a poll, and once more if something asked for one meanwhile."""
+        self._resting.clear()
+        try:
+            pause = self._work_through()
+        except DropboxError as failure:
+            self._resting.set()
+            self._failure = failure
+            self._signals.wake()
+            return
+        if pause is not None and not self._work.is_stopping:
+            self._schedule(pause)
+
+    def _work_through(self) -> float | None:
+        while True:
+            with self._state:
+                self._is_wanted = False
+            pause = self._work.once()
+            with self._state:  # a wake-up comes before this and is seen here, or after it and finds us resting
+                if pause is not None or self._work.is_stopping or not self._is_wanted:
+                    self._resting.set()
+                    return pause
+
+    def _look_after(self) -> None:
+        """What only another thread can see: a poll that hangs, a schedule that stands still."""
+        if self._work.seconds_polling > self._settings.poll_deadline_seconds:
+            structlog.get_logger().error(
+                Event.POLL_HUNG,
+                seconds=round(self._work.seconds_polling),
+                deadline=self._settings.poll_deadline_seconds,
+            )
+            _end_process(EXIT_HUNG)
+        job = self._scheduler.get_job(_JOB)
+        if self._resting.is_set() and job and job.next_run_time > datetime.now(UTC) - _OVERDUE:
+            self._systemd.feed_watchdog()
+
+    def _reload(self) -> None:
+        """Take new settings over between two polls; what is wrong with them is told and changes nothing."""
+        try:
+            settings = self._load()
+            imap_access(settings)
+        except DropboxError as error:
+            structlog.get_logger().error(Event.SETTINGS_REFUSED, problems=str(error).splitlines())
+            return
+        self._settings = settings
+        start_log(settings)
+        structlog.get_logger().info(Event.SETTINGS_RELOADED)
+        self._warn()
+        self._work.change(settings)
+        self._scheduler.reschedule_job(_JOB, trigger="interval", seconds=settings.poll_seconds)
+        with self._state:
+            self._is_wanted = True
+        self._schedule(0)
+
+    def _stop(self, signal_number: int | None) -> int:
+        """Let the batch in hand end, whatever the backlog; a batch that takes too long is left untouched."""
+        log = structlog.get_logger()
+        code = 0 if signal_number is not None else 1
+        reason = {"signal": signal.Signals(signal_number).name} if signal_number is not None else {}
+        log.info(Event.SERVICE_STOPPING, **reason)
+        self._systemd.stopping()
+        self._work.stop()
+        is_clean = self._resting.wait(_GRACE_SECONDS) and self._closed()
+        self._scheduler.shutdown(wait=False)
+        log.info(Event.SERVICE_STOPPED)
+        if not is_clean:
+            _end_process(code)
+        return code
+
+    def _closed(self) -> bool:
+        """Close everything; False when that takes too long."""
+        closing = threading.Thread(target=self._work.close, name="close", daemon=True)
+        closing.start()
+        closing.join(_CLOSE_SECONDS)
+        return not closing.is_alive()
+
+
+def _end_process(code: int) -> None:
+    """At once, for a thread that hangs cannot be ended. What was not committed is done again by the next process."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)

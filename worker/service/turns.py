@@ -1,0 +1,88 @@
+"""One turn of the worker: reach the database, own the mailbox, poll it, and write down how it went."""
+
+import os
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import structlog
+
+from worker.domain.errors import Unavailable
+from worker.logs import Event, described
+from worker.poll import PollReport
+from worker.store import health
+from worker.store.schema import migrate
+from worker.wiring import Parts
+
+
+class Turns:
+    """The turns of one composition of parts. One thread only."""
+
+    def __init__(self, parts: Parts, reached: Callable[[], None] = lambda: None) -> None:
+        self._parts = parts
+        self._reached = reached
+        self._has_schema = False
+        self._owns = False
+        self._stands_by = False
+
+    def prepare(self) -> None:
+        """Reach the database and bring it to our schema, which may take its time.
+
+        Raises:
+            Refused: when the database is newer than this program.
+            Unavailable: when it is down.
+        """
+        if not self._has_schema:
+            migrate(self._parts.database)
+            self._has_schema = True
+
+    def take(self, stop: Callable[[], bool] = lambda: False) -> PollReport | None:
+        """One poll; None when another worker has the mailbox. ``stop`` is asked between batches.
+
+        Raises:
+            Refused: when the database is an SQLite file that another worker uses.
+            Unavailable: when nothing was polled; a poll that an outage cut short gives its report all the same.
+        """
+        if not self._own():
+            return None
+        self._parts.mailbox.open()
+        self._reached()
+        report = self._parts.poller.poll(lambda: stop() or not self._parts.lock.held())
+        self._record(report)
+        log_poll(report)
+        return report
+
+    def _own(self) -> bool:
+        """Only the holder of the lock touches the mailbox."""
+        lock = self._parts.lock
+        if self._owns:
+            self._owns = False  # until the lock says that it is still ours
+            self._owns = lock.held()
+        self._owns = self._owns or lock.acquire()
+        if self._owns is self._stands_by:
+            self._stands_by = not self._owns
+            event = Event.WORKER_ACTIVE if self._owns else Event.WORKER_STANDBY
+            structlog.get_logger().info(event, mailbox=self._parts.mailbox_name)
+        return self._owns
+
+    def _record(self, report: PollReport) -> None:
+        """What `status` shows; where the database is down it cannot be told so."""
+        try:
+            seen = None if report.outage else self._parts.mailbox.backlog()
+            poll = health.Poll(
+                mailbox=self._parts.mailbox_name,
+                at=datetime.now(UTC),
+                worker=f"process {os.getpid()} on {socket.gethostname()}",
+                error=described(report.outage) if report.outage else None,
+                backlog=seen.messages if seen else None,
+                oldest=seen.oldest if seen else None,
+            )
+            health.record_poll(self._parts.database, poll)
+        except Unavailable as outage:
+            report.outage = report.outage or outage
+
+
+def log_poll(report: PollReport) -> None:
+    """The one line of a poll."""
+    counts = {str(name): count for name, count in report.counts.items()}
+    structlog.get_logger().info(Event.POLL_FINISHED, **counts, seconds=round(report.seconds, 3), backlog=report.backlog)
