@@ -76,7 +76,8 @@ class Poller:
             moves.finish()
         report.outage = report.outage or moves.outage
         report.moved = moves.moved
-        report.outcomes[DEFERRED] = report.backlog if report.outage else 0
+        if report.outage:
+            report.outcomes[DEFERRED] = report.backlog
         report.seconds = time.monotonic() - started
         return report
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 
 from worker.domain.errors import Conflict, DropboxError, Unavailable
+from worker.domain.outcomes import DEFERRED
 from worker.domain.ports import Mailbox, Queue, Store
 from worker.domain.text import clean
 from worker.domain.verdicts import Filing
@@ -87,6 +88,7 @@ class Work:
             if self._store.strike(self._queue, uid, error) >= STRIKES:
                 self._quarantine(uid, error)
             else:
+                self._report.outcomes[DEFERRED] += 1
                 self._watcher.deferred(uid, error)
 
     def release(self, uids: Sequence[int]) -> None:
