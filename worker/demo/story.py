@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 from worker.demo.mail import MAIL_SERVER, Mail
 from worker.demo.mailbox import USER, EmbeddedMailbox, embedded_mailbox
@@ -16,47 +17,57 @@ BEN = "ben@acme.example"
 CARL = "carl@client.example"
 LEA = "lea@prospect.example"
 
-RunCommand = Callable[[Sequence[str]], str]
-"""Runs one command line of bcc-dropbox, showing what it answers; gives its standard output."""
+
+class Commands(Protocol):
+    """The command line of bcc-dropbox."""
+
+    def run(self, arguments: Sequence[str]) -> None:
+        """Run one command and let it show what it answers."""
+
+    def ask(self, arguments: Sequence[str]) -> Any:
+        """Run one and give its answer, read from JSON."""
+
 
 Say = Callable[[str], None]
 
 
-def tell(run: RunCommand, say: Say) -> None:
+def tell(commands: Commands, say: Say) -> None:
     """Play the whole story in a folder of its own, which is gone afterwards."""
     with (
         tempfile.TemporaryDirectory(prefix="bcc-dropbox-demo-") as folder,
         embedded_mailbox() as mailbox,
         _settings(mailbox, Path(folder)),
     ):
-        _Story(run, say, mailbox).tell()
+        _Story(commands, say, mailbox).tell()
 
 
 class _Story:
-    def __init__(self, run: RunCommand, say: Say, mailbox: EmbeddedMailbox) -> None:
-        self._run = run
+    def __init__(self, commands: Commands, say: Say, mailbox: EmbeddedMailbox) -> None:
+        self._commands = commands
         self._say = say
         self._mailbox = mailbox
 
     def tell(self) -> None:
         """Two users, a few records, a dozen mails, and what became of them."""
-        self._say("Two sales people get a dropbox; the CRM knows a few people already.")
+        self._narrate("Two sales people get a dropbox; the CRM knows a few people already.")
         ana, ben = self._dropbox_of(ANA), self._dropbox_of(BEN)
         self._command("contact", "add", CARL, "--last-name", "Client")
         self._command("lead", "add", LEA, "--last-name", "Prospect")
 
-        self._say("Ana writes to customers and puts her secret address in Bcc: one mail for each search pattern.")
+        self._narrate("Ana writes to customers and puts her secret address in Bcc: one mail for each search pattern.")
         self._a_mail_for_each_pattern(ana)
 
-        self._say("Ben replies, attaches, writes together with Ana; a stranger guesses, an old address lives on.")
+        self._narrate(
+            "Ben replies, attaches, shares a mail with Ana; a stranger writes, somebody guesses, a robot answers."
+        )
         self._mails_of_every_kind(ana, ben)
         self._command("poll")
 
         self._say('What now stands on Carl\'s record under "Sent Emails from CRM":')
         self._command("email", "list", "--contact", CARL)
-        self._say("And why the stranger's mail is not there:")
+        self._narrate("And why the stranger's mail is not there:")
         self._command("explain", "<stranger@elsewhere.example>")
-        self._say("Each message is in one folder of the mailbox, the queue is empty:")
+        self._narrate("Each message is in one folder of the mailbox, the queue is empty:")
         for name, messages in sorted(self._mailbox.folders().items()):
             self._say(f"    {name:<12} {messages}")
 
@@ -84,16 +95,17 @@ class _Story:
         )
         self._deliver(Mail(BEN, CARL, "A guess", ("drop+0123456789@drop.example.com",)))
         self._deliver(Mail(BEN, CARL, "I am away", (ben,), extra={"Auto-Submitted": "auto-replied"}))
-        self._command("dropbox", "regenerate", BEN)
-        self._deliver(Mail(BEN, CARL, "To the address I had before", (ben,)))
 
     def _dropbox_of(self, login: str) -> str:
         self._command("user", "add", login)
-        return self._run(["dropbox", "show", login, "--json"]).split('"address": "')[1].split('"')[0]
+        return str(self._commands.ask(["dropbox", "show", login])["address"])
+
+    def _narrate(self, text: str) -> None:
+        self._say(f"\n# {text}")
 
     def _command(self, *arguments: str) -> None:
         self._say(f"\n$ bcc-dropbox {shlex.join(arguments)}")
-        self._run(arguments)
+        self._commands.run(arguments)
 
     def _deliver(self, mail: Mail) -> None:
         self._mailbox.deliver(mail.as_delivered())
@@ -112,6 +124,7 @@ def _settings(mailbox: EmbeddedMailbox, folder: Path) -> Iterator[None]:
         "BCC_DROPBOX_IMAP_PASSWORD": mailbox.password,
         "BCC_DROPBOX_DATABASE_URL": f"sqlite:///{folder / 'demo.db'}",
         "BCC_DROPBOX_RECEIVED_BY": MAIL_SERVER,
+        "BCC_DROPBOX_LOG_FORMAT": "console",
     }
     for name in before:
         del os.environ[name]
