@@ -8,19 +8,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from worker.domain.addresses import Address
 from worker.domain.authentication import AuthenticationResults, OrganisationalDomain, authenticate
 from worker.domain.messages import Arrival, Content, Head
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.owners import Owner
 from worker.domain.patterns import search_of
 from worker.domain.profiles import Permission
-from worker.domain.recipients import addressees, recipients_of, resolve
+from worker.domain.recipients import MOST_NAMED, addressees, recipients_of, resolve
 from worker.domain.records import AccountView, NewRecord, Record, StoredEmail, Wanted
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS, Route, route
 from worker.domain.senders import Sender, automatic_sign, sender_of
 from worker.domain.text import clean
-from worker.domain.tokens import DropboxAddress, IssuedToken, masked
+from worker.domain.tokens import DropboxAddress, IssuedToken, masked, without_tokens
 from worker.domain.verdicts import (
     Association,
     EmailRef,
@@ -47,12 +46,12 @@ class Rules:
     """None: the sender's authentication is not asked for."""
     max_attachment_bytes: int = 10 * 1024 * 1024
     max_recipients: int = 50
-    read_authentication: Callable[[Head], AuthenticationResults | None] = lambda head: None
+    read_authentication: Callable[[Head], AuthenticationResults | None] = lambda _head: None
     organisational_domain: OrganisationalDomain = lambda domain: domain
 
     @property
     def max_message_bytes(self) -> int:
-        """The whole message: attachments at their limit in base64 (RFC 2045 §6.8: 78 octets for 57), and as much text."""
+        """The whole message: attachments at their limit in base64 (RFC 2045 §6.8: 57 in 78), and as much text."""
         return self.max_attachment_bytes * 78 // 57 + self.max_attachment_bytes
 
 
@@ -72,10 +71,13 @@ class Claim:
     owner: Owner
     trace: Trace
     proven_sender: str | None = None
+    is_certain: bool = False
+    """The sender is authenticated, not only registered (R13)."""
 
     def rejected(self, reason: Reason, note: str | None = None) -> Verdict:
         """The end of this claim."""
-        return _rejection(reason, replace(self.trace, note=note or self.trace.note), self.owner)
+        trace = replace(self.trace, note=note or self.trace.note)
+        return replace(_rejection(reason, trace, self.owner), is_certain=self.is_certain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +98,22 @@ def judge_head(head: Head, rules: Rules, issued: Issued, now: datetime, *, is_wh
     found = route(head, rules.dropbox, rules.token_headers, rules.received_by)
     if not found.tokens:
         return Judgement(found, (_rejection(Reason.NO_TOKEN, Trace()),), ())
-    rejected: list[Verdict] = []
-    accepted: dict[tuple[int, int], Claim] = {}
+    rejected: dict[Owner | None, Verdict] = {}
+    accepted: dict[Owner, Claim] = {}
     for token in found.tokens:
         trace = Trace(token_header=found.header, token=masked(token))
-        end = _judge_token(issued.get(token), trace, head, rules, now, is_whole=is_whole)
+        end = _judge_token(issued.get(token), trace, now)
         if isinstance(end, Claim):
-            accepted.setdefault((end.owner.account_id, end.owner.id), end)
+            end = _judge_mail(end, head, rules, is_whole=is_whole)
+        elif end.owner:
+            end = replace(end, is_certain=_is_certainly_of(end.owner, head, rules))
+        if isinstance(end, Claim):
+            accepted.setdefault(end.owner, end)
         else:
-            rejected.append(end)
-    served = {claim.owner for claim in accepted.values()}  # R6: each owner once, by the token that is good
-    return Judgement(found, tuple(v for v in rejected if v.owner not in served), tuple(accepted.values()))
+            rejected.setdefault(end.owner, end)
+    for owner in accepted:  # R6: each owner once, by the token that is good
+        rejected.pop(owner, None)
+    return Judgement(found, tuple(rejected.values()), tuple(accepted.values()))
 
 
 def tokens_named(head: Head, rules: Rules) -> tuple[str, ...]:
@@ -166,24 +173,29 @@ def rejected_by_head(arrival: Arrival, head: Head, judgement: Judgement) -> Fili
     return _filing(arrival, head, judgement.rejected)
 
 
-def quarantined(arrival: Arrival, head: Head, error: str) -> Filing:
-    """The filing of a message on which the code failed three times."""
-    return _filing(arrival, head, (Verdict(Outcome.QUARANTINED, Trace(note=error)),))
+def quarantined(arrival: Arrival, head: Head, error: str, claims: Sequence[Claim] = ()) -> Filing:
+    """The filing of a message on which the code failed three times; ``claims`` where its head could still be judged."""
+    ends = [
+        Verdict(Outcome.QUARANTINED, replace(claim.trace, note=error), owner=claim.owner, is_certain=claim.is_certain)
+        for claim in claims
+    ]
+    return _filing(arrival, head, tuple(ends) or (Verdict(Outcome.QUARANTINED, Trace(note=error)),))
 
 
-def _judge_token(
-    issued: IssuedToken | None, trace: Trace, head: Head, rules: Rules, now: datetime, *, is_whole: bool
-) -> Claim | Verdict:
+def _judge_token(issued: IssuedToken | None, trace: Trace, now: datetime) -> Claim | Verdict:
     if issued is None:
         return _rejection(Reason.UNKNOWN_TOKEN, trace)
-    owner = issued.owner
     if reason := _access_denied(issued, now):
-        return _rejection(reason, trace, owner)
+        return _rejection(reason, trace, issued.owner)
+    return Claim(issued.owner, trace)
+
+
+def _judge_mail(claim: Claim, head: Head, rules: Rules, *, is_whole: bool) -> Claim | Verdict:
     if sign := automatic_sign(head):
-        return _rejection(Reason.AUTOMATIC, replace(trace, note=clean(sign)), owner)
+        return claim.rejected(Reason.AUTOMATIC, clean(sign))
     if not is_whole and not head.is_complete:
-        return Claim(owner, trace)
-    return _judge_sender(owner, sender_of(head), trace, head, rules)
+        return claim
+    return _judge_sender(claim.owner, sender_of(head), claim.trace, head, rules)
 
 
 def _access_denied(issued: IssuedToken, now: datetime) -> Reason | None:
@@ -198,6 +210,12 @@ def _access_denied(issued: IssuedToken, now: datetime) -> Reason | None:
     if search_of(owner.pattern, owner.permissions).is_empty:
         return Reason.MODULE_FORBIDDEN
     return None
+
+
+def _is_certainly_of(owner: Owner, head: Head, rules: Rules) -> bool:
+    """Whether this is the owner's own mail, where the rules need not ask who sent it."""
+    end = _judge_mail(Claim(owner, Trace()), head, rules, is_whole=True)
+    return isinstance(end, Claim) and end.is_certain
 
 
 def _judge_sender(owner: Owner, sender: Sender, trace: Trace, head: Head, rules: Rules) -> Claim | Verdict:
@@ -222,7 +240,7 @@ def _judge_sender(owner: Owner, sender: Sender, trace: Trace, head: Head, rules:
     trace = replace(trace, authentication=check.why)
     if not check.passed:
         return _rejection(Reason.SENDER_UNAUTHENTICATED, trace, owner)
-    return Claim(owner, trace, proven_sender=sender.address.key if unproven else None)
+    return Claim(owner, trace, proven_sender=sender.address.key if unproven else None, is_certain=True)
 
 
 class _Batch:
@@ -265,7 +283,7 @@ class _Batch:
             if found.result is RecipientResult.UNMATCHED
         )
         if not unmatched and all(found.record is None for found in traces):
-            return _rejection(Reason.NO_RECIPIENTS, trace, owner)
+            return replace(claim, trace=trace).rejected(Reason.NO_RECIPIENTS)
         verdict = Verdict(
             Outcome.ASSOCIATED,
             trace,
@@ -331,18 +349,14 @@ def _filing(arrival: Arrival, head: Head, verdicts: tuple[Verdict, ...], content
         message_id=content.message_id if content else clean(head.first("message-id")),
         sender=_sender_text(head, verdicts),
         subject=content.subject if content else "",
-        recipients=tuple(address.text for address in _named(addressees(head)[0])),
+        recipients=tuple(without_tokens(address.text) for address in addressees(head)[0][:MOST_NAMED]),
         verdicts=verdicts,
     )
 
 
-def _named(addresses: list[Address]) -> list[Address]:
-    return addresses[:200]
-
-
 def _sender_text(head: Head, verdicts: tuple[Verdict, ...]) -> str:
     stated = next((verdict.trace.sender for verdict in verdicts if verdict.trace.sender), None)
-    return stated or clean(head.first("from"), most=320)
+    return without_tokens(stated or clean(head.first("from"), most=320))
 
 
 def _rejection(reason: Reason, trace: Trace, owner: Owner | None = None) -> Verdict:

@@ -13,6 +13,7 @@ _ASCII_DOMAIN = re.compile(
 )
 _PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LOCAL_OCTETS = 64
+_DOMAIN_OCTETS = 255
 
 
 class NotAnAddress(DropboxError, ValueError):
@@ -31,7 +32,7 @@ class Address:
         """Read ``local@domain``.
 
         Raises:
-            NotAnAddress: for anything else: controls, spaces, two ``@``, look-alike dots, lengths beyond RFC 5321 §4.5.3.1.
+            NotAnAddress: for anything else: controls, spaces, two ``@``, look-alike dots, too long (RFC 5321 §4.5.3.1).
         """
         local, at, domain = text.strip(" \t\r\n").rpartition("@")
         if not at or not _is_local_part(local):
@@ -64,14 +65,21 @@ def domain_in_idna(domain: str) -> str:
         NotAnAddress: when it is not a domain.
     """
     lowered = domain.lower()
-    if not lowered.isascii():
-        composed = unicodedata.normalize("NFC", lowered)
-        if unicodedata.normalize("NFKC", composed) != composed:
+    if not domain.isascii():
+        if len(domain) > _DOMAIN_OCTETS or not _is_written_plainly(domain):
             raise NotAnAddress(f"not a domain: {domain[:80]!r}")
-        lowered = ".".join(_a_label(label) for label in composed.split("."))
+        lowered = ".".join(_a_label(label) for label in unicodedata.normalize("NFC", lowered).split("."))
     if not _ASCII_DOMAIN.fullmatch(lowered):
         raise NotAnAddress(f"not a domain: {domain[:80]!r}")
     return lowered
+
+
+def _is_written_plainly(text: str) -> bool:
+    """No character that only stands for another one: full-width letters, ligatures, the Kelvin sign for K."""
+    composed = unicodedata.normalize("NFC", text)
+    if unicodedata.normalize("NFKC", composed) != composed:
+        return False
+    return not any(unicodedata.normalize("NFC", char).isascii() for char in text if not char.isascii())
 
 
 def _a_label(label: str) -> str:
@@ -87,7 +95,9 @@ def _is_local_part(local: str) -> bool:
         return False
     if _PLAIN.fullmatch(local):
         return True
-    return bool(_DOT_ATOM.fullmatch(local) or _QUOTED.fullmatch(local)) and _is_clean(local)
+    return (
+        bool(_DOT_ATOM.fullmatch(local) or _QUOTED.fullmatch(local)) and _is_clean(local) and _is_written_plainly(local)
+    )
 
 
 def _is_clean(text: str) -> bool:

@@ -8,7 +8,7 @@ from worker.domain.addresses import NotAnAddress, domain_in_idna
 
 @dataclass(frozen=True, slots=True)
 class MethodResult:
-    """One ``method=result`` of an Authentication-Results field; property keys as written there (``header.d``), lower case."""
+    """One ``method=result`` of an Authentication-Results field; the keys of its properties as ``header.d``."""
 
     method: str
     result: str
@@ -45,33 +45,31 @@ def authenticate(
     DMARC decides alone when it passed or failed for this domain; else DKIM or SPF must pass in relaxed alignment.
     """
     if found is None:
-        return Authentication(False, "no Authentication-Results field that can be read")
-    if found.authserv_id != authserv_id:
-        return Authentication(False, "the topmost Authentication-Results is not from our server")
+        return Authentication(passed=False, why="no Authentication-Results field that can be read")
+    if found.authserv_id.lower() != authserv_id.lower():
+        return Authentication(passed=False, why="the topmost Authentication-Results is not from our server")
     for entry in found.results:
         if entry.method == "dmarc" and entry.result == "fail":
-            return Authentication(False, "DMARC fails")
+            return Authentication(passed=False, why="DMARC fails")
     for entry in found.results:
         if entry.result == "pass" and (claim := _aligned_claim(entry, from_domain, organisational)):
-            return Authentication(True, f"{entry.method.upper()} passes for {claim}")
-    return Authentication(False, "neither DMARC, DKIM nor SPF passes in alignment with From")
+            return Authentication(passed=True, why=f"{entry.method.upper()} passes for {claim}")
+    return Authentication(passed=False, why="neither DMARC, DKIM nor SPF passes in alignment with From")
 
 
 def _aligned_claim(entry: MethodResult, from_domain: str, organisational: OrganisationalDomain) -> str | None:
+    stated = entry.properties.get
     if entry.method == "dmarc":
-        claims = [entry.properties.get("header.from", "")]
-        return next((claim for claim in map(_domain, claims) if claim == from_domain), None)
+        claim = _domain(stated("header.from", ""))
+        return claim if claim == from_domain else None
     if entry.method == "dkim":
-        claims = [entry.properties.get("header.d", ""), entry.properties.get("header.i", "")]
+        # header.d is the signer; header.i lies within it (RFC 6376 §3.5) and counts where the server wrote no header.d.
+        claim = _domain(stated("header.d") or stated("header.i", ""))
     elif entry.method == "spf":
-        claims = [entry.properties.get("smtp.mailfrom", "")]
+        claim = _domain(stated("smtp.mailfrom", ""))
     else:
         return None
-    # header.d is the signer; header.i is asked only where the server wrote no header.d (RFC 6376 §3.5: i= lies within d=).
-    claim = next((domain for domain in map(_domain, claims) if domain), None)
-    if claim and organisational(claim) == organisational(from_domain):
-        return claim
-    return None
+    return claim if claim and organisational(claim) == organisational(from_domain) else None
 
 
 def _domain(claim: str) -> str | None:

@@ -18,7 +18,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """Header fields, topmost first. ``is_complete`` is False when only a part of an overlong head was read."""
+    """Header fields, topmost first. ``is_complete`` is False when only the top of an overlong head was read."""
 
     fields: tuple[Field, ...]
     is_complete: bool = True
@@ -43,7 +43,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a whole message holds, decoded for lists and searches; every text is free of controls and surrogates (R20)."""
+    """What a whole message holds, decoded for lists and searches; its texts are free of controls (R20)."""
 
     head: Head
     raw: bytes

@@ -37,7 +37,7 @@ class Mailbox(Protocol):
         """One FETCH for all; messages that are gone are absent."""
 
     def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
-        """From BODYSTRUCTURE: decoded octets that the attachments hold at the least; absent where the server cannot say."""
+        """From BODYSTRUCTURE: the decoded octets of the attachments at the least; absent if the server cannot say."""
 
     def bodies(self, uids: Sequence[int]) -> Mapping[int, bytes]:
         """Whole messages byte for byte, in one FETCH; absent if gone or not given."""
@@ -83,7 +83,7 @@ class Store(Protocol):
         """The tokens that were ever issued, revoked ones included; unknown ones are absent."""
 
     def views(self, wanted: Mapping[int, Wanted]) -> Mapping[int, AccountView]:
-        """By account id: what each account knows of the addresses and fingerprints. Never shows one account another's."""
+        """By account id: what each account knows of the addresses and fingerprints, and nothing of another's."""
 
     def commit(self, queue: Queue, filings: Sequence[Filing], now: datetime) -> None:
         """Store everything the filings say, with their decisions, and take the marks off; all or nothing.

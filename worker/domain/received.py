@@ -1,52 +1,61 @@
-"""A Received field (RFC 5321 §4.4): by whom, with which protocol, for whom."""
+"""A Received field (RFC 5321 §4.4): by whom, with which protocol, for whom.
+
+The word behind ``from`` is what the sending client said its name was, and some servers write down whatever it said:
+``by`` and ``for`` and brackets too. So each clause is read in the way that such a name can only make worse for its
+author: our own host is recognised wherever it stands, the other two only where the server itself writes them.
+"""
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
-_ADDRESS = re.compile(r"[^\s,;<>()\"]+@[^\s,;<>()\"]+")
-_CLAUSES = ("from", "by", "via", "with", "id", "for")
+_SEPARATORS = re.compile(r"[\s()\[\];]+")
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
     """The clauses that routing asks about, in lower case (``recipient`` as written)."""
 
-    by: str
-    protocol: str
+    hosts: frozenset[str]
+    """Each word behind a ``by``."""
+    protocols: frozenset[str]
+    """Each word behind a ``with``."""
     recipient: str
 
     @property
     def is_local_handover(self) -> bool:
-        """LMTP (RFC 3848: LMTP, LMTPS, LMTPA, LMTPSA): from the mail server to its own mailbox store."""
-        return self.protocol.startswith("lmtp")
+        """LMTP (RFC 3848: also LMTPS, LMTPA, LMTPSA) and nothing else: from the server to its own mailbox store."""
+        return bool(self.protocols) and all(protocol.startswith("lmtp") for protocol in self.protocols)
 
 
 def read_received(value: str) -> Received:
-    """Read the clauses in the order the grammar gives them, comments dropped.
-
-    Each clause name is looked for only where the grammar allows it: the word after ``from`` is what the sending client
-    said its name was, and it may say ``by`` or ``for``.
-    """
-    words = _without_comments(value.partition(";")[0] if value.count(";") == 1 else value.rpartition(";")[0]).split()
-    clauses: dict[str, str] = {}
-    position, rank = 0, 0
-    while position < len(words):
-        word = words[position].lower()
-        if word in _CLAUSES[rank:] and position + 1 < len(words):
-            rank = _CLAUSES.index(word) + 1
-            clauses[word] = words[position + 1]
-            position += 2
-        else:
-            position += 1
-    recipient = _ADDRESS.search(clauses.get("for", ""))
+    """Read the clauses; the date behind the last semicolon is no part of them."""
+    clauses = value.rpartition(";")[0] or value
+    words = _without_comments(clauses).split()
     return Received(
-        by=clauses.get("by", "").lower().rstrip("."),
-        protocol=clauses.get("with", "").lower(),
-        recipient=recipient[0] if recipient else "",
+        hosts=frozenset(host.lower().rstrip(".") for host in _behind("by", _SEPARATORS.split(clauses))),
+        protocols=frozenset(protocol.lower() for protocol in _behind("with", words)),
+        recipient=_recipient(words),
     )
 
 
+def _behind(name: str, words: list[str]) -> list[str]:
+    return [after for word, after in pairwise(words) if word.lower() == name]
+
+
+def _recipient(words: list[str]) -> str:
+    """The word behind ``for``, which the server writes behind its own ``by`` (the last one)."""
+    names = [word.lower() for word in words]
+    if "by" not in names:
+        return ""
+    last_by = len(names) - names[::-1].index("by")
+    recipient = next(iter(_behind("for", words[last_by:])), "").strip("<>")
+    return recipient if "@" in recipient else ""
+
+
 def _without_comments(value: str) -> str:
+    if "(" not in value:
+        return value
     kept: list[str] = []
     depth = 0
     for piece in re.split(r"(\\.|[()])", value):

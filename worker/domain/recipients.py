@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from worker.domain.addresses import Address
-from worker.domain.mailboxes import read_mailboxes
+from worker.domain.mailboxes import MOST_FIELDS, read_mailboxes
 from worker.domain.messages import Head
 from worker.domain.owners import Owner
 from worker.domain.patterns import Search
 from worker.domain.records import AccountView, NewRecord, Record, best_match
-from worker.domain.tokens import DropboxAddress
+from worker.domain.tokens import DropboxAddress, without_tokens
 from worker.domain.verdicts import RecipientResult, RecipientTrace
 
 MOST_NAMED = 200
@@ -29,7 +29,7 @@ def addressees(head: Head) -> tuple[list[Address], list[str]]:
     addresses: dict[str, Address] = {}
     faults: list[str] = []
     for name in ("to", "cc"):
-        for value in head.all(name):
+        for value in head.all(name)[:MOST_FIELDS]:
             found = read_mailboxes(value)
             faults.extend(found.faults)
             for address in found.addresses:
@@ -38,14 +38,14 @@ def addressees(head: Head) -> tuple[list[Address], list[str]]:
 
 
 def recipients_of(head: Head, owner: Owner, dropbox: DropboxAddress, view: AccountView, most: int) -> Recipients:
-    """R14: without the dropbox's own addresses, the owner's senders and the never-log list; the first ``most`` count."""
+    """R14: not the dropbox's own addresses, the owner's senders or the never-log list; the first ``most`` count."""
     found, faults = addressees(head)
     counted: list[Address] = []
-    skipped = [_skipped(fault, "cannot be read") for fault in faults[:MOST_NAMED]]
+    skipped = [_skipped(without_tokens(fault), "cannot be read") for fault in faults[:MOST_NAMED]]
     beyond = 0
     for address in found:
         if why := _exclusion(address, owner, dropbox, view):
-            skipped.append(_skipped(address.text, why))
+            skipped.append(_skipped(without_tokens(address.text), why))
         elif len(counted) < most:
             counted.append(address)
         else:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from worker.domain.mailboxes import read_mailboxes
+from worker.domain.mailboxes import MOST_FIELDS, read_mailboxes
 from worker.domain.messages import Field, Head
 from worker.domain.received import Received, read_received
 from worker.domain.tokens import DropboxAddress
@@ -23,7 +23,9 @@ DEFAULT_TOKEN_HEADERS = (
 """R4, in order. To and Cc come last: people also write the address there openly."""
 
 _OPEN_FIELDS = frozenset({"to", "cc"})
-_ADDRESS = re.compile(r"[^\s,;<>()\"]+@[^\s,;<>()\"]+")
+_SEPARATORS = re.compile(r"[\s,;<>()\"]+")
+MOST_TOKENS = 100
+"""How many tokens of one message are looked at: strangers may write guesses into To by the thousand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def route(head: Head, dropbox: DropboxAddress, token_headers: Iterable[str], rec
                 if (token := dropbox.token_in_delivery_field(address))
             ]
         if tokens:
-            return Route(header, tuple(dict.fromkeys(tokens)))
+            return Route(header, tuple(dict.fromkeys(tokens))[:MOST_TOKENS])
     return Route(None, ())
 
 
@@ -66,7 +68,7 @@ def carries_trusted_field(head: Head, token_headers: Iterable[str], received_by:
 def _tokens_in_open_field(head: Head, name: str, dropbox: DropboxAddress) -> list[str]:
     return [
         token
-        for value in head.all(name)
+        for value in head.all(name)[:MOST_FIELDS]
         if "+" in value
         for address in read_mailboxes(value).addresses
         if (token := dropbox.token_in(address))
@@ -77,7 +79,7 @@ def _envelope_addresses(field: Field) -> list[str]:
     if field.name == "received":
         recipient = read_received(field.value).recipient
         return [recipient] if recipient else []
-    return _ADDRESS.findall(field.value)
+    return [word for word in _SEPARATORS.split(field.value) if "@" in word]
 
 
 def _trusted_fields(head: Head, received_by: str | None) -> list[Field]:
@@ -102,7 +104,7 @@ def _boundary(head: Head, host: str) -> int | None:
     """
     boundary: int | None = None
     for place, hop in _hops(head):
-        if hop.by == host:
+        if host in hop.hosts:
             boundary = place
             if hop.is_local_handover:
                 continue

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from worker.domain.addresses import Address
-from worker.domain.mailboxes import read_mailboxes
+from worker.domain.mailboxes import MailboxList, read_mailboxes
 from worker.domain.messages import LOOP_MARK, Head
 from worker.domain.outcomes import Reason
 
@@ -21,18 +21,26 @@ class Sender:
 def sender_of(head: Head) -> Sender:
     """R12: exactly one From field with exactly one mailbox, written so that every program reads it the same way."""
     fields = head.all("from")
-    if not fields:
-        return Sender(None, Reason.SENDER_MISSING, "no From field")
-    if len(fields) > 1:
-        return Sender(None, Reason.SENDER_AMBIGUOUS, f"{len(fields)} From fields")
-    found = read_mailboxes(fields[0])
-    if len(found.addresses) > 1:
-        return Sender(None, Reason.SENDER_AMBIGUOUS, f"{len(found.addresses)} mailboxes in From")
-    if found.addresses and not found.faults:
-        return Sender(found.addresses[0], None, "one From mailbox")
+    found = read_mailboxes(fields[0]) if fields else MailboxList(())
+    if why := _ambiguity(head, len(fields), found):
+        return Sender(None, Reason.SENDER_AMBIGUOUS, why)
     if not found.addresses:
-        return Sender(None, Reason.SENDER_MISSING, "; ".join(["no mailbox in From", *found.faults[:3]]))
-    return Sender(None, Reason.SENDER_AMBIGUOUS, "; ".join(found.faults[:3]))
+        why = "; ".join(["no mailbox in From" if fields else "no From field", *found.faults[:3]])
+        return Sender(None, Reason.SENDER_MISSING, why)
+    return Sender(found.addresses[0], None, "one From mailbox")
+
+
+def _ambiguity(head: Head, fields: int, found: MailboxList) -> str | None:
+    """What could be read in more than one way, or might go on where reading stopped."""
+    if not head.is_complete:
+        return "the header block is too long to be read whole"
+    if fields > 1:
+        return f"{fields} From fields"
+    if len(found.addresses) > 1:
+        return f"{len(found.addresses)} mailboxes in From"
+    if found.addresses and found.has_group:
+        return "a group in From"
+    return "; ".join(found.faults[:3]) if found.addresses else None
 
 
 def automatic_sign(head: Head) -> str | None:

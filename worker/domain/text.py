@@ -3,12 +3,12 @@
 import re
 
 _UNFIT = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]+"
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]+"
 )
 
 
 def clean(text: str, most: int = 998) -> str:
-    """One line without controls, escapes, bidi and zero-width characters or lone surrogates, at most ``most`` characters.
+    """One line of at most ``most`` characters: no controls, escapes, bidi, zero-width characters, lone surrogates.
 
     ANSI escapes, NUL and bidi overrides are how a subject line attacks a terminal, PostgreSQL or a reader's eye.
     """

@@ -14,6 +14,8 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 LENGTH = 26
 """130 bits; with a local part of up to 37 octets and the plus sign it fits the 64 octets of RFC 5321 §4.5.3.1.1."""
 
+_TAG = re.compile(rf"(?<=\+)[{ALPHABET}]{{{LENGTH}}}(?=@)", re.IGNORECASE)
+
 
 def new_token() -> str:
     """A token from the system's secure random source."""
@@ -23,6 +25,11 @@ def new_token() -> str:
 def masked(token: str) -> str:
     """What a log or a trace may show of a token: its first four characters."""
     return token[:4] + "…"
+
+
+def without_tokens(text: str) -> str:
+    """The text with every plus tag that looks like a token masked: decisions and traces never hold a whole one."""
+    return _TAG.sub(lambda tag: masked(tag[0]), text)
 
 
 @dataclass(frozen=True, slots=True)

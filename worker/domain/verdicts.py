@@ -63,7 +63,7 @@ class Trace:
     sender_check: str | None = None
     authentication: str | None = None
     note: str | None = None
-    """What a rejection rests on beyond its reason: a size, a sign of automatic mail, the error of a quarantined message."""
+    """What the end rests on beyond its reason: a size, a sign of automatic mail, the error of a quarantined message."""
     recipients: tuple[RecipientTrace, ...] = ()
 
 
@@ -89,6 +89,8 @@ class Verdict:
     unmatched: tuple[Address, ...] = ()
     proven_sender: str | None = None
     """Address key of a sender that this authenticated mail has shown to be the owner's."""
+    is_certain: bool = False
+    """The mail is the owner's own, registered and authenticated: only then may they be told how it ended."""
 
 
 @dataclass(frozen=True, slots=True)
