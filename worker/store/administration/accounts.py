@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, select
 from sqlmodel import col
 
 from worker.domain.errors import Refused
@@ -11,6 +11,7 @@ from worker.domain.profiles import ADMINISTRATOR, STANDARD
 from worker.domain.text import clean
 from worker.store.administration.conflict import again_on_conflict
 from worker.store.administration.profile_rows import insert_profiles
+from worker.store.bulk import insert_rows
 from worker.store.database import Database
 from worker.store.ids import allocate
 from worker.store.tables import AccountRow, UserRow
@@ -119,7 +120,7 @@ def _find(connection: Connection, name: str) -> Account | None:
 def _insert(connection: Connection, name: str, now: datetime) -> Account:
     (account_id,) = allocate(connection, AccountRow, 1)
     row = {"id": account_id, "name": name, "name_key": name.casefold(), "created_at": now}
-    connection.execute(insert(AccountRow), [row])
+    insert_rows(connection, AccountRow, [row])
     insert_profiles(connection, account_id, [ADMINISTRATOR, STANDARD])
     return Account(account_id, name)
 

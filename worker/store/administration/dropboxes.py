@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, and_, or_, select, update
 from sqlmodel import col
 
 from worker.domain.errors import Refused
@@ -16,6 +16,7 @@ from worker.store.administration.conflict import again_on_conflict
 from worker.store.administration.members import Member, find_member
 from worker.store.administration.office import Office
 from worker.store.administration.sender_rows import sender_texts
+from worker.store.bulk import insert_rows
 from worker.store.tables import TokenRow, UserRow
 
 
@@ -87,7 +88,7 @@ def issue_token(connection: Connection, member: Member, now: datetime) -> None:
         "issued_at": now,
         "valid_until": None,
     }
-    connection.execute(insert(TokenRow), [row])
+    insert_rows(connection, TokenRow, [row])
 
 
 def dropbox_of(connection: Connection, member: Member) -> Dropbox:

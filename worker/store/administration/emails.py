@@ -14,6 +14,7 @@ from worker.domain.patterns import Module
 from worker.store.administration.accounts import Account, find_account
 from worker.store.administration.members import address_of, find_member
 from worker.store.administration.office import Office
+from worker.store.keys import among_numbers
 from worker.store.tables import (
     AssociationRow,
     EmailContentRow,
@@ -23,9 +24,6 @@ from worker.store.tables import (
     UnmatchedRow,
     UserRow,
 )
-
-AT_ONCE = 5000
-"""How many ids one statement names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,12 +172,17 @@ def _conditions(connection: Connection, account: Account, wanted: EmailFilter) -
 def _summaries(connection: Connection, account: Account, rows: Sequence[tuple[Any, ...]]) -> list[EmailSummary]:
     owners: dict[int, list[str]] = defaultdict(list)
     records: dict[int, list[EmailRecord]] = defaultdict(list)
-    for start in range(0, len(rows), AT_ONCE):
-        ids = [row[0] for row in rows[start : start + AT_ONCE]]
-        for email_id, login in connection.execute(_owners_query(account, ids)):
-            owners[email_id].append(login)
-        for email_id, module, record_id, email, created in connection.execute(_records_query(account, ids)):
-            records[email_id].append(EmailRecord(Module(module), record_id, email, created))
+    ids = [row[0] for row in rows]
+    owned = _OWNERS.where(
+        col(EmailOwnerRow.account_id) == account.id, among_numbers(connection, col(EmailOwnerRow.email_id), ids)
+    )
+    associated = _RECORDS.where(
+        col(AssociationRow.account_id) == account.id, among_numbers(connection, col(AssociationRow.email_id), ids)
+    )
+    for email_id, login in connection.execute(owned):
+        owners[email_id].append(login)
+    for email_id, module, record_id, email, created in connection.execute(associated):
+        records[email_id].append(EmailRecord(Module(module), record_id, email, created))
     return [EmailSummary(*(*row, tuple(owners[row[0]]), tuple(records[row[0]]))) for row in rows]
 
 
@@ -189,32 +192,26 @@ _association_to_record = and_(
 )
 
 
-def _owners_query(account: Account, ids: Sequence[int]) -> Any:
-    is_owner = and_(
-        col(UserRow.account_id) == col(EmailOwnerRow.account_id), col(UserRow.id) == col(EmailOwnerRow.user_id)
+_OWNERS = (
+    select(col(EmailOwnerRow.email_id), col(UserRow.login))
+    .join(
+        UserRow,
+        and_(col(UserRow.account_id) == col(EmailOwnerRow.account_id), col(UserRow.id) == col(EmailOwnerRow.user_id)),
     )
-    return (
-        select(col(EmailOwnerRow.email_id), col(UserRow.login))
-        .join(UserRow, is_owner)
-        .where(col(EmailOwnerRow.account_id) == account.id, col(EmailOwnerRow.email_id).in_(ids))
-        .order_by(col(UserRow.id))
-    )
+    .order_by(col(UserRow.id))
+)
 
-
-def _records_query(account: Account, ids: Sequence[int]) -> Any:
-    columns = (
+_RECORDS = (
+    select(
         col(AssociationRow.email_id),
         col(RecordRow.module),
         col(RecordRow.id),
         col(RecordRow.email),
         col(AssociationRow.created),
     )
-    return (
-        select(*columns)
-        .join(RecordRow, _association_to_record)
-        .where(col(AssociationRow.account_id) == account.id, col(AssociationRow.email_id).in_(ids))
-        .order_by(col(RecordRow.id))
-    )
+    .join(RecordRow, _association_to_record)
+    .order_by(col(RecordRow.id))
+)
 
 
 def _no_email(email_id: int, account: Account) -> Refused:

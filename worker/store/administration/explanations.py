@@ -14,10 +14,11 @@ from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.outcomes import Outcome, Reason
 from worker.store.administration.accounts import Account, find_account
 from worker.store.administration.office import Office
+from worker.store.keys import among_numbers
 from worker.store.tables import AttemptRow, DecisionRow, MailboxRow, UserRow, VerdictRow
 
 AT_ONCE = 1000
-"""How many decisions one statement looks at."""
+"""How many decisions are looked at in one round trip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +91,8 @@ def explain_matching(office: Office, wanted: MessageFilter, *, limit: int | None
     """The decisions on messages from and to these people since then, the latest first."""
     with office.database.read() as connection:
         ids = _matching_ids(connection, wanted, limit)
-        return [
-            explanation
-            for start in range(0, len(ids), AT_ONCE)
-            for explanation in _explanations(
-                connection,
-                office,
-                _DECISIONS.where(col(DecisionRow.id).in_(ids[start : start + AT_ONCE])),
-            )
-        ]
+        query = _DECISIONS.where(among_numbers(connection, col(DecisionRow.id), ids))
+        return _explanations(connection, office, query)
 
 
 def attempts_on(office: Office, uid: int) -> list[Attempt]:
@@ -146,7 +140,7 @@ def _verdicts(
     query = (
         select(VerdictRow.__table__, col(UserRow.login))  # type: ignore[attr-defined]
         .outerjoin(UserRow, is_owner)
-        .where(col(VerdictRow.decision_id).in_(decision_ids))
+        .where(among_numbers(connection, col(VerdictRow.decision_id), decision_ids))
         .order_by(col(VerdictRow.decision_id), col(VerdictRow.ordinal))
     )
     if account is not None:

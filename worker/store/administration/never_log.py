@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
 from sqlmodel import col
 
 from worker.domain.addresses import Address, NotAnAddress, domain_in_idna
@@ -11,6 +11,7 @@ from worker.domain.text import clean
 from worker.store.administration.accounts import find_account, find_or_make_account
 from worker.store.administration.conflict import again_on_conflict
 from worker.store.administration.office import Office
+from worker.store.bulk import insert_rows
 from worker.store.tables import NeverLogRow
 
 
@@ -29,7 +30,7 @@ def never_log(office: Office, text: str, *, now: datetime) -> str:
         )
         if connection.scalar(found) is not None:
             raise Refused(f"{entry} is on the never-log list of account {account.name} already")
-        connection.execute(insert(NeverLogRow), [{"account_id": account.id, "entry": entry}])
+        insert_rows(connection, NeverLogRow, [{"account_id": account.id, "entry": entry}])
     return entry
 
 

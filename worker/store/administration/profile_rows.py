@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy import Connection, Row, Select, select
 from sqlmodel import col
 
 from worker.domain.profiles import Permission, Profile
+from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
 from worker.store.tables import ProfileRow
 
@@ -36,7 +37,7 @@ def insert_profiles(connection: Connection, account_id: int, profiles: Sequence[
         }
         for profile_id, profile in zip(ids, profiles, strict=True)
     ]
-    connection.execute(insert(ProfileRow), rows)
+    insert_rows(connection, ProfileRow, rows)
 
 
 def permission_columns(profile: Profile) -> dict[str, bool]:

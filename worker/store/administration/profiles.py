@@ -63,15 +63,12 @@ def list_profiles(office: Office) -> list[ProfileSummary]:
     """The account's profiles, by name."""
     with office.database.read() as connection:
         account = find_account(connection, office.account)
-        users = dict(
-            connection.execute(
-                select(col(UserRow.profile_id), func.count())
-                .where(col(UserRow.account_id) == account.id)
-                .group_by(col(UserRow.profile_id))
-            )
-            .tuples()
-            .all()
+        counts = (
+            select(col(UserRow.profile_id), func.count())
+            .where(col(UserRow.account_id) == account.id)
+            .group_by(col(UserRow.profile_id))
         )
+        users = {profile_id: number for profile_id, number in connection.execute(counts)}
         found = [stored_profile(row) for row in connection.execute(profiles_of(account.id))]
     return [ProfileSummary(stored.profile, users.get(stored.id, 0)) for stored in found]
 

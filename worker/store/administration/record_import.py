@@ -17,7 +17,7 @@ from worker.store.administration.record_rows import OwnedDraft, RecordDraft, ins
 from worker.store.tables import UserRow
 
 AT_ONCE = 5000
-"""How many records one statement writes; their two addresses each stay below SQLite's 32,766 variables."""
+"""How many records are written between two steps of the progress bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def import_records(
 
 def _owner_ids(connection: Connection, account: Account) -> dict[str, int]:
     query = select(col(UserRow.login_key), col(UserRow.id)).where(col(UserRow.account_id) == account.id)
-    return dict(connection.execute(query).tuples().all())
+    return {row.login_key: row.id for row in connection.execute(query)}
 
 
 def _owned(draft: RecordDraft, owner_ids: Mapping[str, int], account: Account) -> OwnedDraft | BadRow:

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module
 from worker.store.administration.waiting import attach_waiting
+from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
 from worker.store.tables import RecordRow
 
@@ -50,7 +51,7 @@ def insert_records(
         return Inserted((), 0)
     ids = allocate(connection, RecordRow, len(drafts))
     rows = [_row(account_id, record_id, module, owned, now) for record_id, owned in zip(ids, drafts, strict=True)]
-    connection.execute(insert(RecordRow), rows)
+    insert_rows(connection, RecordRow, rows)
     return Inserted(tuple(ids), attach_waiting(connection, account_id, module, _first_by_address(ids, drafts)))
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, select
 from sqlmodel import col
 
 from worker.domain.addresses import Address
 from worker.domain.owners import MOST_SENDERS
 from worker.store.administration.members import Member
+from worker.store.bulk import insert_rows
 from worker.store.tables import SenderRow
 
 SLOTS = range(1, MOST_SENDERS + 1)
@@ -39,4 +40,4 @@ def insert_sender(
         "proven_at": proven_at,
         "code_tries": 0,
     }
-    connection.execute(insert(SenderRow), [row])
+    insert_rows(connection, SenderRow, [row])

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, select, update
 from sqlmodel import col
 
 from worker.domain.addresses import Address
@@ -16,6 +16,7 @@ from worker.store.administration.members import Member, address_of, find_member,
 from worker.store.administration.office import Office
 from worker.store.administration.profiles import find_profile, lock_account
 from worker.store.administration.sender_rows import insert_sender
+from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
 from worker.store.tables import UserRow
 
@@ -94,4 +95,4 @@ def _insert(connection: Connection, account: Account, address: Address, profile_
         "enabled": True,
         "created_at": now,
     }
-    connection.execute(insert(UserRow), [row])
+    insert_rows(connection, UserRow, [row])

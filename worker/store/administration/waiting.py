@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, insert, select
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, select
 from sqlmodel import col
 
 from worker.domain.patterns import Module
 from worker.store.administration.profile_rows import PERMISSIONS
+from worker.store.bulk import insert_rows
+from worker.store.keys import among_texts
 from worker.store.tables import AssociationRow, EmailOwnerRow, ProfileRow, UnmatchedRow, UserRow
 
 
@@ -21,7 +23,7 @@ def attach_waiting(connection: Connection, account_id: int, module: Module, reco
         delete(UnmatchedRow)
         .where(
             col(UnmatchedRow.account_id) == account_id,
-            col(UnmatchedRow.address_key).in_(sorted(records)),
+            among_texts(connection, col(UnmatchedRow.address_key), records),
             _is_of_somebody_with(module),
         )
         .returning(col(UnmatchedRow.email_id), col(UnmatchedRow.address_key))
@@ -31,8 +33,7 @@ def attach_waiting(connection: Connection, account_id: int, module: Module, reco
         {"account_id": account_id, "email_id": email_id, "record_id": record_id, "created": False}
         for email_id, record_id in pairs
     ]
-    if rows:
-        connection.execute(insert(AssociationRow), rows)
+    insert_rows(connection, AssociationRow, rows)
     return len(rows)
 
 
