@@ -15,6 +15,7 @@ from worker.store import attempts
 from worker.store.attempts import Uids
 from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
+from worker.store.notices import write_notices
 from worker.store.tables import (
     AssociationRow,
     DecisionRow,
@@ -32,9 +33,9 @@ _LONGEST_MESSAGE_ID = 998
 """Octets (a line of RFC 5322 §2.1.1): what PostgreSQL's index takes is not much more."""
 
 _PROVE = update(SenderRow).where(
-    col(SenderRow.account_id) == bindparam("account"),
-    col(SenderRow.user_id) == bindparam("user"),
-    col(SenderRow.address_key) == bindparam("address"),
+    col(SenderRow.account_id) == bindparam("of_account"),
+    col(SenderRow.user_id) == bindparam("of_user"),
+    col(SenderRow.address_key) == bindparam("of_address"),
     col(SenderRow.proven_at).is_(None),
 )
 
@@ -59,10 +60,12 @@ class _Batch:
                     yield verdict.owner.account_id, self.email_id(verdict.email), verdict
 
 
-def commit(connection: Connection, messages: Uids, filings: Sequence[Filing], now: datetime) -> None:
+def commit(
+    connection: Connection, messages: Uids, filings: Sequence[Filing], now: datetime, *, gives_notice: bool = False
+) -> None:
     """Write it all on this transaction; what somebody else wrote first shows as a broken constraint.
 
-    ``messages`` are those of the filings.
+    ``messages`` are those of the filings; ``gives_notice``: owners are told of their own mail that is not filed.
     """
     batch = _numbered(connection, filings, now)
     insert_rows(connection, RecordRow, _records(batch))
@@ -72,7 +75,9 @@ def commit(connection: Connection, messages: Uids, filings: Sequence[Filing], no
     insert_rows(connection, AssociationRow, _associations(batch))
     insert_rows(connection, UnmatchedRow, _unmatched(batch))
     _prove_senders(connection, batch)
-    _decide(connection, messages, batch)
+    decisions = _decide(connection, messages, batch)
+    if gives_notice:
+        write_notices(connection, decisions, now)
     attempts.forget(connection, messages)
 
 
@@ -202,24 +207,25 @@ def _prove_senders(connection: Connection, batch: _Batch) -> None:
         }
     )
     if proven:
-        keys = [{"account": account, "user": user, "address": key} for account, user, key in proven]
+        keys = [{"of_account": account, "of_user": user, "of_address": key} for account, user, key in proven]
         connection.execute(_PROVE.values(proven_at=batch.now), keys)
 
 
-def _decide(connection: Connection, messages: Uids, batch: _Batch) -> None:
+def _decide(connection: Connection, messages: Uids, batch: _Batch) -> list[tuple[int, Filing]]:
     filings = sorted(batch.filings, key=lambda filing: filing.uid)
-    numbers = allocate(connection, DecisionRow, len(filings))
+    numbered = list(zip(allocate(connection, DecisionRow, len(filings)), filings, strict=True))
     decisions = [
         _decision(filing, batch.now, id=number, mailbox_id=messages.mailbox_id, uidvalidity=messages.uidvalidity)
-        for filing, number in zip(filings, numbers, strict=True)
+        for number, filing in numbered
     ]
     verdicts = [
         {"decision_id": number, "ordinal": ordinal, **_verdict(verdict, batch)}
-        for filing, number in zip(filings, numbers, strict=True)
+        for number, filing in numbered
         for ordinal, verdict in enumerate(filing.verdicts)
     ]
     insert_rows(connection, DecisionRow, decisions)
     insert_rows(connection, VerdictRow, verdicts)
+    return numbered
 
 
 def _decision(filing: Filing, now: datetime, **place: int) -> dict[str, Any]:
@@ -249,4 +255,4 @@ def _verdict(verdict: Verdict, batch: _Batch) -> dict[str, Any]:
 
 
 def _first_octets(text: str, most: int) -> str:
-    return text.encode("utf-8", "replace")[:most].decode("utf-8", "ignore")
+    return text.encode("utf-8", "ignore")[:most].decode("utf-8", "ignore")

@@ -17,10 +17,14 @@ from worker.store.database import Database
 
 
 class IntakeStore:
-    """`worker.domain.ports.Store` on a database. Made once per process: ``worker`` tells its marks from others'."""
+    """`worker.domain.ports.Store` on a database. Made once per process: ``worker`` tells its marks from others'.
 
-    def __init__(self, database: Database) -> None:
+    ``gives_notice``: a decision that the owner is to be told of leaves a notice in the `NoticeOutbox`.
+    """
+
+    def __init__(self, database: Database, *, gives_notice: bool = False) -> None:
         self._database = database
+        self._gives_notice = gives_notice
         self.worker = uuid4().hex
         self._mailboxes: dict[str, int] = {}
 
@@ -63,7 +67,7 @@ class IntakeStore:
     def commit(self, queue: Queue, filings: Sequence[Filing], now: datetime) -> None:
         """Store everything the filings say and take the marks off; all or nothing. Raises `Conflict`."""
         with self._work_on(queue, [filing.uid for filing in filings]) as (connection, messages):
-            commit.commit(connection, messages, filings, now)
+            commit.commit(connection, messages, filings, now, gives_notice=self._gives_notice)
 
     @contextmanager
     def _work_on(self, queue: Queue, uids: Sequence[int]) -> Iterator[tuple[Connection, Uids]]:

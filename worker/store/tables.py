@@ -1,12 +1,13 @@
 """Every table. What must be unique is unique here, not in code; account data has `account_id` first in every key."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    Date,
     ForeignKeyConstraint,
     Index,
     LargeBinary,
@@ -297,3 +298,32 @@ class VerdictRow(SQLModel, table=True):
     reason: str | None = Field(default=None, sa_type=CleanText)
     email_id: int | None = Field(default=None, sa_type=BigInteger)
     trace: dict[str, Any] = Field(sa_type=JSON)
+
+
+class NoticeRow(SQLModel, table=True):
+    """Word to an owner about one message that was not filed; the key allows one per owner, cause and day (UTC).
+
+    Written with the decision and sent later; while `taken_at` is recent, somebody is about to send it.
+    """
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        _of_account("user_id", to="dropbox_user"),
+        ForeignKeyConstraint(["decision_id", "ordinal"], ["verdict.decision_id", "verdict.ordinal"]),
+        Index(
+            "notice_waiting",
+            "day",
+            sqlite_where=text("settled_at IS NULL"),
+            postgresql_where=text("settled_at IS NULL"),
+        ),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    user_id: int = Field(primary_key=True, sa_type=BigInteger)
+    cause: str = Field(primary_key=True, sa_type=CleanText)
+    day: date = Field(primary_key=True, sa_type=Date)
+    decision_id: int = Field(sa_type=BigInteger)
+    ordinal: int
+    taken_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    refusal: str | None = Field(default=None, sa_type=CleanText)
+    """What the mail server said when it refused the notice for good; None when it took it."""
