@@ -1,0 +1,198 @@
+"""The service as a real process: signals, exit codes, wake-ups, outages, deadlines."""
+
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.cut import Cut
+from tests.servers.dovecot import Dovecot
+from tests.service.running import Installation, mailbox_settings
+
+LETTER = b"""\
+Delivered-To: drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com
+From: jane@example.com
+To: bob@client.example
+Message-ID: <%d@example.com>
+Subject: Offer
+
+Dear Bob
+"""
+
+
+@pytest.fixture
+def own_dovecot() -> Iterator[Dovecot]:
+    """A server that the test may stop."""
+    server = Dovecot()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_signal_ends_the_service_well(installation: Installation, number: signal.Signals) -> None:
+    service = installation.start(idle="off")
+    service.wait_for("poll.finished")
+    code, seconds = service.end(number)
+    assert code == 0
+    assert seconds < 5
+    assert service.names[0] == "service.started"
+    assert service.names[-2:] == ["service.stopping", "service.stopped"]
+    assert service.events[-2]["signal"] == number.name
+    assert service.plain == []
+
+
+def test_every_start_warns_that_forged_senders_are_believed(installation: Installation) -> None:
+    """R13."""
+    service = installation.start()
+    assert service.wait_for("sender_auth.off")["level"] == "warning"
+    service.kill()
+    checking = installation.start(authserv_id="mx.drop.example")
+    checking.wait_for("poll.finished")
+    assert checking.count("sender_auth.off") == 0
+
+
+def test_new_mail_is_filed_at_once(installation: Installation, dovecot: Dovecot, mailbox_user: str) -> None:
+    """R22: by IDLE, long before the next poll."""
+    service = installation.start()
+    service.wait_for("poll.finished", times=2)  # the second follows when IDLE is listening
+    dovecot.deliver(mailbox_user, LETTER % 1)
+    event = service.wait_for("message.rejected", seconds=10)
+    assert (event["reason"], event["message_id"]) == ("unknown_token", "<1@example.com>")
+    assert event["seconds"] < 10
+
+
+def test_without_idle_each_poll_comes_in_its_time(
+    installation: Installation, dovecot: Dovecot, mailbox_user: str
+) -> None:
+    service = installation.start(idle="off", poll_seconds="1")
+    service.wait_for("poll.finished")
+    dovecot.deliver(mailbox_user, LETTER % 1)
+    service.wait_for("message.rejected", seconds=5)
+
+
+def test_a_backlog_does_not_keep_the_service_from_stopping(
+    installation: Installation, dovecot: Dovecot, mailbox_user: str
+) -> None:
+    dovecot.deliver_many(mailbox_user, (LETTER % number for number in range(3000)))
+    service = installation.start(batch_messages="20")
+    service.wait_for("message.rejected", seconds=20)
+    code, seconds = service.end()
+    assert code == 0
+    assert seconds < 10
+    assert service.names[-1] == "service.stopped"
+    filed = service.count("message.rejected")
+    assert filed < 3000, "the backlog is too small for this test"
+    assert len(dovecot.folder(mailbox_user, "Rejected")) == filed
+    assert len(dovecot.folder(mailbox_user)) == 3000 - filed
+
+
+def test_a_mailbox_that_is_down_leaves_a_line_when_it_goes_and_one_when_it_comes(
+    installation: Installation, own_dovecot: Dovecot, mailbox_user: str
+) -> None:
+    service = installation.start(imap_port=str(own_dovecot.imap), poll_seconds="1", idle="off")
+    service.wait_for("poll.finished")
+    own_dovecot.kill()
+    lost = service.wait_for("mailbox.lost")
+    assert "127.0.0.1" in lost["error"]
+    time.sleep(2)  # two more tries at least
+    own_dovecot.start()
+    service.wait_for("mailbox.connected", times=2)
+    own_dovecot.deliver(mailbox_user, LETTER % 1)
+    service.wait_for("message.rejected")
+    assert (service.count("mailbox.lost"), service.count("mailbox.connected")) == (1, 2)
+    assert service.count("mailbox.retrying") == 0
+
+
+def test_a_refused_login_is_told_apart_and_not_repeated(installation: Installation) -> None:
+    service = installation.start(imap_password="wrong", poll_seconds="1")
+    assert "login refused" in service.wait_for("mailbox.login_refused")["error"]
+    time.sleep(3)
+    assert service.names.count("mailbox.login_refused") == 1
+    assert service.end()[0] == 0
+
+
+def test_a_mended_password_is_used_at_once_after_a_reload(installation: Installation) -> None:
+    password = installation.settings["imap_password"]
+    service = installation.start(imap_password="wrong")
+    service.wait_for("mailbox.login_refused")
+    installation.write(imap_password=password)
+    service.send(signal.SIGHUP)
+    service.wait_for("settings.reloaded")
+    service.wait_for("poll.finished")
+    assert service.end()[0] == 0
+
+
+def test_a_broken_env_file_changes_nothing_and_is_told(
+    installation: Installation, dovecot: Dovecot, mailbox_user: str
+) -> None:
+    service = installation.start()
+    service.wait_for("poll.finished", times=2)
+    installation.write(imap_port="imap", typo="1")
+    service.send(signal.SIGHUP)
+    refused = service.wait_for("settings.refused")
+    assert [line.split()[0] for line in refused["problems"]] == ["BCC_DROPBOX_TYPO", "BCC_DROPBOX_IMAP_PORT"]
+    dovecot.deliver(mailbox_user, LETTER % 1)
+    service.wait_for("message.rejected")
+
+
+def test_a_poll_that_hangs_ends_the_process(installation: Installation, cut: Cut) -> None:
+    cut.trickle(2)
+    service = installation.start(
+        imap_port=str(cut.port), poll_deadline_seconds="3", socket_seconds="2", statement_seconds="2"
+    )
+    assert service.wait() == 75
+    assert service.names[-1] == "poll.hung"
+    assert service.events[-1]["deadline"] == 3
+
+
+def test_a_stop_does_not_wait_for_a_server_that_is_silent(installation: Installation, cut: Cut) -> None:
+    service = installation.start(imap_port=str(cut.port), idle="off")
+    service.wait_for("poll.finished")
+    cut.stall()
+    service.send(signal.SIGHUP)
+    service.wait_for("settings.reloaded")
+    code, seconds = service.end()
+    assert code == 0
+    assert seconds < 10
+    assert service.names[-1] == "service.stopped"
+
+
+def test_a_second_worker_on_an_sqlite_file_is_refused(installation: Installation) -> None:
+    first = installation.start()
+    first.wait_for("poll.finished")
+    second = installation.start()
+    assert second.wait() == 1
+    assert "a worker already uses this SQLite database" in second.wait_for("service.failed")["error"]
+
+
+def test_a_worker_that_stands_by_takes_over_from_one_that_is_killed(
+    installation: Installation, dovecot: Dovecot, mailbox_user: str, database_url: str
+) -> None:
+    installation.settings = mailbox_settings(dovecot.imap, mailbox_user, database_url)
+    first = installation.start()
+    first.wait_for("poll.finished")
+    second = installation.start()
+    second.wait_for("worker.standby")
+    first.kill()
+    second.wait_for("worker.active", seconds=10)
+    dovecot.deliver(mailbox_user, LETTER % 1)
+    second.wait_for("message.rejected")
+    assert second.count("worker.standby") == 1
+
+
+def test_a_wrong_setting_starts_nothing(installation: Installation) -> None:
+    installation.write(poll_seconds="0")
+    ran = installation.run("run")
+    assert ran.returncode == 1
+    assert ran.stderr == (
+        "error: BCC_DROPBOX_POLL_SECONDS is '0': it should be a whole number of seconds from 1 to 150\n"
+    )
+
+
+def test_one_poll_of_a_mailbox_that_is_down_is_one_line_and_exit_1(installation: Installation) -> None:
+    installation.write(imap_port="1")
+    ran = installation.run("poll")
+    errors = [line for line in ran.stderr.splitlines() if line.startswith("error:")]
+    assert (ran.returncode, errors) == (1, ["error: IMAP server 127.0.0.1:1: nothing listens there"])
