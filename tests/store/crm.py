@@ -12,14 +12,13 @@ from sqlmodel import SQLModel
 from worker.domain.addresses import Address
 from worker.domain.messages import Arrival, Attachment, Content, Field, Head
 from worker.domain.patterns import DEFAULT_PATTERN, Module, SearchPattern
-from worker.domain.ports import Queue
+from worker.domain.ports import Queue, Store
 from worker.domain.tokens import DropboxAddress
 from worker.domain.verdicts import Filing
 from worker.filing import Rules, file_batch, judge_content, tokens_named, wanted
 from worker.store.bulk import insert_rows
 from worker.store.database import Database
 from worker.store.ids import allocate
-from worker.store.intake import IntakeStore
 from worker.store.tables import (
     AccountRow,
     NeverLogRow,
@@ -150,7 +149,7 @@ class Crm:
             return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-def decide(store: IntakeStore, *mails: Mail, rules: Rules = RULES) -> list[Filing]:
+def decide(store: Store, *mails: Mail, rules: Rules = RULES) -> list[Filing]:
     """What becomes of the mails by what the store knows now."""
     tokens = {token for mail in mails for token in tokens_named(mail.content.head, rules)}
     issued = store.issued(tokens)
@@ -158,7 +157,7 @@ def decide(store: IntakeStore, *mails: Mail, rules: Rules = RULES) -> list[Filin
     return file_batch(candidates, rules, store.views(wanted(candidates)))
 
 
-def file(store: IntakeStore, *mails: Mail, rules: Rules = RULES) -> list[Filing]:
+def file(store: Store, *mails: Mail, rules: Rules = RULES) -> list[Filing]:
     """Decide and commit."""
     filings = decide(store, *mails, rules=rules)
     store.commit(QUEUE, filings, NOW)

@@ -9,8 +9,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
+from tests.servers.postgres import Postgres
 from worker.domain.errors import Refused
 from worker.store import schema
 from worker.store.database import Database
@@ -61,9 +62,17 @@ def test_numbers_are_handed_out_once(database: Database) -> None:
     assert first + second == sorted(first + second)
 
 
-def test_every_table_with_a_number_of_its_own_has_its_sequence(database: Database) -> None:
-    if database.is_sqlite:
-        pytest.skip("SQLite counts in a table")
-    with database.read() as connection:
-        known = connection.scalars(text("SELECT sequencename FROM pg_sequences")).all()
+def test_every_number_that_is_handed_out_has_its_sequence_on_a_server(
+    postgres: Postgres, migrated_template: str, open_database: Callable[[str], Database]
+) -> None:
+    with open_database(postgres.url(migrated_template)).read() as connection:
+        known = inspect(connection).get_sequence_names()
     assert set(known) == {f"{name}_id" for name in NUMBERED}
+
+
+def test_an_original_is_stored_as_it_came_because_compressing_it_costs_more(
+    postgres: Postgres, migrated_template: str, open_database: Callable[[str], Database]
+) -> None:
+    query = "SELECT attstorage FROM pg_attribute WHERE attrelid = 'email_content'::regclass AND attname = 'original'"
+    with open_database(postgres.url(migrated_template)).read() as connection:
+        assert connection.scalar(text(query)) in {"e", b"e"}

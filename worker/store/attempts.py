@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, text, update
 from sqlmodel import col
 
-from worker.store.keys import numbers
+from worker.store.keys import among_numbers
 from worker.store.tables import AttemptRow
 
 DIED = "the worker ended while it worked on this message alone"
@@ -39,7 +39,7 @@ class Uids:
         return and_(
             col(row.mailbox_id) == self.mailbox_id,
             col(row.uidvalidity) == self.uidvalidity,
-            col(row.uid).in_(numbers(connection, self.uids)),
+            among_numbers(connection, col(row.uid), self.uids),
         )
 
     def identities(self) -> list[dict[str, int]]:

@@ -9,26 +9,26 @@ from sqlalchemy import (
     Connection,
     FromClause,
     LargeBinary,
-    Select,
     Text,
     bindparam,
     func,
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped
 from sqlalchemy.types import TypeEngine
 
-from worker.store.columns import to_json
+from worker.store.columns import CleanText, storable, to_json
 
 
-def numbers(connection: Connection, values: Collection[int]) -> Select[int]:
-    """The numbers as a subquery for ``IN``."""
-    return _singles(connection, list(values), BigInteger())
+def among_numbers(connection: Connection, column: Mapped[int], values: Collection[int]) -> ColumnElement[bool]:
+    """The condition that the column holds one of the numbers."""
+    return _among(connection, column, list(values), BigInteger())
 
 
-def texts(connection: Connection, values: Collection[str]) -> Select[str]:
-    """The texts as a subquery for ``IN``."""
-    return _singles(connection, list(values), Text())
+def among_texts(connection: Connection, column: Mapped[str], values: Collection[str]) -> ColumnElement[bool]:
+    """The condition that the column holds one of the texts."""
+    return _among(connection, column, [storable(value) for value in values], Text())
 
 
 def account_texts(connection: Connection, pairs: Collection[tuple[int, str]]) -> FromClause:
@@ -36,7 +36,7 @@ def account_texts(connection: Connection, pairs: Collection[tuple[int, str]]) ->
     if connection.dialect.name == "sqlite":
         element = func.json_each(to_json([list(pair) for pair in pairs])).table_valued("value").c.value
         return _wanted(func.json_extract(element, "$[0]"), func.json_extract(element, "$[1]"))
-    return _unnested(pairs, Text())
+    return _unnested(pairs, CleanText())
 
 
 def account_digests(connection: Connection, pairs: Collection[tuple[int, bytes]]) -> FromClause:
@@ -48,10 +48,13 @@ def account_digests(connection: Connection, pairs: Collection[tuple[int, bytes]]
     return _unnested(pairs, LargeBinary())
 
 
-def _singles(connection: Connection, values: list[Any], type_: TypeEngine[Any]) -> Select[Any]:
+def _among(
+    connection: Connection, column: Mapped[Any], values: list[Any], type_: TypeEngine[Any]
+) -> ColumnElement[bool]:
     if connection.dialect.name == "sqlite":
-        return select(func.json_each(to_json(values)).table_valued("value").c.value)
-    return select(func.unnest(bindparam(None, values, ARRAY(type_, dimensions=1))))
+        return column.in_(select(func.json_each(to_json(values)).table_valued("value").c.value))
+    # Not a join with unnest(): of a table without statistics the planner makes a loop over all pairs.
+    return column == func.any(bindparam(None, values, ARRAY(type_, dimensions=1)))
 
 
 def _wanted(account_id: ColumnElement[Any], key: ColumnElement[Any]) -> FromClause:

@@ -10,7 +10,7 @@ from worker.domain.owners import Owner
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import Permission
 from worker.domain.tokens import IssuedToken
-from worker.store.keys import texts
+from worker.store.keys import among_texts
 from worker.store.tables import ProfileRow, SenderRow, TokenRow, UserRow
 
 _OWNER = (
@@ -57,7 +57,7 @@ def issued(connection: Connection, tokens: Collection[str]) -> dict[str, IssuedT
     """Those of the tokens that were ever issued, revoked ones included."""
     if not tokens:
         return {}
-    named = col(TokenRow.token).in_(texts(connection, tokens))
+    named = among_texts(connection, col(TokenRow.token), tokens)
     rows = connection.execute(_OWNER.where(named)).all()
     if not rows:
         return {}
