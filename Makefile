@@ -11,7 +11,7 @@ FIND_PYTHON = for python in python3 /usr/bin/python3 python3.14 python3.13 pytho
 PYTEST = $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test lint format demo bench bench-quick soak fuzz lock clean system-packages
+.PHONY: help venv test lint format demo bench bench-quick soak fuzz install uninstall lock clean system-packages
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,9 +59,17 @@ soak: venv  ## a hundred kills over thousands of messages
 fuzz: venv  ## a hundred thousand generated messages
 	$(PYTEST) -m fuzz --timeout=0
 
+install:  ## install the service, or upgrade it (root; or DESTDIR=FOLDER to make a package of)
+	@DESTDIR="$(DESTDIR)" config/install install
+
+uninstall:  ## remove the service; settings and data are left alone
+	@DESTDIR="$(DESTDIR)" config/install uninstall
+
 lock:  ## pin the newest dependencies anew (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o $(LOCK)
+	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 -c $(LOCK) \
+		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o config/runtime.lock
 
 clean:  ## remove what was made here, the virtual environment too
 	rm -rf $(VENV) build dist *.egg-info .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
