@@ -23,7 +23,7 @@ def test_a_profile_made_later_has_leads_and_contacts(office: Office, jane: str) 
 
 def test_without_manage_profiles_nothing_is_changed(office: Office, ben: str) -> None:
     before = profiles.list_profiles(office)
-    attempts: tuple[partial[object], ...] = (
+    attempts = (
         partial(profiles.add_profile, office, "Sales", acting=ben),
         partial(profiles.grant, office, "Standard", Permission.MANAGE_PROFILES, acting=ben),
         partial(profiles.revoke, office, "Administrator", Permission.LEADS, acting=ben),

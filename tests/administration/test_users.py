@@ -114,7 +114,7 @@ def test_a_token_that_was_issued_before_is_drawn_again(
 def test_a_user_without_the_permission_has_no_visible_dropbox(office: Office, jane: str) -> None:
     profiles.add_profile(office, "Reader", acting=jane)
     assert add(office, BEN, "reader").token is None
-    refusals: tuple[partial[object], ...] = (
+    refusals = (
         partial(dropboxes.show_dropbox, office, BEN),
         partial(dropboxes.regenerate, office, BEN, grace=timedelta(), now=NOW),
         partial(dropboxes.set_pattern, office, BEN, SearchPattern.LEADS_OR_NEW_LEAD),

@@ -42,7 +42,7 @@ def _commands_of(module: Module) -> typer.Typer:
         with open_desk(ctx, account) as desk:
             added = add_record(desk.office, module, draft, now=datetime.now(UTC))
         if added.attached:
-            note(f"{added.attached} waiting emails stand on it now")
+            note(f"emails that waited for it and now stand on it: {added.attached}")
         fields = _fields(added.record)
         if as_json:
             print_json(fields)

@@ -64,11 +64,11 @@ def list_profiles(office: Office) -> list[ProfileSummary]:
     with office.database.read() as connection:
         account = find_account(connection, office.account)
         counts = (
-            select(col(UserRow.profile_id), func.count())
+            select(col(UserRow.profile_id), func.count().label("number"))
             .where(col(UserRow.account_id) == account.id)
             .group_by(col(UserRow.profile_id))
         )
-        users = {profile_id: number for profile_id, number in connection.execute(counts)}
+        users = {row.profile_id: row.number for row in connection.execute(counts)}
         found = [stored_profile(row) for row in connection.execute(profiles_of(account.id))]
     return [ProfileSummary(stored.profile, users.get(stored.id, 0)) for stored in found]
 

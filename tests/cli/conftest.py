@@ -1,0 +1,95 @@
+"""The command line in this process, on an SQLite database of its own, and mail filed behind its back."""
+
+import json
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.store.crm import Mail, file
+from worker.cli.app import app
+from worker.store.database import Database
+from worker.store.intake import IntakeStore
+
+JANE = "jane@acme.example"
+BEN = "ben@acme.example"
+CARL = "carl@client.example"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+    raw: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class CommandLine:
+    """Runs commands that are written as a person would type them."""
+
+    def run(self, line: str, *more: str) -> Ran:
+        result = CliRunner().invoke(app, [*shlex.split(line), *more], prog_name="bcc-dropbox")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ran(result.exit_code, result.stdout, result.stderr, result.stdout_bytes)
+
+    def ok(self, line: str, *more: str) -> Ran:
+        ran = self.run(line, *more)
+        assert ran.code == 0, ran.err
+        return ran
+
+    def json(self, line: str, *more: str) -> Any:
+        return self.ok(f"{line} --json", *more).json
+
+    def refused(self, line: str, *more: str) -> str:
+        """Give the one line that it is refused with; nothing stands on stdout."""
+        ran = self.run(line, *more)
+        assert (ran.code, ran.out) == (1, "")
+        [error] = ran.err.splitlines()
+        assert error.startswith("error: ")
+        return error
+
+    def misused(self, line: str) -> str:
+        ran = self.run(line)
+        assert (ran.code, ran.out) == (2, "")
+        return ran.err
+
+
+@pytest.fixture
+def database_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    file = tmp_path / "data" / "dropbox.db"
+    monkeypatch.setenv("BCC_DROPBOX_ADDRESS", "drop@drop.example")
+    monkeypatch.setenv("BCC_DROPBOX_DATABASE_URL", f"sqlite:///{file}")
+    return file
+
+
+@pytest.fixture
+def cli(database_file: Path) -> CommandLine:
+    return CommandLine()
+
+
+@pytest.fixture
+def arrive(cli: CommandLine, database_file: Path) -> Iterator[Callable[..., int]]:
+    """File a mail through the dropbox of a user; gives its UID."""
+    database = Database.open(f"sqlite:///{database_file}")
+    store = IntakeStore(database)
+    uids = count(1)
+
+    def arrive_one(login: str, to: Sequence[str] = (CARL,), **more: Any) -> int:
+        token = cli.json(f"dropbox show {login}")["address"].partition("+")[2].partition("@")[0]
+        [filing] = file(store, Mail(next(uids), token, more.pop("sender", login), to, **more))
+        return filing.uid
+
+    yield arrive_one
+    database.close()

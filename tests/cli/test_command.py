@@ -1,0 +1,128 @@
+"""The command as a whole: what it tells of itself, how it fails, how fast it starts."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import CommandLine
+from worker import __version__
+from worker.cli.lazy import ENTRIES
+
+COMMAND = Path(sys.executable).with_name("bcc-dropbox")
+
+
+def process(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("BCC_DROPBOX_")}
+    return subprocess.run(
+        [COMMAND, *arguments],
+        env=ours | {f"BCC_DROPBOX_{name}": value for name, value in settings.items()},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/dropbox.db"
+
+
+def test_help_lists_every_command(cli: CommandLine) -> None:
+    out = cli.ok("--help").out
+    for name in ENTRIES:
+        assert f"\n  {name} " in out
+
+
+@pytest.mark.parametrize("name", [name for name, entry in ENTRIES.items() if entry.attribute.endswith("app")])
+def test_every_noun_has_a_help_with_whole_sentences(cli: CommandLine, name: str) -> None:
+    out = cli.ok(f"{name} --help").out
+    assert ENTRIES[name].summary in " ".join(out.split())
+    assert "..." not in out.partition("Commands:")[2]
+
+
+def test_the_version_is_told(cli: CommandLine) -> None:
+    assert cli.ok("--version").out == f"bcc-dropbox {__version__}\n"
+
+
+@pytest.mark.parametrize("line", ["", "nonsense", "user", "user nonsense", "user add", "contact list --limit -1"])
+def test_wrong_usage_is_exit_2(cli: CommandLine, line: str) -> None:
+    assert "Usage: bcc-dropbox" in cli.misused(line)
+
+
+def test_an_env_file_gives_the_settings(tmp_path: Path) -> None:
+    file = tmp_path / "worker.env"
+    file.write_text(f"BCC_DROPBOX_ADDRESS=mail@in.example\nBCC_DROPBOX_DATABASE_URL=sqlite:///{tmp_path}/x.db\n")
+    ran = process("--env-file", str(file), "user", "add", "jane@acme.example")
+    assert "@in.example" in ran.stdout
+    assert (tmp_path / "x.db").exists()
+
+
+def test_every_wrong_setting_is_a_line_of_its_own(url: str) -> None:
+    ran = process("user", "list", DATABASE_URL=url, POLL_SECONDS="soon", COLOUR="red")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    lines = ran.stderr.splitlines()
+    assert len(lines) == 2
+    assert all(line.startswith("error: BCC_DROPBOX_") for line in lines)
+
+
+def test_without_the_catch_all_address_no_user_is_made(url: str) -> None:
+    ran = process("user", "add", "jane@acme.example", DATABASE_URL=url)
+    assert ran.returncode == 1
+    assert "BCC_DROPBOX_ADDRESS" in ran.stderr
+    assert process("account", "list", "--json", DATABASE_URL=url).stdout == "[]\n"
+
+
+def test_a_database_that_is_down_is_one_line() -> None:
+    url = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
+    ran = process("user", "list", DATABASE_URL=url)
+    assert (ran.returncode, ran.stdout) == (1, "")
+    [line] = ran.stderr.splitlines()
+    assert line.startswith("error: database: ")
+
+
+def test_a_reader_that_leaves_is_no_error(url: str) -> None:
+    assert process("never-log", "add", "bank.example", DATABASE_URL=url).returncode == 0
+    reader, writer = os.pipe()
+    os.close(reader)
+    environment = os.environ | {"BCC_DROPBOX_DATABASE_URL": url}
+    ran = subprocess.run(
+        [COMMAND, "never-log", "list"], env=environment, stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert ran.stderr == b""
+
+
+def test_it_runs_as_a_module_too(url: str) -> None:
+    ran = subprocess.run([sys.executable, "-m", "worker", "--help"], capture_output=True, text=True, check=True)
+    assert ran.stdout.startswith("Usage: bcc-dropbox ")
+
+
+HEAVY = ("sqlalchemy", "sqlmodel", "rich", "imapclient", "structlog", "apscheduler", "alembic", "vobject")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["user", "--help"], ["lead", "add", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
+    program = (
+        "import sys\nfrom worker.cli import main\n"
+        f"sys.argv[1:] = {arguments!r}\n"
+        "try:\n    main()\nfinally:\n"
+        f"    print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stderr.strip() == "[]"
+
+
+def test_a_quick_command_loads_neither_tables_for_terminals_nor_migrations(url: str) -> None:
+    process("user", "list", DATABASE_URL=url)
+    program = (
+        "import sys\nfrom worker.cli import main\nsys.argv[1:] = ['user', 'list']\n"
+        "try:\n    main()\nfinally:\n    print([n for n in ('rich', 'alembic', 'imapclient') if n in sys.modules])\n"
+    )
+    environment = os.environ | {"BCC_DROPBOX_DATABASE_URL": url}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"

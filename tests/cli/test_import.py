@@ -1,0 +1,98 @@
+"""CSV files as spreadsheets write them."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import JANE, CommandLine
+from worker.cli.csv_rows import read_drafts
+from worker.domain.errors import Refused
+from worker.store.administration.record_import import BadRow
+from worker.store.administration.record_rows import RecordDraft
+
+TEXT = "Notes,EMAIL,Last Name,first_name,Secondary-Email,Owner\n,a@x.example,Übel,Änn,b@x.example,jane@acme.example\n"
+
+
+def drafts(content: bytes | str) -> list[RecordDraft | BadRow]:
+    return list(read_drafts(content.encode() if isinstance(content, str) else content, "people.csv"))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TEXT.encode(),
+        TEXT.encode("utf-8-sig"),
+        TEXT.encode("utf-16"),
+        TEXT.encode("utf-16-be").join([b"\xfe\xff", b""]),
+        TEXT.encode("cp1252"),
+        TEXT.replace(",", ";").encode(),
+        TEXT.replace(",", "\t").encode(),
+        TEXT.replace("\n", "\r\n").encode(),
+        TEXT.rstrip("\n").encode(),
+    ],
+    ids=["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp1252", "semicolon", "tab", "crlf", "no last line end"],
+)
+def test_encodings_separators_and_headings_are_tolerated(content: bytes) -> None:
+    [draft] = drafts(content)
+    assert isinstance(draft, RecordDraft)
+    assert (draft.email.text, draft.last_name, draft.first_name) == ("a@x.example", "Übel", "Änn")
+    assert draft.secondary_email is not None
+    assert draft.secondary_email.text == "b@x.example"
+    assert (draft.owner, draft.line) == (JANE, 2)
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        ("nonsense,A", "not an e-mail address"),
+        (",A", "no email"),
+        ("a@x.example,A,nonsense", "not an e-mail address"),
+        ('a@x.example,"A\nb@x.example,B', "quotation mark left open"),
+        (f'a@x.example,"{"x" * 200_000}', "field larger"),
+        ("a@x.example, b@x.example", None),
+        ('"a@x.example, b@x.example",B', "not an e-mail address"),
+    ],
+)
+def test_a_bad_row_is_named_by_its_line(row: str, why: str | None) -> None:
+    [bad] = drafts(f"email,last_name,secondary_email\n{row}")
+    if why is None:
+        assert isinstance(bad, RecordDraft)
+        return
+    assert isinstance(bad, BadRow)
+    assert bad.line == 2
+    assert why in bad.why
+
+
+def test_lines_are_counted_as_an_editor_counts_them() -> None:
+    rows = drafts('email,notes\na@x.example,"one\ntwo\nthree"\n\n \nnonsense,\nb@x.example\n')
+    assert [row.line for row in rows] == [2, 7, 8]
+    assert isinstance(rows[1], BadRow)
+
+
+@pytest.mark.parametrize("content", ["", "\n", "name,phone\nA,1\n", "\x00\x01"])
+def test_a_file_without_a_column_email_is_refused(content: str) -> None:
+    with pytest.raises(Refused, match="has no column email"):
+        drafts(content)
+
+
+def test_bad_rows_are_skipped_and_the_rest_imported(cli: CommandLine, tmp_path: Path) -> None:
+    cli.ok(f"user add {JANE}")
+    file = tmp_path / "people.csv"
+    file.write_text(f"email,owner\na@x.example,{JANE}\nnonsense,\nb@x.example,nobody@acme.example\nc@x.example\n")
+    ran = cli.ok(f"contact import {file}")
+    assert ran.out.split() == ["imported", "2", "skipped", "2", "attached", "0"]
+    assert [line.partition(":")[0] for line in ran.err.splitlines()] == ["line 3", "line 4"]
+    rows = [(row["email"], row["owner"]) for row in cli.json("contact list")]
+    assert rows == [("c@x.example", None), ("a@x.example", JANE)]
+    again = cli.json(f"lead import {file}")
+    assert (again["imported"], again["skipped"], [row["line"] for row in again["bad"]]) == (2, 2, [3, 4])
+
+
+def test_an_import_without_one_good_row_has_failed(cli: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text("email\nnonsense\n")
+    assert cli.run(f"contact import {file}").code == 1
+
+
+def test_a_file_that_is_not_there_is_named(cli: CommandLine) -> None:
+    assert "/no/where.csv cannot be read" in cli.refused("contact import /no/where.csv")
