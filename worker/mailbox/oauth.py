@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from worker.domain.errors import LoginRefused, Refused, Unavailable
-from worker.mailbox.access import is_loopback
+from worker.domain.hosts import is_loopback
 from worker.mailbox.refresh_token import RefreshTokens
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class OAuthClient:
     def __post_init__(self) -> None:
         url = urlsplit(self.token_url)
         host = url.hostname or ""
-        if url.scheme != "https" and not (url.scheme == "http" and (host == "localhost" or is_loopback(host))):
+        if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
             raise Refused(f"{self.endpoint}: tokens are asked for over https only")
 
     @property

@@ -1,0 +1,150 @@
+"""Handing one letter to the mail server, and what its answer means: sent, not now, or never."""
+
+import smtplib
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from email.message import EmailMessage
+
+from worker.domain.addresses import Address
+from worker.domain.errors import DropboxError, LoginRefused, Unavailable
+from worker.domain.text import clean
+from worker.mail.server import MailServer, Security
+
+_FOR_GOOD = 500
+"""RFC 5321 §4.2.1: from here on a reply says never, below it says not now."""
+
+
+_READY_FOR_TLS = 220
+"""RFC 3207 §4."""
+
+
+class Undeliverable(DropboxError):
+    """The mail server will never take this letter for this address; the text has its words."""
+
+
+class Post:
+    """Sends from one address by one server. Each letter has a connection of its own: they are few."""
+
+    def __init__(self, server: MailServer, sender: Address) -> None:
+        self.sender = sender
+        self._server = server
+
+    def deliver(self, letter: EmailMessage, to: Address, *, bounces: bool) -> None:
+        """Hand the letter over; when this returns, the server answers for it.
+
+        Without ``bounces`` the envelope has no sender, so that nobody replies to it by machine (RFC 3834 §3.3).
+
+        Raises:
+            Undeliverable: the server will never take it.
+            LoginRefused: the server answered and did not let us in.
+            Unavailable: not now; it may yet have taken it when the connection broke at the last moment.
+        """
+        with self._translated():
+            client = self._connected()
+            try:
+                client.send_message(letter, wire_address(self.sender) if bounces else "", [wire_address(to)])
+                with suppress(smtplib.SMTPException, OSError):
+                    client.quit()  # the letter is handed over, whatever is said to this
+            finally:
+                client.close()
+
+    def _connected(self) -> smtplib.SMTP:
+        server = self._server
+        # Not the library's default: it asks the resolver for our own name, and waits for it.
+        ours = self.sender.domain
+        if server.security is Security.TLS:
+            context = self._context()
+            client: smtplib.SMTP = smtplib.SMTP_SSL(
+                server.host, server.port, ours, timeout=server.timeout_seconds, context=context
+            )
+        else:
+            client = smtplib.SMTP(server.host, server.port, ours, timeout=server.timeout_seconds)
+        try:
+            self._secure_and_log_in(client)
+        except BaseException:
+            client.close()
+            raise
+        return client
+
+    def _secure_and_log_in(self, client: smtplib.SMTP) -> None:
+        server = self._server
+        if server.security is Security.STARTTLS:
+            client.ehlo_or_helo_if_needed()
+            if not client.has_extn("starttls"):
+                raise Unavailable(f"{server}: offers no STARTTLS; nothing is sent in plain text")
+            code, words = client.starttls(context=self._context())
+            if code != _READY_FOR_TLS:
+                raise Unavailable(f"{server}: no STARTTLS: {_said(code, words)}")
+        if server.user is not None:
+            self._log_in(client, server.user)
+
+    def _log_in(self, client: smtplib.SMTP, user: str) -> None:
+        failure: DropboxError
+        try:
+            client.login(user, self._server.password)
+        except smtplib.SMTPAuthenticationError as error:
+            kind = LoginRefused if error.smtp_code >= _FOR_GOOD else Unavailable
+            failure = kind(f"{self._server}: login refused for {user}: {error.smtp_code}")
+        except smtplib.SMTPNotSupportedError:
+            failure = LoginRefused(f"{self._server}: takes no login by password")
+        except UnicodeEncodeError:
+            failure = LoginRefused(f"{self._server}: takes no password with other characters than ASCII")
+        else:
+            return
+        raise failure  # not from the error, which holds what was sent
+
+    def _context(self) -> ssl.SSLContext:
+        """Trust the system's authorities or the one that is named, and nobody else."""
+        file = self._server.ca_file
+        try:
+            return ssl.create_default_context(cafile=str(file) if file else None)
+        except OSError as error:
+            raise Unavailable(f"{self._server}: the authority in {file} cannot be read: {error.strerror}") from error
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except smtplib.SMTPRecipientsRefused as error:
+            code, words = next(iter(error.recipients.values()))
+            raise self._refusal(code, words) from error
+        except smtplib.SMTPDataError as error:
+            raise self._refusal(error.smtp_code, error.smtp_error) from error
+        except smtplib.SMTPNotSupportedError as error:
+            raise Undeliverable(f"{self._server}: takes no address with other characters than ASCII") from error
+        except smtplib.SMTPResponseException as error:
+            # Of us, not of this letter: a person has to mend it, and the letter waits meanwhile.
+            raise Unavailable(f"{self._server}: {_said(error.smtp_code, error.smtp_error)}") from error
+        except (smtplib.SMTPException, OSError) as error:
+            raise Unavailable(f"{self._server}: {_reason(error, self._server.timeout_seconds)}") from error
+
+    def _refusal(self, code: int, words: bytes | str) -> DropboxError:
+        kind = Undeliverable if code >= _FOR_GOOD else Unavailable
+        return kind(f"{self._server}: {_said(code, words)}")
+
+
+def wire_address(address: Address) -> str:
+    """The address as SMTP takes it: the domain in A-labels, the local part as it was typed."""
+    return f"{address.text.rpartition('@')[0]}@{address.domain}"
+
+
+def _said(code: int, words: bytes | str) -> str:
+    text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
+    return f"{code} {clean(text, most=200)}"
+
+
+def _reason(error: Exception, timeout_seconds: float) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is refused: {error.verify_message}"
+        case TimeoutError():
+            return f"no answer within {timeout_seconds:g} seconds"
+        case ConnectionRefusedError():
+            return "nothing listens there"
+        case smtplib.SMTPServerDisconnected():
+            return "the connection was lost"
+        case OSError(strerror=str(words)):
+            return clean(words, most=200)
+        case _:
+            return clean(str(error), most=200)
