@@ -38,7 +38,7 @@ def connect(access: ImapAccess) -> IMAPClient:
             raise
         # imapclient has imaplib describe every answer to a debug logger, whole bodies included: never cheap.
         client._imap.debug = 0  # noqa: SLF001
-        client.normalise_times = False
+        client.capabilities()  # as told with the login; SELECT would make imaplib forget it
         return client
 
 

@@ -133,7 +133,12 @@ class Session:
     def idle_begin(self) -> None:
         """Have the server tell of new mail from now on; no other command until `idle_end`."""
         with self._speaking():
-            self._client.idle()
+            try:
+                self._client.idle()
+            except IMAP4.abort:
+                raise
+            except IMAP4.error:
+                self._await_idle()
 
     def idle_wait(self, seconds: float) -> frozenset[bytes]:
         """The names of what the server told (``EXISTS``); none after that long, and none at once if it is gone."""
@@ -156,6 +161,14 @@ class Session:
     def interrupt(self) -> None:
         """Break the connection under the thread that waits on it; never raises."""
         interrupt(self._client)
+
+    def _await_idle(self) -> None:
+        """News told just before the server is ready; imapclient takes them for a failure."""
+        imap, tag = self._client._imap, self._client._idle_tag  # noqa: SLF001
+        while imap.tagged_commands.get(tag) is None:
+            if imap._get_response() is None:  # noqa: SLF001 - the continuation
+                return
+        raise self._refusal("IDLE", imap.tagged_commands.pop(tag)[1][0])
 
     @contextmanager
     def _speaking(self) -> Iterator[None]:

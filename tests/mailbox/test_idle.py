@@ -1,0 +1,136 @@
+"""IDLE: new mail is heard of at once, and a watch that was lost comes back."""
+
+import queue
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.mailbox.opening import access_to, plain
+from tests.mailbox.scripted import LOST, Scripted
+from tests.servers.cut import Cut
+from tests.servers.dovecot import Dovecot
+from worker.mailbox import IdleState, IdleWatch, ImapAccess
+from worker.mailbox.idle import pause
+
+MAIL = b"Subject: hello\r\n\r\nbody\r\n"
+SOON = 10.0
+
+
+class Watched:
+    """A watch and what it told, each to be waited for."""
+
+    def __init__(self, access: ImapAccess, renew_seconds: float) -> None:
+        self.told: queue.Queue[tuple[IdleState, str]] = queue.Queue()
+        self.mail: queue.Queue[None] = queue.Queue()
+        self.watch = IdleWatch(access, lambda state, text: self.told.put((state, text)), renew_seconds)
+        self.watch.start(lambda: self.mail.put(None))
+
+    def state(self) -> IdleState:
+        return self.told.get(timeout=SOON)[0]
+
+    def heard(self) -> None:
+        self.mail.get(timeout=SOON)
+
+
+@pytest.fixture
+def watching() -> Iterator[type[Watched]]:
+    """Give the class whose watches are stopped afterwards."""
+    with ExitStack() as stopping:
+
+        class Stopped(Watched):
+            def __init__(self, access: ImapAccess, renew_seconds: float = 60.0) -> None:
+                super().__init__(access, renew_seconds)
+                stopping.callback(self.watch.stop)
+
+        yield Stopped
+
+
+def test_new_mail_is_heard_of(dovecot: Dovecot, mailbox_user: str, watching: type[Watched]) -> None:
+    watched = watching(access_to(dovecot, mailbox_user), 60.0)
+    assert watched.state() is IdleState.WATCHING
+    watched.heard()  # what came before
+    dovecot.deliver(mailbox_user, MAIL)
+    watched.heard()
+    assert watched.told.empty()
+
+
+def test_a_lost_watch_comes_back_and_asks_for_what_came_meanwhile(
+    dovecot: Dovecot, mailbox_user: str, cut: Cut, watching: type[Watched]
+) -> None:
+    watched = watching(plain(cut.port, mailbox_user), 60.0)
+    assert watched.state() is IdleState.WATCHING
+    watched.heard()
+    cut.cut()
+    assert watched.state() is IdleState.LOST
+    assert watched.state() is IdleState.WATCHING
+    watched.heard()
+    dovecot.deliver(mailbox_user, MAIL)
+    watched.heard()
+
+
+def test_the_watch_is_renewed_in_time(dovecot: Dovecot, mailbox_user: str, cut: Cut, watching: type[Watched]) -> None:
+    watched = watching(plain(cut.port, mailbox_user), 0.1)
+    for _ in range(5):
+        watched.heard()
+    assert cut.connections == 1
+    assert watched.state() is IdleState.WATCHING
+    assert watched.told.empty()
+
+
+def test_a_connection_that_died_in_silence_is_noticed_at_the_renewal(
+    cut: Cut, mailbox_user: str, watching: type[Watched]
+) -> None:
+    watched = watching(plain(cut.port, mailbox_user, timeout_seconds=0.3), 0.3)
+    assert watched.state() is IdleState.WATCHING
+    cut.stall()
+    assert watched.state() is IdleState.LOST
+
+
+def test_stopping_does_not_wait_for_a_dead_connection(cut: Cut, mailbox_user: str, watching: type[Watched]) -> None:
+    watched = watching(plain(cut.port, mailbox_user, timeout_seconds=60.0), 600.0)
+    watched.heard()
+    cut.stall()
+    watched.watch.stop()
+    assert watched.watch._thread is not None
+    assert not watched.watch._thread.is_alive()
+    assert watched.state() is IdleState.WATCHING
+    assert watched.told.empty()
+
+
+def test_a_server_without_idle_is_told_once(mailbox_user: str, watching: type[Watched]) -> None:
+    without = {"CAPABILITY": b"* CAPABILITY IMAP4rev1\r\nTAG OK c\r\n"}
+    with Scripted(without) as server:
+        watched = watching(plain(server.port), 60.0)
+        assert watched.state() is IdleState.ABSENT
+        assert watched.watch._thread is not None
+        watched.watch._thread.join(SOON)
+        assert not watched.watch._thread.is_alive()
+        assert watched.told.empty()
+
+
+def test_new_mail_told_before_the_server_is_ready_is_not_missed(watching: type[Watched]) -> None:
+    answers = {"IDLE": b"* 4 EXISTS\r\n+ idling\r\n", "DONE": LOST}
+    with Scripted(answers) as server:
+        watched = watching(plain(server.port), 60.0)
+        assert watched.state() is IdleState.WATCHING
+        watched.heard()
+
+
+def test_pauses_grow_to_a_cap_with_jitter_and_are_long_after_a_refused_login() -> None:
+    for failures, longest in [(1, 1.0), (2, 2.0), (5, 16.0), (50, 300.0), (5000, 300.0)]:
+        pauses = {pause(failures) for _ in range(50)}
+        assert len(pauses) > 1
+        assert longest / 2 <= min(pauses) <= max(pauses) <= longest
+    assert pause(1, refused=True) >= 150
+
+
+def test_the_watch_is_on_the_folder_that_is_the_queue(
+    dovecot: Dovecot, mailbox_user: str, watching: type[Watched]
+) -> None:
+    with dovecot.connect(mailbox_user) as person:
+        person.create_folder("Drop")
+    watched = watching(access_to(dovecot, mailbox_user, folder="Drop"), 60.0)
+    watched.heard()
+    dovecot.deliver(mailbox_user, MAIL, "Drop")
+    watched.heard()
