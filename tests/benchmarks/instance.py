@@ -112,7 +112,7 @@ class Service:
         self._reader.start()
 
     def __enter__(self) -> Self:
-        self.wait_for(lambda event: event["event"] == "service.ready")
+        self.wait_for(lambda event: event["event"] == "poll.finished")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -138,7 +138,7 @@ class Service:
                         return moment
                 seen = len(self.events)
                 if self._process.poll() is not None or not self._changed.wait(deadline - time.monotonic()):
-                    raise WorkerFailed(str([event for _, event in self.events[-20:]]))
+                    raise WorkerFailed(f"waited in vain; its last events: {[event for _, event in self.events[-3:]]}")
 
     @property
     def cpu_seconds(self) -> float:

@@ -38,6 +38,9 @@ class Variation:
     """The size of its attachment in octets, as it stands in the message."""
 
 
+PLAIN = Variation()
+
+
 @dataclass(frozen=True)
 class _Letter:
     number: int
@@ -50,9 +53,8 @@ class _Letter:
     salt: Random = field(compare=False)
 
 
-def message(number: int, seed: str = "mix", variation: Variation | None = None) -> bytes:
+def message(number: int, variation: Variation = PLAIN, seed: str = "mix") -> bytes:
     """Make message ``number`` of the mix."""
-    variation = variation or Variation()
     salt = Random(f"{seed} {number}")
     letter = _letter(number, salt, variation)
     content_type, body = _body(letter, variation)

@@ -21,7 +21,7 @@ from sqlalchemy import text
 from tests.benchmarks import company, history
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.instance import Drained, Poll, Post, WorkerFailed
-from tests.benchmarks.mix import Variation, message
+from tests.benchmarks.mix import PLAIN, Variation, message
 from tests.servers.dovecot import PASSWORD, Dovecot
 from tests.servers.postgres import Postgres
 from tests.servers.process import new_folder
@@ -86,7 +86,7 @@ class Stage:
 
     # --- mailboxes
 
-    def letters(self, count: int, kind: str = "mix", variation: Variation | None = None) -> list[Path]:
+    def letters(self, count: int, kind: str = "mix", variation: Variation = PLAIN) -> list[Path]:
         """The first ``count`` messages of a mix as files; each is written once in a run."""
         folder = self.folder / kind
         folder.mkdir(exist_ok=True)
@@ -95,7 +95,7 @@ class Stage:
         if missing:
             self.say(f"writing {len(missing):,} messages ({kind})")
         for number in missing:
-            files[number].write_bytes(message(number, kind, variation))
+            files[number].write_bytes(message(number, variation))
             self.dovecot.account.own(files[number])
         return files
 

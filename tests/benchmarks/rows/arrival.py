@@ -68,7 +68,7 @@ def idle(stage: Stage) -> Finding:
     ):
         for number in range(stage.effort.arrivals):
             time.sleep(random.uniform(0.2, 0.7))
-            raw = message(number, "arrivals")
+            raw = message(number, seed="arrivals")
             stage.dovecot.deliver(twin, raw)
             told_after = time.monotonic()
             stage.dovecot.deliver(user, raw)
@@ -98,7 +98,7 @@ def polled(stage: Stage) -> Finding:
     with Service(Post(stage.dovecot.imap, user, url), settings) as service:
         for number in range(stage.effort.polled_arrivals):
             time.sleep(random.uniform(0, seconds))
-            raw = message(number, "polled arrivals")
+            raw = message(number, seed="polled arrivals")
             stage.dovecot.deliver(user, raw)
             delivered = time.monotonic()
             filings.append(_filed(service, raw) - delivered)

@@ -3,7 +3,7 @@
 from statistics import median
 
 from tests.benchmarks.finding import Finding, megabytes
-from tests.benchmarks.mix import Variation
+from tests.benchmarks.mix import PLAIN, Variation
 from tests.benchmarks.stage import Stage
 
 LARGE = 10_000_000
@@ -23,10 +23,8 @@ def large(stage: Stage) -> Finding:
     return _peak(stage, "memory-large", stage.effort.large_messages, 200, variation=Variation(attachment=LARGE - 8000))
 
 
-def _peak(
-    stage: Stage, row: str, count: int, most: int, *, times: int = 1, variation: Variation | None = None
-) -> Finding:
-    letters = stage.letters(count, "large" if variation else "mix", variation)
+def _peak(stage: Stage, row: str, count: int, most: int, *, times: int = 1, variation: Variation = PLAIN) -> Finding:
+    letters = stage.letters(count, row if variation.attachment else "mix", variation)
     size = sum(letter.stat().st_size for letter in letters) / count
     peaks = [stage.drain_into("sqlite", letters).peak_octets for _ in range(times)]
     found = median(peaks)
