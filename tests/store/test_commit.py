@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
@@ -221,6 +221,15 @@ def test_an_endless_message_id_does_not_break_the_index(store: IntakeStore, crm:
     endless = "".join(chr(0x4E00 + place) for place in range(5000))
     store.commit(QUEUE, [replace(filing, message_id=endless)], NOW)
     assert endless.startswith(crm.rows(DecisionRow)[0]["message_id"])
+
+
+@pytest.mark.parametrize("year", [1, 9999])
+def test_odd_dates_and_sizes_are_kept_as_stated(store: IntakeStore, crm: Crm, joe: User, year: int) -> None:
+    sent_at = datetime(year, 12, 31, 23, 59, tzinfo=UTC)
+    (filing,) = decide(store, Mail(2**32 - 1, joe.token, joe.login, more={"sent_at": sent_at}))
+    store.commit(QUEUE, [replace(filing, size=2**32 - 1)], NOW)
+    assert crm.rows(EmailRow)[0]["sent_at"] == sent_at
+    assert crm.rows(DecisionRow)[0]["size"] == 2**32 - 1
 
 
 def test_a_commit_that_breaks_a_constraint_leaves_nothing_behind(store: IntakeStore, crm: Crm, joe: User) -> None:

@@ -164,5 +164,5 @@ def postgresql_parameters(statement_seconds: int) -> dict[str, Any]:
         "keepalives_count": 2,
         "tcp_user_timeout": 8000,
         "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
-        f" -c idle_in_transaction_session_timeout={2 * milliseconds}",
+        f" -c idle_in_transaction_session_timeout={2 * milliseconds} -c TimeZone=UTC",
     }

@@ -67,4 +67,4 @@ def _unnested(pairs: Collection[tuple[int, Any]], type_: TypeEngine[Any]) -> Fro
         bindparam(None, accounts, ARRAY(BigInteger(), dimensions=1)),
         bindparam(None, keys, ARRAY(type_, dimensions=1)),
     )
-    return func.unnest(*arrays).table_valued("account_id", "key", name="wanted").render_derived()
+    return func.unnest(*arrays).table_valued("account_id", "key").render_derived(name="wanted")

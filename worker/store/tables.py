@@ -169,7 +169,7 @@ class EmailRow(SQLModel, table=True):
     sent_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     arrived_at: datetime = Field(sa_type=UtcDateTime)
     stored_at: datetime = Field(sa_type=UtcDateTime)
-    size: int
+    size: int = Field(sa_type=BigInteger)
 
 
 class EmailContentRow(SQLModel, table=True):
@@ -277,7 +277,7 @@ class DecisionRow(SQLModel, table=True):
     sender: str = Field(sa_type=CleanText)
     subject: str = Field(sa_type=CleanText)
     recipients: list[str] = Field(sa_type=JSON)
-    size: int
+    size: int = Field(sa_type=BigInteger)
     arrived_at: datetime = Field(sa_type=UtcDateTime)
     decided_at: datetime = Field(sa_type=UtcDateTime)
 
