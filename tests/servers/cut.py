@@ -163,9 +163,9 @@ class Cut:
                 part, pause = data[:1], 1 / direction.bytes_per_second
             if direction.cut_at is not None:
                 part = part[: direction.cut_at - direction.passed]
+            self._count(link, towards, len(part))  # first: who has received a byte finds it counted
             sink.sendall(part)
             data = data[len(part) :]
-            self._count(link, towards, len(part))
             if direction.passed == direction.cut_at:
                 direction.cut_at = None
                 self.cut()
