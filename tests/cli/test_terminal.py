@@ -13,7 +13,7 @@ COMMAND = Path(sys.executable).with_name("bcc-dropbox")
 
 
 def on_terminal(*arguments: str) -> tuple[int, str]:
-    """Run the command with a terminal for all three streams; gives the exit code and what stood on the screen, colours off."""
+    """Run the command on a terminal; gives the exit code and what stood on the screen, without its colours."""
     screen, terminal = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "60"}
     with subprocess.Popen(

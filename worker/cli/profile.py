@@ -33,38 +33,27 @@ def add(ctx: typer.Context, name: Name, acting: Acting, account: AccountName = N
         _show(add_profile(desk.office, name, acting=acting), as_json=as_json)
 
 
-@app.command("grant")
-def grant(  # noqa: PLR0913, PLR0917 - the parameters are the command line
-    ctx: typer.Context,
-    name: Name,
-    permission: PermissionName,
-    acting: Acting,
-    account: AccountName = None,
-    as_json: Json = False,
-) -> None:
-    """Give a profile a permission."""
-    from worker.store.administration import profiles  # noqa: PLC0415
+def _add_change(verb: str, summary: str) -> None:
+    """A command that changes one permission; grant and revoke differ in nothing but that."""
 
-    wanted = _permission_named(permission)
-    with open_desk(ctx, account) as desk:
-        _show(profiles.grant(desk.office, name, wanted, acting=acting), as_json=as_json)
+    @app.command(verb, help=summary)
+    def change(  # noqa: PLR0913, PLR0917 - the parameters are the command line
+        ctx: typer.Context,
+        name: Name,
+        permission: PermissionName,
+        acting: Acting,
+        account: AccountName = None,
+        as_json: Json = False,
+    ) -> None:
+        from worker.store.administration.profiles import grant, revoke  # noqa: PLC0415
+
+        wanted = _permission_named(permission)
+        with open_desk(ctx, account) as desk:
+            _show({"grant": grant, "revoke": revoke}[verb](desk.office, name, wanted, acting=acting), as_json=as_json)
 
 
-@app.command("revoke")
-def revoke(  # noqa: PLR0913, PLR0917 - the parameters are the command line
-    ctx: typer.Context,
-    name: Name,
-    permission: PermissionName,
-    acting: Acting,
-    account: AccountName = None,
-    as_json: Json = False,
-) -> None:
-    """Take a permission from a profile."""
-    from worker.store.administration import profiles  # noqa: PLC0415
-
-    wanted = _permission_named(permission)
-    with open_desk(ctx, account) as desk:
-        _show(profiles.revoke(desk.office, name, wanted, acting=acting), as_json=as_json)
+_add_change("grant", "Give a profile a permission.")
+_add_change("revoke", "Take a permission from a profile.")
 
 
 @app.command("list")
