@@ -42,7 +42,7 @@ class Installation:
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         self.write()
-        command = [COMMAND, "--env-file", self.env_file, *arguments]
+        command = [str(COMMAND), "--env-file", str(self.env_file), *arguments]
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
 

@@ -96,18 +96,18 @@ def test_a_poll_without_progress_does_not_feed_the_watchdog(
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_unit_is_one_that_systemd_understands(unit: str, tmp_path: Path) -> None:
-    analyze = require("systemd-analyze", "systemd")
+    analyze = str(require("systemd-analyze", "systemd"))
     copy = tmp_path / unit
     text = (CONFIG / unit).read_text().replace("/opt/bcc-dropbox/bin/bcc-dropbox", str(shutil.which("true")))
     copy.write_text(text)
-    command = [analyze, "verify", "--man=no", "--recursive-errors=no", copy]
+    command = [analyze, "verify", "--man=no", "--recursive-errors=no", str(copy)]
     verified = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("unit", UNITS)
 def test_a_unit_gives_the_worker_no_more_than_it_needs(unit: str) -> None:
-    analyze = require("systemd-analyze", "systemd")
-    command = [analyze, "security", "--offline=true", "--threshold=15", "--no-pager", CONFIG / unit]
+    analyze = str(require("systemd-analyze", "systemd"))
+    command = [analyze, "security", "--offline=true", "--threshold=15", "--no-pager", str(CONFIG / unit)]
     judged = subprocess.run(command, capture_output=True, text=True, check=False)
     assert judged.returncode == 0, judged.stdout

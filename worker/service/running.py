@@ -70,7 +70,7 @@ class Service:
         log.info(
             Event.SERVICE_STARTED,
             version=__version__,
-            mailbox=imap_access(self._settings).queue_name,
+            mailbox=self._settings.mailbox_name,
             database=database,
             poll_seconds=self._settings.poll_seconds,
         )

@@ -45,8 +45,7 @@ class Turns:
         """
         if not self._own():
             return None
-        self._parts.mailbox.open()
-        self._reached()
+        self._reach_mailbox()
         report = self._parts.poller.poll(lambda: stop() or not self._parts.lock.held())
         self._record(report)
         log_poll(report)
@@ -64,6 +63,14 @@ class Turns:
             event = Event.WORKER_ACTIVE if self._owns else Event.WORKER_STANDBY
             structlog.get_logger().info(event, mailbox=self._parts.mailbox_name)
         return self._owns
+
+    def _reach_mailbox(self) -> None:
+        try:
+            self._parts.mailbox.open()
+        except Unavailable as outage:
+            self._record(PollReport(outage=outage))
+            raise
+        self._reached()
 
     def _record(self, report: PollReport) -> None:
         """What `status` shows; where the database is down it cannot be told so."""

@@ -174,6 +174,13 @@ class Settings(BaseSettings):
         )
 
     @property
+    def mailbox_name(self) -> str | None:
+        """The queue as decisions name it, ``user@host/folder``; None where no mailbox is set."""
+        if self.imap_user is None or self.imap_host is None:
+            return None
+        return f"{self.imap_user}@{self.imap_host}/{self.imap_folder}"
+
+    @property
     def requires_sender_auth(self) -> bool:
         """R13: required where an authserv-id is set, unless switched off by name."""
         if self.sender_auth is None:

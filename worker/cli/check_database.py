@@ -1,0 +1,57 @@
+"""Whether the database answers, is at our schema, and agrees on what time it is."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+
+from worker.cli.findings import Finding, failed, passed, warned
+from worker.domain.errors import DropboxError
+from worker.settings import Settings
+from worker.store.database import Database
+from worker.store.schema import HEAD, revision_of
+
+_CLOCKS_APART = timedelta(seconds=30)
+_MEND = "start the database, or correct BCC_DROPBOX_DATABASE_URL"
+
+
+def check_database(settings: Settings) -> Iterator[Finding]:
+    """Reads only; a missing SQLite file is not made."""
+    url = settings.database_url.get_secret_value()
+    try:
+        database = Database.open(url, statement_seconds=settings.statement_seconds, create=False)
+    except DropboxError as error:
+        if "there is no file" in str(error):
+            yield warned("database", str(error), "nothing: the first start makes it")
+        else:
+            yield failed("database", str(error), _MEND)
+        return
+    try:
+        yield from _check_open(database)
+    except DropboxError as error:
+        yield failed("database", str(error), _MEND)
+    finally:
+        database.close()
+
+
+def _check_open(database: Database) -> Iterator[Finding]:
+    with database.read() as connection:
+        revision = revision_of(connection)
+        there = None if database.is_sqlite else connection.scalar(text("SELECT clock_timestamp()"))
+    yield passed("database", "SQLite" if database.is_sqlite else "PostgreSQL")
+    if revision == HEAD:
+        yield passed("schema", f"revision {revision}")
+    else:
+        yield warned(
+            "schema", f"revision {revision or 'none'}, not {HEAD}", "nothing: the next start brings it up to date"
+        )
+    if there is not None:
+        yield _clock("the database's clock", there)
+
+
+def _clock(what: str, there: datetime) -> Finding:
+    apart = abs(datetime.now(UTC) - there)
+    seen = f"{apart.total_seconds():.0f} s apart from ours"
+    if apart > _CLOCKS_APART:
+        return warned(what, seen, "let both machines set their clocks by NTP")
+    return passed(what, seen)

@@ -1,0 +1,80 @@
+"""What the mail of late shows of the server before the mailbox: does it record envelopes, does it check senders."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from worker.cli.findings import Finding, failed, passed, warned
+from worker.domain.errors import DropboxError
+from worker.settings import Settings
+from worker.store import health
+from worker.store.database import Database
+from worker.store.recent import recent_traces
+from worker.store.schema import HEAD, revision_of
+
+_OPEN_FIELDS = {"to", "cc"}
+_NOT_OURS = ("no Authentication-Results", "the topmost Authentication-Results is not from our server")
+_POLLED_WITHIN = timedelta(minutes=5)
+
+
+def check_mail(settings: Settings) -> Iterator[Finding]:
+    """From the stored decisions; says nothing of a database that has none."""
+    name = settings.mailbox_name or ""
+    url = settings.database_url.get_secret_value()
+    try:
+        database = Database.open(url, statement_seconds=settings.statement_seconds, create=False)
+    except DropboxError:
+        return  # there is no database yet: told already
+    try:
+        with database.read() as connection:
+            if revision_of(connection) != HEAD:
+                return
+        yield _worker([each for each in health.mailboxes(database) if each.name == name])
+        traces = recent_traces(database, name)
+        yield from _envelope(traces)
+        if settings.requires_sender_auth:
+            yield _vouching(traces, settings.authserv_id or "")
+    finally:
+        database.close()
+
+
+def _worker(mailboxes: Sequence[health.MailboxHealth]) -> Finding:
+    good = mailboxes[0].last_good_poll_at if mailboxes else None
+    if good is None:
+        return warned("worker", "no poll of this mailbox has gone well yet", "systemctl start bcc-dropbox")
+    seen = f"last good poll {(datetime.now(UTC) - good).total_seconds():.0f} s ago"
+    if datetime.now(UTC) - good > _POLLED_WITHIN:
+        return warned("worker", seen, "systemctl status bcc-dropbox; its log says why")
+    return passed("worker", seen)
+
+
+def _envelope(traces: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+    what = "envelope recipient"
+    headers = Counter(header for trace in traces if (header := trace.get("route", {}).get("header")))
+    recorded = {name: count for name, count in headers.items() if name.lower() not in _OPEN_FIELDS}
+    if recorded:
+        yield passed(what, ", ".join(f"{name} in {count}" for name, count in recorded.items()))
+    elif traces:
+        # Where the address stood openly in To or Cc, a mail to it came, and its envelope was not recorded.
+        found = failed if headers else warned
+        yield found(
+            what,
+            f"none of the last {len(traces)} messages names a dropbox address in a field that a mail server wrote",
+            "let your mail server record it: see the recipes in config/",
+        )
+
+
+def _vouching(traces: Sequence[dict[str, Any]], authserv_id: str) -> Finding:
+    what = "sender authentication"
+    checked = [text for trace in traces if (text := trace.get("sender", {}).get("authentication"))]
+    stamped = [text for text in checked if not text.startswith(_NOT_OURS)]
+    if stamped:
+        return passed(what, f"{len(stamped)} of the last {len(checked)} messages were stamped by {authserv_id}")
+    if checked:
+        return failed(
+            what,
+            f"none of the last {len(checked)} messages was stamped by {authserv_id}",
+            "set BCC_DROPBOX_AUTHSERV_ID to the first word of the topmost Authentication-Results of a message",
+        )
+    return warned(what, "no mail of late to see it in", "send a mail to a dropbox and check again")

@@ -1,0 +1,52 @@
+"""All checks in the order in which one rests on another."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from worker.cli.check_database import check_database
+from worker.cli.check_mail import check_mail
+from worker.cli.check_mailbox import check_mailbox
+from worker.cli.findings import Finding, failed, passed, warned
+from worker.settings import Settings, SettingsError
+
+_MEND_SETTINGS = "mend the env file; config/worker.env.example describes each setting"
+
+
+def check_all(env_file: Path | None) -> list[Finding]:
+    """Never raises for what it checks: what is broken is a finding."""
+    try:
+        settings = Settings.load_for_mailbox(env_file)
+    except SettingsError as error:
+        return [failed("settings", problem, _MEND_SETTINGS) for problem in error.problems]
+    findings = [*_check_settings(settings, env_file), *check_database(settings)]
+    can_look = not any(finding.has_failed for finding in findings)
+    findings += check_mailbox(settings)
+    if can_look:
+        findings += check_mail(settings)
+    return findings
+
+
+def _check_settings(settings: Settings, env_file: Path | None) -> Iterator[Finding]:
+    yield passed("settings", f"all can be read{f' in {env_file}' if env_file else ''}")
+    if env_file and settings.imap_password and _is_open_to_all(env_file):
+        yield warned("env file", "every user of this machine can read the password in it", f"chmod o= {env_file}")
+    if settings.received_by is None:
+        yield warned(
+            "forged envelope fields",
+            "BCC_DROPBOX_RECEIVED_BY is not set: the topmost field of each name is believed",
+            "set it to the host name that your own mail server writes behind 'by' in Received",
+        )
+    if not settings.requires_sender_auth:
+        yield warned(
+            "forged senders",
+            "the From address is believed unchecked",
+            "let your mail server write Authentication-Results and set BCC_DROPBOX_AUTHSERV_ID",
+        )
+
+
+def _is_open_to_all(file: Path) -> bool:
+    try:
+        return bool(file.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False

@@ -1,0 +1,145 @@
+"""How the worker stands: what `status` shows and a monitor asks."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from worker.cli.output import Cell, time_text
+from worker.domain.outcomes import Outcome
+from worker.store import health
+from worker.store.database import Database
+from worker.store.health import Ends, MailboxHealth
+
+_SILENT = timedelta(minutes=5)
+"""The longest pause between two polls is half of this: a worker that has been silent for longer is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxStanding:
+    """One mailbox and who empties it."""
+
+    health: MailboxHealth
+
+    def state(self, now: datetime) -> str:
+        """``active``, ``failing`` or ``silent``."""
+        if self.health.last_poll_at is None or now - self.health.last_poll_at > _SILENT:
+            return "silent"
+        return "failing" if self.health.last_error else "active"
+
+    def good_poll_age(self, now: datetime) -> timedelta | None:
+        """How long ago all went well; None when it never did."""
+        return now - self.health.last_good_poll_at if self.health.last_good_poll_at else None
+
+    def fields(self, now: datetime) -> list[tuple[str, Cell]]:
+        """For people."""
+        found = self.health
+        return [
+            ("mailbox", found.name),
+            ("state", f"{self.state(now)}: {found.worker or 'no worker yet'}"),
+            ("backlog", found.backlog),
+            ("oldest message", _with_age(found.oldest_arrived_at, now)),
+            ("last poll", _with_age(found.last_poll_at, now)),
+            ("last good poll", _with_age(found.last_good_poll_at, now)),
+            ("last error", found.last_error),
+        ]
+
+    def as_json(self, now: datetime) -> dict[str, Any]:
+        """For programs; ages in seconds."""
+        found = self.health
+        return {
+            "mailbox": found.name,
+            "state": self.state(now),
+            "worker": found.worker,
+            "backlog": found.backlog,
+            "oldest_arrived_at": found.oldest_arrived_at,
+            "oldest_age_seconds": _seconds(found.oldest_arrived_at, now),
+            "last_poll_at": found.last_poll_at,
+            "last_good_poll_at": found.last_good_poll_at,
+            "last_good_poll_age_seconds": _seconds(found.last_good_poll_at, now),
+            "last_error": found.last_error,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that `status` shows."""
+
+    now: datetime
+    mailboxes: tuple[MailboxStanding, ...]
+    today: Ends
+    week: Ends
+
+    def is_healthy(self, max_age: timedelta) -> bool:
+        """Whether every mailbox was polled well within ``max_age``; none at all is not healthy."""
+        ages = [mailbox.good_poll_age(self.now) for mailbox in self.mailboxes]
+        return bool(ages) and all(age is not None and age <= max_age for age in ages)
+
+    def rows(self) -> list[tuple[Cell, ...]]:
+        """Outcomes, reasons and times, side by side for today and this week."""
+        today, week = self.today, self.week
+        rows: list[tuple[Cell, ...]] = [
+            (str(outcome), today.outcomes.get(outcome, 0), week.outcomes.get(outcome, 0)) for outcome in Outcome
+        ]
+        often_first = sorted(week.reasons.items(), key=lambda each: -each[1])
+        rows += [(f"rejected: {reason}", today.reasons.get(reason, 0), count) for reason, count in often_first]
+        half = today.median_seconds, week.median_seconds
+        most = today.slowest_percent_seconds, week.slowest_percent_seconds
+        rows.append(("half are done within", *map(_seconds_text, half)))
+        rows.append(("99 of 100 within", *map(_seconds_text, most)))
+        return rows
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "mailboxes": [mailbox.as_json(self.now) for mailbox in self.mailboxes],
+            "today": _ends_json(self.today),
+            "week": _ends_json(self.week),
+        }
+
+
+def standing_of(database: Database, mailbox: str | None, now: datetime) -> Standing:
+    """Read it; only of the one mailbox where the settings name one, so that a retired one alarms nobody.
+
+    Raises:
+        Unavailable: when the database is down.
+    """
+    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    found = health.mailboxes(database)
+    shown = tuple(MailboxStanding(each) for each in found if mailbox is None or each.name == mailbox)
+    return Standing(
+        now,
+        shown,
+        health.ends_since(database, midnight, mailbox),
+        health.ends_since(database, midnight - timedelta(days=midnight.weekday()), mailbox),
+    )
+
+
+def _ends_json(ends: Ends) -> dict[str, Any]:
+    return {
+        "outcomes": {str(outcome): ends.outcomes.get(outcome, 0) for outcome in Outcome},
+        "reasons": {str(reason): count for reason, count in ends.reasons.items()},
+        "p50_seconds": ends.median_seconds,
+        "p99_seconds": ends.slowest_percent_seconds,
+    }
+
+
+def _with_age(moment: datetime | None, now: datetime) -> str | None:
+    if moment is None:
+        return None
+    return f"{time_text(moment)} ({_age_text(now - moment)} ago)"
+
+
+def _age_text(age: timedelta) -> str:
+    seconds = max(0, round(age.total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _seconds(moment: datetime | None, now: datetime) -> float | None:
+    return None if moment is None else round((now - moment).total_seconds(), 1)
+
+
+def _seconds_text(seconds: float | None) -> str | None:
+    return None if seconds is None else f"{seconds:.1f} s"

@@ -1,0 +1,23 @@
+"""What the last decisions say of the mail server in front: which fields named the token, what was vouched for."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from worker.store.database import Database
+from worker.store.tables import DecisionRow, MailboxRow, VerdictRow
+
+
+def recent_traces(database: Database, mailbox: str, most: int = 100) -> list[dict[str, Any]]:
+    """The traces of the deciding verdicts of a mailbox, newest first."""
+    query = (
+        select(col(VerdictRow.trace))
+        .join(DecisionRow, col(DecisionRow.id) == col(VerdictRow.decision_id))
+        .join(MailboxRow, col(MailboxRow.id) == col(DecisionRow.mailbox_id))
+        .where(col(MailboxRow.name) == mailbox, col(VerdictRow.ordinal) == 0)
+        .order_by(col(DecisionRow.id).desc())
+        .limit(most)
+    )
+    with database.read() as connection:
+        return list(connection.scalars(query))
