@@ -43,14 +43,7 @@ mail_max_userip_connections = 1000
 first_valid_uid = 1
 first_valid_gid = 1
 mail_location = maildir:~/Maildir
-passdb {{
-  driver = static
-  args = password={password}
-}}
-userdb {{
-  driver = static
-  args = uid={uid} gid={gid} home={folder}/mail/%u allow_all_users=yes
-}}
+{accounts}
 namespace inbox {{
   inbox = yes
   prefix = {prefix}
@@ -82,6 +75,16 @@ service lmtp {{
 {capability}
 {extra}
 """
+ANYBODY = """
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={mail}/%u allow_all_users=yes
+}}
+"""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,8 @@ class DovecotSettings:
     """Capabilities it does not announce."""
     prefix: str = ""
     separator: str = "."
+    has_accounts: bool = False
+    """Whether `extra` says who has a mailbox; else everybody has one."""
     extra: str = ""
 
 
@@ -192,11 +197,9 @@ class Dovecot:
             folder=self._folder,
             user=self.account.name,
             group=self.account.group,
-            uid=self.account.uid,
-            gid=self.account.gid,
+            accounts="" if self.settings.has_accounts else self._anybody(),
             certificate=self._certificates.certificate,
             key=self._certificates.key,
-            password=PASSWORD,
             prefix=self.settings.prefix,
             separator=self.settings.separator,
             imap_port=self.imap,
@@ -205,3 +208,6 @@ class Dovecot:
             capability=switched,
             extra=self.settings.extra,
         )
+
+    def _anybody(self) -> str:
+        return ANYBODY.format(password=PASSWORD, uid=self.account.uid, gid=self.account.gid, mail=self.mail)

@@ -3,13 +3,13 @@
 import grp
 import os
 import pwd
-import smtplib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.servers.dovecot import Dovecot
 from tests.servers.process import ServerProcess, accepts, free_port, new_folder
 from tests.servers.requirement import require_root
+from tests.servers.submission import hand_in
 from tests.servers.unpacked import Unpacked, unpacked
 
 DOMAIN = "drop.example"
@@ -126,8 +126,7 @@ class Postfix:
 
     def send(self, sender: str, recipients: Sequence[str], raw: bytes) -> None:
         """Hand a message in as a mail server elsewhere would, in one transaction."""
-        with smtplib.SMTP("127.0.0.1", self.port, "client.example", timeout=30) as client:
-            client.sendmail(sender, recipients, raw)
+        hand_in(self.port, sender, recipients, raw)
 
 
 def _private(programs: Unpacked, folder: Path) -> str:

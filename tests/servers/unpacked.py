@@ -56,8 +56,16 @@ def _unpack(packages: Sequence[str], root: Path) -> None:
     for archive in part.glob("*.deb"):
         subprocess.run(["dpkg-deb", "-x", archive, part], check=True, capture_output=True)
         archive.unlink()
+    _drop_setuid(part)
     part.chmod(0o755)
     part.rename(root)
+
+
+def _drop_setuid(root: Path) -> None:
+    """Leave no other user a setuid program that nobody installed and nobody updates (Exim's is one)."""
+    for path in root.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(path.stat().st_mode & 0o777)
 
 
 def _download(packages: Sequence[str], folder: Path) -> bool:

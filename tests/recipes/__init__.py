@@ -1,0 +1,1 @@
+"""The mail server recipes of config/, each run with its real programs: SMTP in, decision out."""

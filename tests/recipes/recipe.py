@@ -1,0 +1,27 @@
+"""A recipe's own files, with nothing changed but where things are on the machine of the test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+CONFIG = Path(__file__).parents[2] / "config"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A folder of `config/`."""
+
+    name: str
+
+    def file(self, name: str, places: Mapping[str, object] | None = None) -> str:
+        """Give a file's text; each key of `places` must stand in it, and its value stands for it here."""
+        text = (CONFIG / self.name / name).read_text()
+        for there, here in (places or {}).items():
+            assert there in text, f"{self.name}/{name} no longer says {there}"
+            text = text.replace(there, str(here))
+        return text
+
+    def settings(self) -> dict[str, str]:
+        """Read worker.env; what is commented out there is not set."""
+        lines = [line for line in self.file("worker.env").splitlines() if line and not line.startswith("#")]
+        return dict(line.split("=", 1) for line in lines)
