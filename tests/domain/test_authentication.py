@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - a case is a line
 """R13: whether the receiving server vouches for the From domain; fields read by authres, alignment by the PSL."""
 
 import pytest

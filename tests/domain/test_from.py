@@ -40,7 +40,11 @@ CASES: list[tuple[str, str | bytes, str | Reason]] = [
     ("quotes that need not be (RFC 5321 §4.1.2)", 'From: "jane"@sales.example', JANE),
     ("quoted pairs that need not be", r'From: "j\ane"@sales.example', JANE),
     ("a quoted local part that needs its quotes", 'From: "jane doe"@sales.example', '"jane doe"@sales.example'),
-    ("an at sign in a quoted local part", 'From: "jane@sales.example"@evil.example', '"jane@sales.example"@evil.example'),
+    (
+        "an at sign in a quoted local part",
+        'From: "jane@sales.example"@evil.example',
+        '"jane@sales.example"@evil.example',
+    ),
     # No sender
     ("no From at all", "To: bob@client.example", MISSING),
     ("empty", "From:", MISSING),

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.domain.chains import CHAINS, FORGED, FORGERIES, SENDERS_OWN, Chain
-from tests.domain.made import DROPBOX, FORGED_TOKEN, JANES_TOKEN, JOHNS_TOKEN, head
+from tests.domain.made import DROPBOX, JANES_TOKEN, JOHNS_TOKEN, head
 from worker.domain.messages import Head
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS, MOST_TOKENS, Route, carries_trusted_field, route
 
