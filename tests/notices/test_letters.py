@@ -1,0 +1,114 @@
+"""What the letters say, and how they are marked."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+
+import pytest
+
+from worker.domain.addresses import Address
+from worker.domain.messages import Head
+from worker.domain.notices import Cause, Notice, NoticeKey
+from worker.domain.outcomes import Outcome, Reason
+from worker.domain.senders import automatic_sign
+from worker.mail import code_letter, notice_letter
+from worker.mime import read_content, read_head
+
+NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
+SENDER = Address.parse("dropbox@acme.example")
+LONG_ID = f"<{'A' * 90}@{'b' * 50}.prod.outlook.example>"
+NOTICE = Notice(
+    key=NoticeKey(1, 7, Reason.ATTACHMENTS_TOO_LARGE, date(2026, 11, 2)),
+    login=Address.parse("Joe@acme.example"),
+    sender="joe@home.example",
+    subject="Our offer",
+    recipients=("jane@client.example",),
+    message_id=LONG_ID,
+    arrived_at=NOW,
+    note="attachments of 12000000 octets, the limit is 10485760",
+)
+
+
+def sent(notice: Notice) -> EmailMessage:
+    """Read it as a mail program does, from the wire."""
+    return message_from_bytes(notice_letter(notice, SENDER, NOW).as_bytes(), policy=default)
+
+
+def test_a_notice_says_which_mail_why_and_what_to_do() -> None:
+    letter = sent(NOTICE)
+    assert {name: letter[name] for name in ("From", "To", "Subject", "Date", "In-Reply-To", "Message-ID")} == {
+        "From": "BCC Dropbox <dropbox@acme.example>",
+        "To": "Joe@acme.example",
+        "Subject": "Not filed: Our offer",
+        "Date": "Mon, 02 Nov 2026 09:00:00 +0000",
+        "In-Reply-To": LONG_ID,
+        "Message-ID": "<notice.1.7.attachments_too_large.20261102@acme.example>",
+    }
+    assert letter.get_content().replace("\r\n", "\n") == (
+        "This mail of yours was not filed in the CRM:\n\n"
+        "Subject:    Our offer\n"
+        "From:       joe@home.example\n"
+        "To:         jane@client.example\n"
+        "Arrived:    02 November 2026, 09:00 UTC\n"
+        f"Message-ID: {LONG_ID}\n\n"
+        "Why: its attachments are too large (attachments of 12000000 octets, the limit is 10485760).\n\n"
+        "Send it again with smaller ones, or with a link to them.\n\n"
+        "Of other mails that end for the same reason today you are not told.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        *(Reason.REVOKED_TOKEN, Reason.USER_DISABLED, Reason.PERMISSION_DENIED, Reason.MODULE_FORBIDDEN),
+        *(Reason.NO_RECIPIENTS, Reason.ATTACHMENTS_TOO_LARGE, Reason.MESSAGE_TOO_LARGE, Outcome.QUARANTINED),
+    ],
+)
+def test_each_cause_has_words_of_its_own(cause: Cause) -> None:
+    text = sent(replace(NOTICE, key=replace(NOTICE.key, cause=cause))).get_content()
+    assert "a rule said no" not in text
+
+
+def test_what_broke_the_program_is_not_for_the_owner() -> None:
+    broken = replace(NOTICE, key=replace(NOTICE.key, cause=Outcome.QUARANTINED), note="KeyError: 'x' (html.py:3)")
+    assert "KeyError" not in sent(broken).get_content()
+
+
+def test_without_a_subject_the_recipients_tell_which_mail_it_was() -> None:
+    many = tuple(f"client{number}@client.example" for number in range(7))
+    letter = sent(replace(NOTICE, subject="", recipients=many))
+    shown = ", ".join(many[:5]) + " and 2 more"
+    assert letter["Subject"] == f"Not filed: your mail to {shown}"
+    assert "Subject:" not in letter.get_content()
+
+
+def test_no_machine_answers_a_notice_and_none_is_ever_filed() -> None:
+    for letter in (notice_letter(NOTICE, SENDER, NOW), code_letter(NOTICE.login, "joe", "k7m2", SENDER, NOW)):
+        assert letter["Auto-Submitted"] in {"auto-replied", "auto-generated"}
+        assert letter["X-Auto-Response-Suppress"] == "All"
+        head = read_head(letter.as_bytes())
+        assert automatic_sign(head) == "this worker's own loop mark"
+        unmarked = Head(tuple(field for field in head.fields if field.name != "x-bcc-dropbox-loop"))
+        assert automatic_sign(unmarked) == f"Auto-Submitted: {letter['Auto-Submitted']}"
+
+
+def test_nothing_of_a_mail_breaks_out_of_its_line() -> None:
+    hostile = "x\r\nBcc: eve@evil.example\r\n\r\n\x1b[31m\u202ebad"
+    letter = sent(replace(NOTICE, subject=hostile, sender=hostile, recipients=(hostile,), message_id=hostile))
+    assert letter["Bcc"] is None
+    assert letter["In-Reply-To"] is None
+    assert letter["Subject"] == "Not filed: x Bcc: eve@evil.example [31m bad"
+    assert not {"\x1b", "\u202e"} & set(letter.get_content())
+
+
+@pytest.mark.parametrize("login", ["jörg@bücher.example", '"joe doe"@acme.example'])
+def test_unusual_addresses_are_written_as_mail_servers_read_them(login: str) -> None:
+    letter = notice_letter(replace(NOTICE, login=Address.parse(login)), SENDER, NOW)
+    assert letter["To"] == login.replace("bücher", "xn--bcher-kva")
+
+
+def test_other_alphabets_arrive_as_they_were() -> None:
+    letter = notice_letter(replace(NOTICE, subject="Übergrößen — 提案"), SENDER, NOW)
+    assert read_content(letter.as_bytes()).subject == "Not filed: Übergrößen — 提案"
