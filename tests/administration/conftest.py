@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -46,9 +47,9 @@ def arrive(office: Office) -> Arrive:
     store = IntakeStore(office.database)
     uids = count(1)
 
-    def arrive_one(login: str, to: Sequence[str] = (CARL,), **more: str) -> Filing:
-        token = show_dropbox(office, login).token or ""
-        [filing] = file(store, Mail(next(uids), token, more.pop("sender", login), to, **more))  # type: ignore[arg-type]
+    def arrive_one(login: str, to: Sequence[str] = (CARL,), at: Office = office, **more: Any) -> Filing:
+        token = show_dropbox(at, login).token or ""
+        [filing] = file(store, Mail(next(uids), token, more.pop("sender", login), to, **more))
         return filing
 
     return arrive_one

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.administration.conftest import CARL, JANE, Arrive
+from tests.administration.conftest import BEN, CARL, JANE, Arrive
 from tests.store.crm import NOW
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.patterns import Module
 from worker.domain.profiles import Permission
-from worker.store.administration import accounts, dropboxes, emails, never_log, profiles, record_import, records
+from worker.store.administration import accounts, dropboxes, emails, never_log, profiles, record_import, records, users
 from worker.store.administration.office import Office
 from worker.store.administration.record_rows import RecordDraft
 
@@ -107,11 +107,15 @@ def test_waiting_mail_stays_out_of_a_module_that_its_owner_may_not_see(
 
 
 def test_waiting_mail_of_another_account_is_left_alone(office: Office, jane: str, arrive: Arrive) -> None:
-    wait_for(office, jane)
-    arrive(jane)
+    mine, other = Office(office.database, "Default"), Office(office.database, "Other")
     accounts.add_account(office.database, "Other", now=NOW)
-    assert add(Office(office.database, "Other"), draft()).attached == 0
-    assert add(Office(office.database, "Default"), draft()).attached == 1
+    users.add_user(other, BEN, profile=None, now=NOW)
+    wait_for(mine, jane)
+    wait_for(other, BEN)
+    arrive(jane, at=mine)
+    arrive(BEN, to=["dora@client.example"], at=other)
+    assert add(other, draft()).attached == 0
+    assert add(mine, draft()).attached == 1
 
 
 def test_an_import_makes_the_good_rows_names_the_bad_and_attaches(office: Office, jane: str, arrive: Arrive) -> None:

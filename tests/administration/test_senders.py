@@ -1,14 +1,20 @@
 """The five addresses that a user may send from (R11)."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from tests.administration.conftest import JANE
 from tests.store.crm import NOW
 from worker.domain.errors import Refused
 from worker.store.administration import senders
+from worker.store.administration.members import Member
 from worker.store.administration.office import Office
+from worker.store.administration.sender_rows import sender_rows
 
 
 def add(office: Office, address: str) -> bool:
@@ -62,8 +68,17 @@ def test_the_last_address_stays(office: Office, jane: str) -> None:
     assert addresses(office) == [jane]
 
 
-def test_of_two_who_remove_the_last_two_one_is_refused(office: Office, jane: str) -> None:
+def test_of_two_who_remove_the_last_two_one_is_refused(
+    office: Office, jane: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     add(office, "jane@home.example")
+    both_have_read = Barrier(2)
+
+    def read_and_meet(connection: Connection, member: Member) -> Any:
+        rows = sender_rows(connection, member)
+        with suppress(BrokenBarrierError):  # who waits for the other's lock never comes
+            both_have_read.wait(timeout=0.5)
+        return rows
 
     def remove(address: str) -> bool:
         try:
@@ -72,6 +87,7 @@ def test_of_two_who_remove_the_last_two_one_is_refused(office: Office, jane: str
             return False
         return True
 
+    monkeypatch.setattr(senders, "sender_rows", read_and_meet)
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(remove, [jane, "jane@home.example"])) == [False, True]
     assert len(addresses(office)) == 1

@@ -156,6 +156,13 @@ def test_a_grace_period_keeps_the_old_token_for_so_long_but_never_longer(office:
     assert (ends[first], ends[second]) == (NOW, NOW)
 
 
+def test_regenerating_at_once_leaves_one_present_token(office: Office, jane: str) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(lambda _: dropboxes.regenerate(office, jane, grace=timedelta(), now=NOW), range(4)))
+    ends = [row["valid_until"] for row in Crm(office.database).rows(TokenRow)]
+    assert (len(ends), ends.count(None)) == (5, 1)
+
+
 def test_the_pattern_changes_only_to_one_that_there_is(office: Office, jane: str) -> None:
     changed = dropboxes.set_pattern(office, jane, " Leads-Or-New-Lead ")
     assert changed.member.pattern is SearchPattern.LEADS_OR_NEW_LEAD

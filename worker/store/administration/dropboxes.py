@@ -43,9 +43,12 @@ def show_dropbox(office: Office, login: str) -> Dropbox:
 
 @again_on_conflict
 def regenerate(office: Office, login: str, *, grace: timedelta, now: datetime) -> Dropbox:
-    """A new address at once; every older one ends after the grace period at the latest (R2)."""
+    """A new address at once; every older one ends after the grace period at the latest (R2).
+
+    Of two who race one meets the other's present token in the unique index, and begins again.
+    """
     with office.database.begin() as connection:
-        member = find_member(connection, find_account(connection, office.account), login, lock=True)
+        member = find_member(connection, find_account(connection, office.account), login)
         require_dropbox(member.login, member.permissions)
         connection.execute(
             update(TokenRow)
