@@ -2,11 +2,9 @@
 
 import re
 import socket
-import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from types import TracebackType
-from typing import Self
+
+from tests.mailbox.listening import Listening
 
 Answers = Mapping[str, bytes | Callable[[str], bytes]]
 """By the command's first words, longest first: untagged lines, then ``TAG OK`` and so on; LOST hangs up."""
@@ -19,31 +17,17 @@ USUAL: Answers = {
 }
 
 
-class Scripted:
+class Scripted(Listening):
     """Listens on `port` until the block ends; keeps the `commands` it was given."""
 
     def __init__(self, answers: Answers, greeting: bytes = b"* OK hello\r\n") -> None:
+        super().__init__()
         self._answers = {**USUAL, **answers}
         self._greeting = greeting
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
         self.commands: list[str] = []
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._listener.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with suppress(OSError), connection, connection.makefile("rb") as lines:
+    def serve(self, connection: socket.socket) -> None:
+        with connection.makefile("rb") as lines:
             connection.sendall(self._greeting)
             tag = ""
             for line in lines:
