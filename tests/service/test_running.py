@@ -8,6 +8,7 @@ import pytest
 
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
+from tests.servers.postgres import Postgres
 from tests.service.running import Installation, mailbox_settings
 
 LETTER = b"""\
@@ -196,3 +197,20 @@ def test_one_poll_of_a_mailbox_that_is_down_is_one_line_and_exit_1(installation:
     ran = installation.run("poll")
     errors = [line for line in ran.stderr.splitlines() if line.startswith("error:")]
     assert (ran.returncode, errors) == (1, ["error: IMAP server 127.0.0.1:1: nothing listens there"])
+
+
+def test_a_database_that_is_down_is_told_from_a_mailbox_that_is(
+    installation: Installation, dovecot: Dovecot, mailbox_user: str, database_url: str, postgres: Postgres
+) -> None:
+    installation.settings = mailbox_settings(dovecot.imap, mailbox_user, database_url)
+    service = installation.start(poll_seconds="1", idle="off")
+    service.wait_for("poll.finished")
+    postgres.stop()
+    try:
+        service.wait_for("database.unavailable")
+        dovecot.deliver(mailbox_user, LETTER % 1)
+    finally:
+        postgres.start()
+    service.wait_for("database.recovered")
+    service.wait_for("message.rejected")
+    assert (service.count("database.unavailable"), service.count("mailbox.lost")) == (1, 0)

@@ -13,6 +13,10 @@ class Unavailable(DropboxError):
     """Something outside (database, IMAP server, disk) is down: retry later, count no attempt."""
 
 
+class DatabaseUnavailable(Unavailable):
+    """It is the database that is down, or its disk; the log tells it from the mailbox."""
+
+
 class LoginRefused(Unavailable):
     """The server answered and did not let us in: retry rarely, a person has to mend it."""
 

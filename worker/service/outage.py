@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from worker.domain.errors import LoginRefused, Unavailable
+from worker.domain.errors import DatabaseUnavailable, LoginRefused, Unavailable
 from worker.logs import Event
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
@@ -24,10 +24,14 @@ class Side(Enum):
 
     @classmethod
     def of(cls, error: Unavailable) -> "Side":
-        """Which side raised it; the store begins all its texts with the word database."""
-        if isinstance(error, LoginRefused):
-            return cls.LOGIN
-        return cls.DATABASE if str(error).removeprefix("the ").startswith("database") else cls.MAILBOX
+        """Which side raised it."""
+        match error:
+            case LoginRefused():
+                return cls.LOGIN
+            case DatabaseUnavailable():
+                return cls.DATABASE
+            case _:
+                return cls.MAILBOX
 
 
 class Outage:

@@ -112,6 +112,9 @@ class Service:
     def _turn(self) -> None:
         """What the scheduler starts: a poll, and once more if something asked for one meanwhile."""
         self._resting.clear()
+        if self._work.is_stopping:  # asked only now: whoever stops asks first and then waits for our rest
+            self._resting.set()
+            return
         try:
             pause = self._work_through()
         except DropboxError as failure:

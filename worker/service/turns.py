@@ -9,6 +9,7 @@ import structlog
 
 from worker.domain.errors import Unavailable
 from worker.logs import Event, described
+from worker.mail import Round
 from worker.poll import PollReport
 from worker.store import health
 from worker.store.schema import migrate
@@ -49,6 +50,8 @@ class Turns:
         report = self._parts.poller.poll(lambda: stop() or not self._parts.lock.held())
         self._record(report)
         log_poll(report)
+        if self._parts.notifier is not None:
+            log_notices(self._parts.notifier.send_waiting(stop))
         return report
 
     def _own(self) -> bool:
@@ -93,3 +96,14 @@ def log_poll(report: PollReport) -> None:
     """The one line of a poll."""
     counts = {str(name): count for name, count in report.counts.items()}
     structlog.get_logger().info(Event.POLL_FINISHED, **counts, seconds=round(report.seconds, 3), backlog=report.backlog)
+
+
+def log_notices(done: Round) -> None:
+    """A line for each notice that was sent or refused for good, and one for an outage."""
+    log = structlog.get_logger()
+    for notice in done.sent:
+        log.info(Event.NOTICE_SENT, owner=notice.login.text, reason=notice.key.cause.value)
+    for notice, words in done.refused:
+        log.warning(Event.NOTICE_REFUSED, owner=notice.login.text, reason=notice.key.cause.value, error=words)
+    if done.outage is not None:
+        log.warning(Event.NOTICE_DELAYED, error=described(done.outage))

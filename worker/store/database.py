@@ -10,7 +10,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 
-from worker.domain.errors import Refused, Unavailable
+from worker.domain.errors import DatabaseUnavailable, Refused
 from worker.store.columns import to_json
 from worker.store.errors import translated
 
@@ -100,12 +100,12 @@ def _file_of(url: URL) -> Path:
 def _prepare_file(file: Path, *, create: bool) -> None:
     """Make the file, and its folder, for this user alone: it holds other people's mail."""
     if not create and not file.exists():
-        raise Unavailable(f"database: there is no file {file}")
+        raise DatabaseUnavailable(f"database: there is no file {file}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, mode=0o600))
     except OSError as error:
-        raise Unavailable(f"database: {file} cannot be opened: {error.strerror}") from error
+        raise DatabaseUnavailable(f"database: {file} cannot be opened: {error.strerror}") from error
 
 
 def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from worker.domain.errors import Conflict, DropboxError, Unavailable
+from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError
 
 _SQLITE_CONFLICTS = {
     sqlite3.SQLITE_CONSTRAINT_UNIQUE,
@@ -62,7 +62,7 @@ def translated() -> Iterator[None]:
             raise
         raise meaning from error
     except PoolTimeoutError as error:
-        raise Unavailable("database: all connections are busy") from error
+        raise DatabaseUnavailable("database: all connections are busy") from error
 
 
 def _meaning(error: DBAPIError) -> DropboxError | None:
@@ -74,11 +74,11 @@ def _meaning(error: DBAPIError) -> DropboxError | None:
     if state is None:
         # psycopg itself lost or never had the connection.
         is_outage = error.connection_invalidated or type(cause).__name__ in {"OperationalError", "ConnectionTimeout"}
-        return Unavailable(text) if is_outage else None
+        return DatabaseUnavailable(text) if is_outage else None
     if state in _POSTGRESQL_CONFLICTS:
         return Conflict(text)
     if state in _POSTGRESQL_OUTAGES or state[:2] in _POSTGRESQL_OUTAGES:
-        return Unavailable(text)
+        return DatabaseUnavailable(text)
     return None
 
 
@@ -87,7 +87,7 @@ def _meaning_on_sqlite(cause: sqlite3.Error, text: str) -> DropboxError | None:
     if code in _SQLITE_CONFLICTS:
         return Conflict(text)
     if code & 0xFF in _SQLITE_OUTAGES:  # the low octet is the primary code, whatever the extended one adds
-        return Unavailable(text)
+        return DatabaseUnavailable(text)
     return None
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from worker.domain.errors import Refused, Unavailable
+from worker.domain.errors import DatabaseUnavailable, Refused, Unavailable
 from worker.store.database import Database
 from worker.store.errors import translated
 
@@ -89,7 +89,7 @@ class _ServerLock:
                 self._connection.execute(text("SELECT 1"))
         except Unavailable as error:
             self.release()
-            raise Unavailable("the lock on the mailbox is lost with its connection to the database") from error
+            raise DatabaseUnavailable("the lock on the mailbox is lost with its connection to the database") from error
         return True
 
     def release(self) -> None:
@@ -113,7 +113,7 @@ class _FileLock:
         try:
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode=0o600)
         except OSError as error:
-            raise Unavailable(f"database: {self._file} cannot be opened: {error.strerror}") from error
+            raise DatabaseUnavailable(f"database: {self._file} cannot be opened: {error.strerror}") from error
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
