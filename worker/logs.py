@@ -35,7 +35,6 @@ class Event(StrEnum):
     """Every event that is logged; an interface, so never renamed."""
 
     SERVICE_STARTED = "service.started"
-    SERVICE_READY = "service.ready"
     SERVICE_STOPPING = "service.stopping"
     SERVICE_STOPPED = "service.stopped"
     SERVICE_FAILED = "service.failed"
@@ -58,6 +57,9 @@ class Event(StrEnum):
     MAILBOX_RETRYING = "mailbox.retrying"
     MAILBOX_IDLE = "mailbox.idle"
     MAILBOX_IDLE_MISSING = "mailbox.idle_missing"
+    NOTICE_SENT = "notice.sent"
+    NOTICE_REFUSED = "notice.refused"
+    NOTICE_DELAYED = "notice.delayed"
     DATABASE_UNAVAILABLE = "database.unavailable"
     DATABASE_RETRYING = "database.retrying"
     DATABASE_RECOVERED = "database.recovered"

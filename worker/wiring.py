@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from worker.domain.verdicts import Filing
 from worker.filing import Rules
 from worker.logs import configure, log_deferred, log_filed
+from worker.mail import Notifier
+from worker.mail.configured import mail_server_of, post_of
 from worker.mailbox import ImapAccess, ImapMailbox, Mechanism
 from worker.mailbox import Tls as MailboxTls
 from worker.mailbox.oauth import OAuthClient, TokenSource
@@ -14,6 +16,7 @@ from worker.settings import ImapAuth, LogFormat, OAuthAccess, Settings, state_fo
 from worker.store.database import Database
 from worker.store.intake import IntakeStore
 from worker.store.locks import MailboxLock
+from worker.store.notices import NoticeOutbox
 
 
 class LoggingWatcher(Watcher):
@@ -39,6 +42,7 @@ class Parts:
     mailbox: ImapMailbox
     poller: Poller
     lock: MailboxLock
+    notifier: Notifier | None
 
     @property
     def mailbox_name(self) -> str:
@@ -62,17 +66,24 @@ def compose(settings: Settings, watcher: Watcher | None = None) -> Parts:
     """
     access = imap_access(settings)
     database = open_database(settings)
-    store = IntakeStore(database)
+    notifier = notifier_of(settings, database)
+    store = IntakeStore(database, gives_notice=notifier is not None)
     mailbox = ImapMailbox(access, settings.token_headers)
     limits = Limits(messages=settings.batch_messages, octets=settings.batch_bytes)
     poller = Poller(mailbox, store, rules_of(settings), limits=limits, watcher=watcher or LoggingWatcher())
     lock = MailboxLock(database, access.queue_name)
-    return Parts(settings, access, database, store, mailbox, poller, lock)
+    return Parts(settings, access, database, store, mailbox, poller, lock, notifier)
 
 
 def open_database(settings: Settings) -> Database:
     """The database that the settings name."""
     return Database.open(settings.database_url.get_secret_value(), statement_seconds=settings.statement_seconds)
+
+
+def notifier_of(settings: Settings, database: Database) -> Notifier | None:
+    """Who tells owners of their mail that was not filed; None where nobody does."""
+    post = post_of(settings)
+    return Notifier(NoticeOutbox(database), post) if post and settings.notice_from else None
 
 
 def rules_of(settings: Settings) -> Rules:
@@ -121,7 +132,11 @@ def _token_source(oauth: OAuthAccess, timeout_seconds: float) -> TokenSource:
 def start_log(settings: Settings) -> None:
     """Log as the settings say, and nothing of what they keep secret."""
     oauth = settings.require_mailbox().oauth
-    secrets = [settings.require_mailbox().password, oauth and oauth.client_secret, oauth and oauth.refresh_token]
+    mail_server = mail_server_of(settings)
+    secrets = [
+        *(settings.require_mailbox().password, oauth and oauth.client_secret, oauth and oauth.refresh_token),
+        mail_server and mail_server.password,
+    ]
     configure(
         level=settings.log_level,
         as_json=None if settings.log_format is LogFormat.AUTO else settings.log_format is LogFormat.JSON,

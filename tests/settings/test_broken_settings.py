@@ -11,6 +11,10 @@ ADDRESS = (
     "them before the @, so that '+' and a token fit in"
 )
 DATABASE = "it should be sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME"
+SMTP_URL = (
+    "SMTP_URL has a bad value: it should be smtps:// or smtp+starttls://[USER:PASSWORD@]HOST[:PORT], or smtp:// "
+    "without a password (with one for a loopback host only)"
+)
 PORT = "it should be a port from 1 to 65535 (993 for ssl, else 143)"
 WORKING = """
 BCC_DROPBOX_ADDRESS=drop@drop.example.com
@@ -101,7 +105,11 @@ BROKEN = {
     ),
     "mail over the web": (
         "SMTP_URL=http://u:hunter22@h",
-        "SMTP_URL has a bad value: it should be smtp:// or smtps://[USER:PASSWORD@]HOST[:PORT]",
+        SMTP_URL,
+    ),
+    "mail server's password in plain text": (
+        "SMTP_URL=smtp://u:hunter22@mail.example.com",
+        SMTP_URL,
     ),
     "metrics without a port": (
         "METRICS_ADDRESS=localhost",

@@ -93,7 +93,7 @@ def test_nothing_shows_a_secret(tmp_path: Path) -> None:
         imap_user="drop",
         imap_password="hunter22",
         database_url="postgresql+psycopg://u:hunter22@h/d",
-        smtp_url="smtp://u:hunter22@h",
+        smtp_url="smtps://u:hunter22@h",
     )
     settings = Settings.load(file)
     assert "hunter22" not in f"{settings!r} {settings} {settings.require_mailbox()!r}"

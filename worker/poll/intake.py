@@ -10,6 +10,7 @@ from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Filing
 from worker.filing import (
     Candidate,
+    Claim,
     Judgement,
     Rules,
     judge_content,
@@ -91,6 +92,12 @@ class Intake:
         contents = [(arrival, read_content(body)) for arrival, body in taken.bodies]
         issued = taken.issued | self._issued_beyond(taken, [content.head for _, content in contents])
         return [judge_content(arrival, content, self._rules, issued, now) for arrival, content in contents]
+
+    def claims_on(self, arrival: Arrival, now: datetime) -> tuple[Claim, ...]:
+        """Whose the message is by its head alone."""
+        head = read_head(arrival.head, is_complete=arrival.head_is_complete)
+        tokens = tokens_named(head, self._rules)
+        return judge_head(head, self._rules, self._store.issued(tokens), now).accepted if tokens else ()
 
     def _issued_beyond(self, taken: Taken, heads: list[Head]) -> dict[str, IssuedToken]:
         """Tokens that only the whole head names: the server's reading of a malformed head may differ from ours."""

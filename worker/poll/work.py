@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 
 from worker.domain.errors import Conflict, DropboxError, Unavailable
+from worker.domain.messages import Arrival
 from worker.domain.outcomes import DEFERRED
 from worker.domain.ports import Mailbox, Queue, Store
 from worker.domain.text import clean
 from worker.domain.verdicts import Filing
-from worker.filing import Candidate, Rules, file_batch, quarantined, wanted
+from worker.filing import Candidate, Claim, Rules, file_batch, quarantined, wanted
 from worker.mime import read_head
 from worker.poll.intake import Intake, Taken
 from worker.poll.moves import Moves
@@ -77,7 +78,7 @@ class Work:
     def alone(self, uid: int, strikes: int, error: str = "") -> None:
         """Work on a suspect by itself, so that nobody beside it collects its strikes."""
         if strikes >= STRIKES:
-            self._quarantine(uid, error)
+            self._quarantine(uid, error, strikes)
             return
         try:
             self.settle(self.take([uid], alone=True))
@@ -85,8 +86,9 @@ class Work:
             raise
         except Exception as raised:  # noqa: BLE001 - whatever the code raises on one message is that message's strike
             error = _described(raised)
-            if self._store.strike(self._queue, uid, error) >= STRIKES:
-                self._quarantine(uid, error)
+            strikes = self._store.strike(self._queue, uid, error)
+            if strikes >= STRIKES:
+                self._quarantine(uid, error, strikes)
             else:
                 self._report.outcomes[DEFERRED] += 1
                 self._watcher.deferred(uid, error)
@@ -130,13 +132,25 @@ class Work:
             [filing for filing in rejections if filing.uid not in decided],
         )
 
-    def _quarantine(self, uid: int, error: str) -> None:
+    def _quarantine(self, uid: int, error: str, strikes: int) -> None:
         for arrival in self._mailbox.heads([uid]):
-            filing = quarantined(arrival, read_head(b""), error or "the process died while it worked on this message")
+            claims = self._claims_on(arrival) if strikes == STRIKES else ()
+            error = error or "the process died while it worked on this message"
+            filing = quarantined(arrival, read_head(b""), error, claims)
             self._store.commit(self._queue, [filing], _now())
             self._announce([filing])
             return
         self._store.release(self._queue, [uid])
+
+    def _claims_on(self, arrival: Arrival) -> Sequence[Claim]:
+        """Whose the message is, if its head can be judged. A head that kills this process is not tried again."""
+        self._store.take_in_hand(self._queue, [arrival.uid], alone=True)
+        try:
+            return self._intake.claims_on(arrival, _now())
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001 - it may be the head that the code fails on
+            return ()
 
     def _announce(self, filings: Sequence[Filing]) -> None:
         now = _now()

@@ -114,7 +114,14 @@ class Settings(BaseSettings):
     max_attachment_bytes: int = _number(10 * 1024 * 1024, 1, 1024**3, "a whole number of octets")
     max_recipients: int = _number(50, 1, 1000, "a whole number")
 
-    smtp_url: values.SmtpUrl | None = Field(None, description="smtp:// or smtps://[USER:PASSWORD@]HOST[:PORT]")
+    smtp_url: values.SmtpUrl | None = Field(
+        None,
+        description="smtps:// or smtp+starttls://[USER:PASSWORD@]HOST[:PORT], or smtp:// without a password "
+        "(with one for a loopback host only)",
+    )
+    smtp_ca_file: values.File | None = Field(
+        None, description="a PEM file with the authority of the mail server's certificate"
+    )
     notice_from: values.MailAddress | None = Field(None, description="the address that notices to owners come from")
     metrics_address: values.Listen | None = Field(None, description="HOST:PORT to listen on, like 127.0.0.1:9108")
     log_format: values.LogFormatChoice = Field(values.LogFormat.AUTO, description="auto, console or json")

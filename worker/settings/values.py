@@ -149,8 +149,10 @@ def _database_url(url: SecretStr) -> SecretStr:
 
 def _smtp_url(url: SecretStr) -> SecretStr:
     parts = urlsplit(url.get_secret_value())
-    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname or parts.port == 0:
+    if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname or parts.port == 0:
         raise ValueError
+    if parts.username is not None and parts.scheme == "smtp" and not is_loopback(parts.hostname):
+        raise ValueError  # the password would cross the net in plain text
     return url
 
 

@@ -1,0 +1,153 @@
+"""The installed command tells owners: mail in, the poll, a letter out."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.dropbox import Dropbox
+from tests.acceptance.letters import letter
+from tests.notices.conftest import Outside
+from tests.servers.dovecot import PASSWORD
+from tests.servers.process import free_port
+from worker.domain.messages import Head
+from worker.domain.outcomes import Outcome
+from worker.filing import Judgement, Rules
+from worker.mailbox import ImapAccess, ImapMailbox, Tls
+from worker.poll import Poller
+from worker.settings import Settings
+from worker.store.database import Database
+from worker.store.intake import IntakeStore
+from worker.store.notices import NoticeOutbox
+from worker.wiring import rules_of
+
+VOUCHED = "mx.drop.example; dmarc=pass header.from=acme.example"
+
+
+@pytest.fixture
+def dropbox(outside: Outside, mailbox_user: str, tmp_path: Path) -> Dropbox:
+    settings = {
+        "BCC_DROPBOX_AUTHSERV_ID": "mx.drop.example",
+        "BCC_DROPBOX_SMTP_URL": f"smtp://localhost:{outside.postfix.port}",
+        "BCC_DROPBOX_NOTICE_FROM": "dropbox@acme.example",
+    }
+    return Dropbox(outside.dovecot, mailbox_user, f"sqlite:///{tmp_path / 'dropbox.db'}", settings)
+
+
+def to_nobody(address: str, login: str, **fields: str) -> bytes:
+    return letter(address, sender=login, to=login, Authentication_Results=VOUCHED, **fields)
+
+
+def test_an_owner_is_told_once_a_day_why_their_mail_was_not_filed(
+    dropbox: Dropbox, outside: Outside, login: str
+) -> None:
+    address = dropbox.add_user(login)
+    dropbox.deliver(to_nobody(address, login, subject="Lunch"))
+    dropbox.deliver(to_nobody(address, login, subject="Dinner"))
+    ran = dropbox.ok("poll", "--json")
+    assert ran.json["rejected"] == 2
+    (sent,) = [event for event in ran.events if event["event"].startswith("notice.")]
+    assert {name: sent[name] for name in ("event", "owner", "reason")} == {
+        "event": "notice.sent",
+        "owner": login,
+        "reason": "no_recipients",
+    }
+    (told,) = outside.letters(login)
+    assert told["Subject"] == "Not filed: Lunch"
+    assert "nobody in To and Cc is a customer" in told.get_content()
+    dropbox.poll()
+    assert len(outside.letters(login)) == 1
+
+
+def test_a_forged_mail_tells_nobody(dropbox: Dropbox, outside: Outside, login: str) -> None:
+    address = dropbox.add_user(login)
+    dropbox.deliver(letter(address, sender=login, to=login))
+    ran = dropbox.ok("poll", "--json")
+    assert ran.json["rejected"] == 1
+    assert not [event for event in ran.events if event["event"].startswith("notice.")]
+
+
+def test_a_notice_that_comes_back_is_never_filed(dropbox: Dropbox, outside: Outside, login: str) -> None:
+    """Some forward all their mail to their dropbox: R23."""
+    address = dropbox.add_user(login)
+    dropbox.deliver(to_nobody(address, login))
+    dropbox.poll()
+    (told,) = outside.letters(login)
+    del told["Delivered-To"]
+    dropbox.deliver(f"Delivered-To: {address}\r\n".encode() + told.as_bytes())
+    ran = dropbox.ok("poll", "--json")
+    assert [event["reason"] for event in ran.events if event["event"] == "message.rejected"] == ["automatic"]
+    assert not [event for event in ran.events if event["event"].startswith("notice.")]
+
+
+def test_a_mail_server_that_is_down_stops_no_filing_and_the_word_comes_later(
+    dropbox: Dropbox, outside: Outside, login: str
+) -> None:
+    address = dropbox.add_user(login)
+    dropbox.deliver(to_nobody(address, login))
+    url = f"smtp://u:{PASSWORD}-hidden@localhost:{free_port()}"
+    ran = dropbox.ok("poll", "--json", settings={"BCC_DROPBOX_SMTP_URL": url})
+    (delayed,) = [event for event in ran.events if event["event"].startswith("notice.")]
+    assert (ran.json["rejected"], delayed["event"]) == (1, "notice.delayed")
+    assert "nothing listens there" in delayed["error"]
+    assert f"{PASSWORD}-hidden" not in ran.err
+    dropbox.poll()
+    outside.letters(login)
+
+
+def test_without_notice_from_nobody_is_told(dropbox: Dropbox, outside: Outside, login: str) -> None:
+    del dropbox.settings["BCC_DROPBOX_NOTICE_FROM"]
+    dropbox.deliver(to_nobody(dropbox.add_user(login), login))
+    assert dropbox.poll() == {"rejected": 1}
+    dropbox.settings["BCC_DROPBOX_NOTICE_FROM"] = "dropbox@acme.example"
+    ran = dropbox.ok("poll", "--json")
+    assert not [event for event in ran.events if event["event"].startswith("notice.")]
+
+
+def quarantine(dropbox: Dropbox, monkeypatch: pytest.MonkeyPatch) -> NoticeOutbox:
+    """Poll until the message that the code fails on is put aside."""
+    for name, value in dropbox.environment.items():
+        if name.startswith("BCC_DROPBOX_"):
+            monkeypatch.setenv(name, value)
+    database = Database.open(dropbox.database_url)
+    access = ImapAccess("127.0.0.1", dropbox.dovecot.imap, Tls.NONE, dropbox.mailbox, PASSWORD)
+    store = IntakeStore(database, gives_notice=True)
+    mailbox = ImapMailbox(access, Settings.load().token_headers)
+    poller = Poller(mailbox, store, rules_of(Settings.load()))
+    for _ in range(3):
+        report = poller.poll()
+    mailbox.close()
+    assert report.outcomes[Outcome.QUARANTINED] == 1
+    return NoticeOutbox(database)
+
+
+def test_an_owner_is_told_of_a_mail_that_the_program_fails_on(
+    dropbox: Dropbox, login: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = dropbox.add_user(login)
+    dropbox.deliver(letter(address, sender=login, Authentication_Results=VOUCHED))
+
+    def fail(raw: bytes) -> None:
+        raise KeyError(len(raw))
+
+    monkeypatch.setattr("worker.poll.intake.read_content", fail)
+    outbox = quarantine(dropbox, monkeypatch)
+    notice = outbox.take(datetime.now(UTC))
+    assert notice is not None
+    assert (notice.login.text, notice.key.cause) == (login, Outcome.QUARANTINED)
+    assert dropbox.folder("Quarantine")
+
+
+def test_a_mail_whose_head_the_program_fails_on_is_put_aside_all_the_same(
+    dropbox: Dropbox, login: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = dropbox.add_user(login)
+    dropbox.deliver(letter(address, sender=login, Authentication_Results=VOUCHED))
+
+    def fail(head: Head, rules: Rules, *args: object, **kwargs: object) -> Judgement:
+        raise KeyError(head)
+
+    monkeypatch.setattr("worker.poll.intake.judge_head", fail)
+    outbox = quarantine(dropbox, monkeypatch)
+    assert outbox.take(datetime.now(UTC)) is None
+    assert dropbox.folder("Quarantine")
