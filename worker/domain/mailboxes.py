@@ -75,12 +75,6 @@ class _Entry:
         else:
             self.before.append(token)
 
-    def begin_group(self) -> "_Entry":
-        """What was read so far is the name of a group."""
-        if "@" in self.before:
-            self.faults.append("address as group name")
-        return _Entry(is_in_group=True, faults=self.faults)
-
 
 def read_mailboxes(value: str) -> MailboxList:
     """Read an address list; never raises, whatever the text."""
@@ -172,10 +166,10 @@ def _entries(value: str) -> Iterator[_Entry]:
             entry.take_inside(token)
         elif token == ",":
             yield entry
-            entry = _Entry(in_group)
+            entry = _Entry(is_in_group=in_group)
         elif token == ":" and not in_group and not entry.has_angle:
             in_group = True
-            entry = entry.begin_group()
+            entry = _Entry(is_in_group=True, faults=entry.faults)  # what was read so far is the group's name
         elif token == ";" and in_group:
             in_group = False
             yield entry
