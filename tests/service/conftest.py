@@ -1,11 +1,11 @@
 """A service of one's own for each test."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.servers.dovecot import Dovecot
+from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.service.running import Installation, mailbox_settings
 
 
@@ -17,3 +17,9 @@ def installation(dovecot: Dovecot, mailbox_user: str, tmp_path: Path) -> Iterato
     yield installation
     for running in installation.started:
         running.kill()
+
+
+@pytest.fixture
+def forgiving_dovecot(dovecot_with: Callable[[DovecotSettings], Dovecot]) -> Dovecot:
+    """A server that does not keep a client waiting for its earlier wrong passwords."""
+    return dovecot_with(DovecotSettings(extra="service anvil {\n unix_listener anvil-auth-penalty {\n mode = 0\n }\n}"))

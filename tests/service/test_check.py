@@ -41,8 +41,8 @@ def test_every_setting_that_is_wrong_is_a_failure(installation: Installation) ->
     assert all(finding.has_failed for finding in findings)
 
 
-def test_a_wrong_password_is_told_with_its_mending(installation: Installation) -> None:
-    found = checked(installation, imap_password="wrong")
+def test_a_wrong_password_is_told_with_its_mending(installation: Installation, forgiving_dovecot: Dovecot) -> None:
+    found = checked(installation, imap_port=str(forgiving_dovecot.imap), imap_password="wrong")
     assert failures(found) == ["login"]
     assert "BCC_DROPBOX_IMAP_USER" in found["login"].mending
     assert "wrong" not in found["login"].seen
