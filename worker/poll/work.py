@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 
-from worker.domain.errors import Conflict, DropboxError, Unavailable
+from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError, Unavailable
 from worker.domain.messages import Arrival
 from worker.domain.outcomes import DEFERRED
 from worker.domain.ports import Mailbox, Queue, Store
@@ -61,7 +61,7 @@ class Work:
                 time.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311 - jitter, no secret
                 candidates, rejections = self._still_open(candidates, rejections)
         else:
-            raise Unavailable("the database: other workers keep writing the same messages")
+            raise DatabaseUnavailable("the database: other workers keep writing the same messages")
         if taken.gone:
             self._store.release(self._queue, taken.gone)
         self._announce(filings)
