@@ -32,7 +32,7 @@ ENTRIES: Final = {
     "profile": Entry("worker.cli.profile", "app", "What users may do: add, list, grant, revoke."),
     "user": Entry("worker.cli.user", "app", "Who has a dropbox: add, list, enable, disable."),
     "dropbox": Entry("worker.cli.dropbox", "app", "A user's address and pattern: show, regenerate, pattern, vcard."),
-    "sender": Entry("worker.cli.sender", "app", "The addresses a user sends from: add, remove, list."),
+    "sender": Entry("worker.cli.sender", "app", "The addresses a user sends from: add, verify, remove, list."),
     "lead": Entry("worker.cli.record", "lead_app", "Leads: add, list, import."),
     "contact": Entry("worker.cli.record", "contact_app", "Contacts: add, list, import."),
     "never-log": Entry("worker.cli.never_log", "app", "Addresses and domains never logged: add, remove, list."),

@@ -8,11 +8,15 @@ import typer
 from worker.cli.invocation import open_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit, User
-from worker.cli.output import cut, print_json, print_rows
+from worker.cli.output import cut, note, print_json, print_rows
+from worker.domain.errors import DropboxError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from worker.mail import Post
+    from worker.settings import Settings
+    from worker.store.administration.office import Office
     from worker.store.administration.senders import RegisteredSender
 
 app = noun("sender")
@@ -21,14 +25,47 @@ AddressText = Annotated[str, typer.Argument(metavar="ADDRESS", help="The e-mail 
 
 
 @app.command("add")
-def add(
-    ctx: typer.Context, login: User, address: AddressText, account: AccountName = None, as_json: Json = False
+def add(  # noqa: PLR0913, PLR0917 - the parameters are the command line
+    ctx: typer.Context,
+    login: User,
+    address: AddressText,
+    trusted: Annotated[bool, typer.Option("--trusted", help="It is the user's: send no code.")] = False,
+    account: AccountName = None,
+    as_json: Json = False,
 ) -> None:
-    """Register one more address, five in all."""
-    from worker.store.administration.senders import add_sender  # noqa: PLC0415
+    """Register one more address, five in all.
+
+    Where SMTP_URL is set, one outside the login's own domain counts once it is proven: by the code that is mailed to
+    it, or by its first authenticated mail.
+    """
+    from worker.store.administration.senders import add_sender, list_senders  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        _show(add_sender(desk.office, login, address, proven_at=datetime.now(UTC)), as_json=as_json)
+        post = None if trusted else _post_for_code(desk.settings, login, address)
+        if post is None:
+            senders = add_sender(desk.office, login, address, proven_at=datetime.now(UTC))
+        else:
+            _send_code(desk.office, post, login, address)
+            senders = list_senders(desk.office, login)
+        _show(senders, as_json=as_json)
+
+
+@app.command("verify")
+def verify(
+    ctx: typer.Context,
+    login: User,
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The code that was mailed to the address.")],
+    account: AccountName = None,
+    as_json: Json = False,
+) -> None:
+    """Prove an address by its code.
+
+    The code was mailed to the address and is good for an hour and five tries.
+    """
+    from worker.store.administration.sender_codes import verify_code  # noqa: PLC0415
+
+    with open_desk(ctx, account) as desk:
+        _show(verify_code(desk.office, login, code, now=datetime.now(UTC)), as_json=as_json)
 
 
 @app.command("remove")
@@ -54,6 +91,39 @@ def list_(
 
     with open_desk(ctx, account) as desk:
         _show(cut(list_senders(desk.office, login), limit), as_json=as_json)
+
+
+def _post_for_code(settings: "Settings", login: str, address: str) -> "Post | None":
+    """Where a code is sent by; None where none is asked for."""
+    if settings.smtp_url is None:
+        return None
+    from worker.domain.sender_codes import needs_proof  # noqa: PLC0415
+    from worker.mail.configured import post_of  # noqa: PLC0415
+    from worker.store.administration.members import address_of  # noqa: PLC0415
+
+    is_outside = needs_proof(address_of(login, "the user"), address_of(address, "a sender"))
+    return post_of(settings) if is_outside else None
+
+
+def _send_code(office: "Office", post: "Post", login: str, address: str) -> None:
+    """Register the address and mail it its code; when that fails it stays registered, and does not count."""
+    from worker.mail import code_letter  # noqa: PLC0415
+    from worker.store.administration.sender_codes import await_code  # noqa: PLC0415
+
+    now = datetime.now(UTC)
+    awaited = await_code(office, login, address, now=now)
+    letter = code_letter(awaited.address, awaited.login, awaited.code, post.sender, now)
+    try:
+        post.deliver(letter, awaited.address, bounces=True)
+    except DropboxError as error:
+        raise DropboxError(
+            f"{awaited.address} is registered but no code could be sent to it ({error}):"
+            " the same command sends one, with --trusted none is needed"
+        ) from error
+    note(
+        f"a code was sent to {awaited.address}; within an hour,"
+        f" `sender verify {awaited.login} CODE` makes the address count"
+    )
 
 
 def _show(senders: "Sequence[RegisteredSender]", *, as_json: bool) -> None:

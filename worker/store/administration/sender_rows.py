@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, update
 from sqlmodel import col
 
 from worker.domain.addresses import Address
@@ -41,3 +42,13 @@ def insert_sender(
         "code_tries": 0,
     }
     insert_rows(connection, SenderRow, [row])
+
+
+def change_sender(connection: Connection, member: Member, slot: int, **values: Any) -> None:
+    """Write these columns of the row in the slot."""
+    in_slot = (
+        col(SenderRow.account_id) == member.account.id,
+        col(SenderRow.user_id) == member.id,
+        col(SenderRow.slot) == slot,
+    )
+    connection.execute(update(SenderRow).where(*in_slot).values(values))

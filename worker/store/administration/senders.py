@@ -3,15 +3,16 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete
+from sqlalchemy import Connection, delete
 from sqlmodel import col
 
+from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.store.administration.accounts import find_account
 from worker.store.administration.conflict import again_on_conflict
-from worker.store.administration.members import address_of, find_member
+from worker.store.administration.members import Member, address_of, find_member
 from worker.store.administration.office import Office
-from worker.store.administration.sender_rows import SLOTS, insert_sender, sender_rows
+from worker.store.administration.sender_rows import SLOTS, change_sender, insert_sender, sender_rows
 from worker.store.tables import SenderRow
 
 
@@ -25,7 +26,7 @@ class RegisteredSender:
 
 @again_on_conflict
 def add_sender(office: Office, login: str, text: str, *, proven_at: datetime | None) -> list[RegisteredSender]:
-    """Register an address in a free slot.
+    """Register an address in a free slot, or prove one that waits for its code.
 
     Raises:
         Refused: when it is none, is registered already, or would be the sixth.
@@ -33,18 +34,32 @@ def add_sender(office: Office, login: str, text: str, *, proven_at: datetime | N
     address = address_of(text, "a sender")
     with office.database.begin() as connection:
         member = find_member(connection, find_account(connection, office.account), login)
-        rows = sender_rows(connection, member)
-        if any(row.address_key == address.key for row in rows):
-            raise Refused(f"{address} is a sender of {member.login} already")
-        taken = {row.slot for row in rows}
-        slot = next((slot for slot in SLOTS if slot not in taken), None)
-        if slot is None:
-            raise Refused(
-                f"{member.login} has five sender addresses, the most there can be:"
-                f" `sender remove {member.login} ADDRESS` makes room"
-            )
-        insert_sender(connection, member, slot, address, proven_at)
-        return [RegisteredSender(row.address, row.proven_at) for row in sender_rows(connection, member)]
+        slot = register(connection, member, address, proven_at)
+        change_sender(connection, member, slot, proven_at=proven_at)
+        return registered(connection, member)
+
+
+def register(connection: Connection, member: Member, address: Address, proven_at: datetime | None) -> int:
+    """Take a free slot; or find the one in which the address waits to be proven. Gives the slot.
+
+    Raises:
+        Refused: when it is a sender already, or would be the sixth.
+    """
+    rows = sender_rows(connection, member)
+    for slot, _, address_key, proven in rows:
+        if address_key == address.key:
+            if proven is not None:
+                raise Refused(f"{address} is a sender of {member.login} already")
+            return slot
+    taken = {row.slot for row in rows}
+    free = next((slot for slot in SLOTS if slot not in taken), None)
+    if free is None:
+        raise Refused(
+            f"{member.login} has five sender addresses, the most there can be:"
+            f" `sender remove {member.login} ADDRESS` makes room"
+        )
+    insert_sender(connection, member, free, address, proven_at)
+    return free
 
 
 def remove_sender(office: Office, login: str, text: str) -> list[RegisteredSender]:
@@ -72,11 +87,15 @@ def remove_sender(office: Office, login: str, text: str) -> list[RegisteredSende
                 col(SenderRow.slot) == found.slot,
             )
         )
-        return [RegisteredSender(row.address, row.proven_at) for row in sender_rows(connection, member)]
+        return registered(connection, member)
 
 
 def list_senders(office: Office, login: str) -> list[RegisteredSender]:
     """The user's senders in the order of their slots."""
     with office.database.read() as connection:
-        member = find_member(connection, find_account(connection, office.account), login)
-        return [RegisteredSender(row.address, row.proven_at) for row in sender_rows(connection, member)]
+        return registered(connection, find_member(connection, find_account(connection, office.account), login))
+
+
+def registered(connection: Connection, member: Member) -> list[RegisteredSender]:
+    """The same within a transaction."""
+    return [RegisteredSender(row.address, row.proven_at) for row in sender_rows(connection, member)]
