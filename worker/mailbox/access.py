@@ -1,12 +1,12 @@
 """How a mailbox is reached: host, security, who logs in and with what."""
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from worker.domain.errors import Refused
+from worker.domain.hosts import is_loopback
 
 
 class Tls(StrEnum):
@@ -47,7 +47,7 @@ class ImapAccess:
     mechanism: Mechanism = Mechanism.XOAUTH2
 
     def __post_init__(self) -> None:
-        if self.tls is Tls.NONE and not _names_this_machine(self.host):
+        if self.tls is Tls.NONE and not is_loopback(self.host):
             raise Refused(f"{self.server}: plain text is for this machine only; use ssl or starttls")
 
     @property
@@ -60,15 +60,3 @@ class ImapAccess:
     def queue_name(self) -> str:
         """The name that decisions are stored under."""
         return f"{self.user}@{self.host}/{self.folder}"
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an IP address is of this machine."""
-    try:
-        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False
-
-
-def _names_this_machine(host: str) -> bool:
-    return host.lower() == "localhost" or is_loopback(host)

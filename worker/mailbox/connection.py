@@ -10,7 +10,8 @@ from typing import Any
 from imapclient import IMAPClient, SocketTimeout
 
 from worker.domain.errors import LoginRefused, Unavailable
-from worker.mailbox.access import ImapAccess, Mechanism, Tls, is_loopback
+from worker.domain.hosts import is_loopback
+from worker.mailbox.access import ImapAccess, Mechanism, Tls
 from worker.mailbox.errors import login_failure, said, translated
 
 _KEEPALIVE_SECONDS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from worker.domain.hosts import is_loopback
 from worker.settings.problems import Problem, bad_value, missing, variable
-from worker.settings.values import ImapAuth, SenderAuth, Tls, is_loopback
+from worker.settings.values import ImapAuth, SenderAuth, Tls
 
 if TYPE_CHECKING:
     from pydantic import SecretStr

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from worker.domain.addresses import Address, domain_in_idna
+from worker.domain.hosts import is_loopback
 from worker.domain.tokens import LENGTH as TOKEN_LENGTH
 
 LONGEST_LOCAL_PART = 64 - len("+") - TOKEN_LENGTH
@@ -87,16 +88,6 @@ class ListenAddress:
         if not parts.hostname or not parts.port or parts.path or parts.username:
             raise ValueError(text)
         return cls(parts.hostname, parts.port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether the host is this machine itself, so that nobody else can listen in."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _lower(value: object) -> object:
