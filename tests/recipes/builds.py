@@ -1,6 +1,6 @@
 """How each recipe of config/ is put together on a machine: the order of its README, with the machine's own places."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tests.recipes.chain import MailServer, Room
 from tests.recipes.recipe import Recipe
@@ -25,8 +25,9 @@ def postfix_virtual(recipe: Recipe, room: Room) -> Built:
     return room.mailbox(), lambda: Postfix(main, files=files)
 
 
-def postfix_dovecot_lmtp(recipe: Recipe, room: Room) -> Built:
-    main = recipe.file("main.cf", {"unix:private/bcc-dropbox-lmtp": f"unix:{room.socket}"})
+def postfix_dovecot_lmtp(recipe: Recipe, room: Room, switched_on: Mapping[str, str] | None = None) -> Built:
+    places = {"unix:private/bcc-dropbox-lmtp": f"unix:{room.socket}", **(switched_on or {})}
+    main = recipe.file("main.cf", places)
     master = recipe.file("master.cf", {"- - y - - lmtp": "- - n - - lmtp"})  # unpacked, it has no chroot
     files = {"bcc-dropbox.header_checks": recipe.file("bcc-dropbox.header_checks")}
     listener = room.listener(recipe, "/var/spool/postfix/private/bcc-dropbox-lmtp", "postfix")

@@ -93,6 +93,11 @@ class Chain:
             self._empty(client)
         return [fetched[uid][b"BODY[]"] for uid in uids]
 
+    def arrived(self, count: int) -> None:
+        """Wait until the mailbox holds `count` messages, and leave them there."""
+        with self.connect() as client:
+            self._await(client, count)
+
     def empty(self) -> None:
         with self.connect() as client:
             self._empty(client)
@@ -106,7 +111,7 @@ class Chain:
 
     @staticmethod
     def _await(client: IMAPClient, count: int) -> list[int]:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             client.noop()
             uids: list[int] = client.search()

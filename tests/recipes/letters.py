@@ -5,6 +5,7 @@ from worker.domain.tokens import LENGTH
 ANNE, BERT, FORGED = ("anne".ljust(LENGTH, "7"), "bert".ljust(LENGTH, "7"), "evve".ljust(LENGTH, "7"))
 
 OUR_ID = "mx.drop.example.com"
+JO = "jo@example.com"
 HEAD = b"From: jo@example.com\r\nTo: kim@client.example\r\nSubject: hello\r\nMessage-ID: <1@example.com>\r\n"
 BODY = b"body\r\n"
 PLAIN = HEAD + b"\r\n" + BODY
@@ -49,6 +50,11 @@ def naming(token: str) -> bytes:
 def vouched_for() -> bytes:
     """Write the verdict of our own server, in every spelling of its name."""
     return "".join(f"{verdict}\r\n" for verdict in VERDICTS).encode() + PLAIN
+
+
+def dated() -> bytes:
+    """Write a mail with all the fields that a server would else add, and so break its signature."""
+    return b"Date: Mon, 23 Nov 2026 09:00:00 +0000\r\n" + PLAIN
 
 
 def with_attached_mail() -> bytes:

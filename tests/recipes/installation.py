@@ -1,0 +1,58 @@
+"""The worker behind a recipe: the settings that its worker.env names, and two users who share one sender address."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.acceptance.dropbox import Dropbox, Ran
+from tests.recipes.chain import MAILBOX, Chain
+from tests.recipes.letters import JO
+from tests.servers.dovecot import Dovecot
+
+BERT = "bert@example.com"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A worker with one chain's mailbox."""
+
+    dropbox: Dropbox
+    addresses: tuple[str, str]
+    """The dropboxes of Jo and of Bert."""
+
+    def poll(self, **settings: str) -> Ran:
+        """Poll once, with these settings besides those of the recipe."""
+        named = {f"BCC_DROPBOX_{name}": value for name, value in settings.items()}
+        return self.dropbox.ok("poll", "--json", settings=named)
+
+
+@dataclass(frozen=True)
+class Users:
+    """A database with users and no mail, to be copied for each chain."""
+
+    folder: Path
+    addresses: tuple[str, str]
+
+
+def add_users(dovecot: Dovecot, folder: Path) -> Users:
+    """Make the database; the mailbox is not asked for that."""
+    folder.mkdir(exist_ok=True)
+    dropbox = Dropbox(dovecot, MAILBOX, _database(folder))
+    addresses = dropbox.add_user(JO), dropbox.add_user(BERT)
+    dropbox.ok("sender", "add", BERT, JO)
+    return Users(folder, addresses)
+
+
+def install(chain: Chain, users: Users, folder: Path) -> Installation:
+    """Set the worker up as the recipe says."""
+    shutil.copytree(users.folder, folder, dirs_exist_ok=True)
+    env = {
+        name: value
+        for name, value in chain.recipe.settings().items()
+        if name != "BCC_DROPBOX_IMAP_HOST"  # the one thing that is elsewhere here
+    }
+    return Installation(Dropbox(chain.dovecot, MAILBOX, _database(folder), env), users.addresses)
+
+
+def _database(folder: Path) -> str:
+    return f"sqlite:///{folder / 'dropbox.db'}"

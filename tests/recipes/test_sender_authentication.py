@@ -1,0 +1,63 @@
+"""Postfix with opendkim and opendmarc as config/sender-authentication has them: who is vouched for, and who is not."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.recipes.builds import postfix_dovecot_lmtp
+from tests.recipes.chain import Chain, running
+from tests.recipes.installation import add_users, install
+from tests.recipes.letters import OUR_ID, dated, vouched_for
+from tests.recipes.recipe import Recipe
+from tests.recipes.signature import Signer
+from tests.servers.milters import Milter
+from tests.servers.names import Names
+from tests.servers.process import free_port
+
+STAMPS = Recipe("sender-authentication")
+MILTERS = {"opendkim": "inet:8891@127.0.0.1", "opendmarc": "inet:8893@127.0.0.1"}
+
+
+@pytest.fixture(scope="module")
+def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    return Signer.make(tmp_path_factory.mktemp("signer"))
+
+
+@pytest.fixture(scope="module")
+def chain(signer: Signer) -> Iterator[Chain]:
+    """Run the recipe with its two milter lines switched on."""
+    ports = {program: free_port() for program in MILTERS}
+    switched_on = {
+        "#smtpd_milters = inet:127.0.0.1:8891, inet:127.0.0.1:8893": "smtpd_milters = "
+        + ", ".join(f"inet:127.0.0.1:{port}" for port in ports.values()),
+        "#milter_default_action": "milter_default_action",
+    }
+    with ExitStack() as leave:
+        names = leave.enter_context(Names(signer.records))
+        for program, socket in MILTERS.items():
+            places = {socket: f"inet:{ports[program]}@127.0.0.1"}
+            configuration = STAMPS.file(f"{program}.conf", places)
+            if program == "opendkim":
+                configuration += f"Nameservers {names.address}\n"  # its resolver reads no resolv.conf
+            milter = Milter(program, configuration, ports[program], names)
+            leave.callback(milter.remove)
+            milter.start()
+        build = partial(postfix_dovecot_lmtp, switched_on=switched_on)
+        yield leave.enter_context(running(Recipe("postfix-dovecot-lmtp"), build))
+
+
+def test_the_worker_believes_the_milters_and_no_forged_verdict(chain: Chain, signer: Signer, tmp_path: Path) -> None:
+    users = add_users(chain.dovecot, tmp_path / "users")
+    installation = install(chain, users, tmp_path / "worker")
+    elsewhere = "bounces@elsewhere.example"  # no alignment by SPF, so that the signature decides
+    chain.send(users.addresses[:1], signer.sign(dated()), elsewhere)
+    chain.send(users.addresses[:1], vouched_for(), elsewhere)
+    chain.arrived(2)
+
+    polled = installation.poll(AUTHSERV_ID=OUR_ID)
+
+    outcomes = {event["event"]: event.get("reason") for event in polled.events if event["event"].startswith("message")}
+    assert outcomes == {"message.associated": None, "message.rejected": "sender_unauthenticated"}
