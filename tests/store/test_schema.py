@@ -6,17 +6,19 @@ from collections.abc import Callable
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.command import upgrade
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from tests.servers.postgres import Postgres
+from tests.store.crm import Crm
 from worker.domain.errors import Refused
 from worker.store import schema
 from worker.store.database import Database
 from worker.store.ids import NUMBERED, allocate
-from worker.store.tables import EmailRow, RecordRow
+from worker.store.tables import EmailRow, NoticeRow, RecordRow, UserRow
 
 MIGRATE = "import sys; from worker.store.schema import *; migrate(Database.open(sys.argv[1]))"
 
@@ -31,6 +33,21 @@ def test_the_head_named_in_code_is_the_head_of_the_migrations() -> None:
     config = Config()
     config.set_main_option("script_location", str(schema._MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
+
+
+def test_a_database_of_an_earlier_release_keeps_what_it_holds(
+    empty_url: str, open_database: Callable[[str], Database]
+) -> None:
+    database = open_database(empty_url)
+    with database.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(schema._MIGRATIONS))
+        upgrade(config, "0001")
+    crm = Crm(database)
+    user = crm.user(crm.account(), "joe@acme.example")
+    schema.migrate(database)
+    assert [row["login"] for row in crm.rows(UserRow)] == [user.login]
+    assert crm.rows(NoticeRow) == []
 
 
 def test_processes_that_migrate_at_once_do_it_once(empty_url: str, open_database: Callable[[str], Database]) -> None:
