@@ -1,7 +1,8 @@
 """A private Exim 4, run from its unpacked package with the configuration that a test gives."""
 
 from tests.servers.namespace import require_mounts, with_mounts, with_users
-from tests.servers.process import ServerProcess, accepts, free_port, new_folder
+from tests.servers.process import ServerProcess, free_port, new_folder
+from tests.servers.submission import greets
 from tests.servers.unpacked import unpacked
 
 USER = "Debian-exim"
@@ -36,7 +37,7 @@ class Exim:
             "exim-main",  # Exim's name for the log that is shown when a test fails
             with_mounts(with_users(folder, USER), [program, "-bdf", "-q1m", "-C", file]),
             folder,
-            ready=lambda: accepts(self.port),
+            ready=lambda: greets(self.port),
             environment={"LD_LIBRARY_PATH": programs.library_path},
         )
 

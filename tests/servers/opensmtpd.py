@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from tests.servers.namespace import require_mounts, with_mounts, with_users
-from tests.servers.process import ServerProcess, accepts, free_port, new_folder
+from tests.servers.process import ServerProcess, free_port, new_folder
+from tests.servers.submission import greets
 from tests.servers.unpacked import unpacked
 
 USERS = ("opensmtpd", "opensmtpq")
@@ -29,7 +30,7 @@ class OpenSmtpd:
             "opensmtpd",
             with_mounts(mounts, [programs.program("/usr/sbin/smtpd"), "-d", "-f", file]),
             folder,
-            ready=lambda: accepts(self.port),
+            ready=lambda: greets(self.port),
             environment={"LD_LIBRARY_PATH": programs.library_path},
         )
 

@@ -3,13 +3,14 @@
 import grp
 import os
 import pwd
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.servers.dovecot import Dovecot
-from tests.servers.process import ServerProcess, accepts, free_port, new_folder
+from tests.servers.process import ServerProcess, free_port, new_folder
 from tests.servers.requirement import require_root
-from tests.servers.submission import hand_in
+from tests.servers.submission import greets, hand_in
 from tests.servers.unpacked import Unpacked, unpacked
 
 DOMAIN = "drop.example"
@@ -107,11 +108,12 @@ class Postfix:
         (configuration / "master.cf").write_text(MASTER.format(port=self.port) + master)
         for name, content in (files or {}).items():
             (configuration / name).write_text(content)
+        _make_old(configuration)
         self.process = ServerProcess(
             "postfix",
             [str(programs.program("/usr/lib/postfix/sbin/master")), "-c", str(configuration)],
             self._folder,
-            ready=lambda: accepts(self.port),
+            ready=lambda: greets(self.port),
             environment={"LD_LIBRARY_PATH": programs.library_path},
         )
 
@@ -150,6 +152,13 @@ def _make_queue(folder: Path) -> None:
     _make(queue / "maildrop", 0o1730, owner, drop)
     _make(queue / "public", 0o2710, owner, drop)
     _make(folder / "data", 0o700, owner, -1)
+
+
+def _make_old(configuration: Path) -> None:
+    """Postfix waits until nothing has changed for two seconds, lest it read a file that is half written."""
+    long_ago = time.time() - 3600
+    for file in configuration.iterdir():
+        os.utime(file, (long_ago, long_ago))
 
 
 def _make(folder: Path, mode: int, owner: int, group: int) -> None:

@@ -1,7 +1,16 @@
 """How a mail server elsewhere hands its mail in."""
 
 import smtplib
+import socket
 from collections.abc import Sequence
+from contextlib import suppress
+
+
+def greets(port: int) -> bool:
+    """Tell whether a mail server answers here, and not somebody else who was given the same port."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+        return connection.recv(4) == b"220 "
+    return False
 
 
 def hand_in(port: int, sender: str, recipients: Sequence[str], raw: bytes) -> None:
