@@ -28,6 +28,7 @@ from worker.store.tables import (
     VerdictRow,
 )
 from worker.store.traces import record_id, stored_trace
+from worker.store.waiting import with_records_added_meanwhile
 
 _LONGEST_MESSAGE_ID = 998
 """Octets (a line of RFC 5322 §2.1.1): what PostgreSQL's index takes is not much more."""
@@ -67,6 +68,7 @@ def commit(
 
     ``messages`` are those of the filings; ``gives_notice``: owners are told of their own mail that is not filed.
     """
+    filings = with_records_added_meanwhile(connection, filings)
     batch = _numbered(connection, filings, now)
     insert_rows(connection, RecordRow, _records(batch))
     insert_rows(connection, EmailRow, _emails(batch))
@@ -172,14 +174,14 @@ def _owners(batch: _Batch) -> list[dict[str, Any]]:
 
 def _associations(batch: _Batch) -> list[dict[str, Any]]:
     """R18."""
-    keys = sorted(
-        (account, email, record_id(association.record, batch.records), association.created)
+    created = {
+        (account, email, record_id(association.record, batch.records)): association.created
         for account, email, verdict in batch.associated()
         for association in verdict.associations
-    )
+    }
     return [
-        {"account_id": account, "email_id": email, "record_id": record, "created": created}
-        for account, email, record, created in keys
+        {"account_id": account, "email_id": email, "record_id": record, "created": made}
+        for (account, email, record), made in sorted(created.items())
     ]
 
 

@@ -1,7 +1,7 @@
 """What each account knows of the addresses and emails of a batch: a few statements for all accounts together."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, FromClause, Select, and_, literal, select, union_all
@@ -19,7 +19,7 @@ def views(connection: Connection, wanted: Mapping[int, Wanted]) -> dict[int, Acc
     """By account id; no account's view holds anything of another's."""
     addresses = [(account, key) for account, want in wanted.items() for key in want.addresses]
     domains = [(account, domain) for account, want in wanted.items() for domain in want.domains]
-    records = _records(connection, addresses)
+    records = records_of(connection, addresses)
     colleagues = _colleagues(connection, addresses)
     never_log = _never_log(connection, addresses + domains)
     emails = _emails(
@@ -36,8 +36,8 @@ def views(connection: Connection, wanted: Mapping[int, Wanted]) -> dict[int, Acc
     }
 
 
-def _records(connection: Connection, addresses: list[tuple[int, str]]) -> _Found:
-    """By address key: the records with this email or secondary email, else those that a mail to it made (R16, R17).
+def records_of(connection: Connection, addresses: Collection[tuple[int, str]]) -> _Found:
+    """By account id and address key: those with this email or secondary email, else those a mail to it made (R16, R17).
 
     The last are there because somebody may have edited the address of a made record: another could never be made for
     the same address (`record_made_once`), so the edited one is the answer.

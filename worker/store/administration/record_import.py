@@ -15,6 +15,7 @@ from worker.store.administration.conflict import again_on_conflict
 from worker.store.administration.office import Office
 from worker.store.administration.record_rows import OwnedDraft, RecordDraft, insert_records
 from worker.store.tables import UserRow
+from worker.store.waiting import attach_waiting
 
 AT_ONCE = 5000
 """How many records are written between two steps of the progress bar."""
@@ -51,7 +52,8 @@ def import_records(
     ``progress`` is told how many drafts are done.
     """
     bad: list[BadRow] = []
-    records = attached = 0
+    records = 0
+    by_address: dict[str, int] = {}
     with office.database.begin() as connection:
         account = find_or_make_account(connection, office.account, now)
         owner_ids = _owner_ids(connection, account)
@@ -62,8 +64,11 @@ def import_records(
             good = [row for row in owned if isinstance(row, OwnedDraft)]
             inserted = insert_records(connection, account.id, module, good, now)
             records += len(inserted.ids)
-            attached += inserted.attached
+            for address, record_id in inserted.by_address.items():
+                by_address.setdefault(address, record_id)  # R16: the oldest gets the mail
             progress(start + len(chunk))
+        # Last, for the worker may have to wait from here to the commit.
+        attached = attach_waiting(connection, account.id, module, by_address)
     return Imported(records, attached, tuple(bad))
 
 

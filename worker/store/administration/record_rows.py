@@ -1,6 +1,6 @@
-"""New rows of leads and contacts, each with the mail that waited for its address (R15)."""
+"""New rows of leads and contacts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module
-from worker.store.administration.waiting import attach_waiting
 from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
 from worker.store.tables import RecordRow
@@ -37,22 +36,22 @@ class OwnedDraft:
 
 @dataclass(frozen=True, slots=True)
 class Inserted:
-    """The numbers of the new records in order, and how many waiting emails they were given."""
+    """The numbers of the new records in order, and by address key the one that mail waiting for it goes to."""
 
     ids: tuple[int, ...]
-    attached: int
+    by_address: Mapping[str, int]
 
 
 def insert_records(
     connection: Connection, account_id: int, module: Module, drafts: Sequence[OwnedDraft], now: datetime
 ) -> Inserted:
-    """Write the records in one statement, then attach what waits for them."""
+    """Write the records in one statement. `attach_waiting` has to follow, in the same transaction."""
     if not drafts:
-        return Inserted((), 0)
+        return Inserted((), {})
     ids = allocate(connection, RecordRow, len(drafts))
     rows = [_row(account_id, record_id, module, owned, now) for record_id, owned in zip(ids, drafts, strict=True)]
     insert_rows(connection, RecordRow, rows)
-    return Inserted(tuple(ids), attach_waiting(connection, account_id, module, _first_by_address(ids, drafts)))
+    return Inserted(tuple(ids), _first_by_address(ids, drafts))
 
 
 def _row(account_id: int, record_id: int, module: Module, owned: OwnedDraft, now: datetime) -> dict[str, object]:

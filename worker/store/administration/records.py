@@ -13,6 +13,7 @@ from worker.store.administration.members import address_of, find_member
 from worker.store.administration.office import Office
 from worker.store.administration.record_rows import OwnedDraft, RecordDraft, insert_records
 from worker.store.tables import RecordRow, UserRow
+from worker.store.waiting import attach_waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,10 @@ def add_record(office: Office, module: Module, draft: RecordDraft, *, now: datet
         owner = find_member(connection, account, draft.owner) if draft.owner else None
         owned = OwnedDraft(draft, owner.id if owner else None)
         inserted = insert_records(connection, account.id, module, [owned], now)
+        attached = attach_waiting(connection, account.id, module, inserted.by_address)
     last_name = draft.last_name or draft.email.text
     record = RecordSummary(inserted.ids[0], draft.email.text, last_name, owner.login if owner else None, draft.source)
-    return AddedRecord(record, inserted.attached)
+    return AddedRecord(record, attached)
 
 
 def list_records(office: Office, wanted: RecordFilter, *, limit: int | None) -> list[RecordSummary]:
