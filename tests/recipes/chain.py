@@ -61,7 +61,7 @@ class Room:
             "uid=vmail gid=vmail": f"uid={self.account.name} gid={self.account.group}",
             "/var/vmail": self.mail,
         }
-        return Recipe("dovecot-mailbox").file("99-bcc-dropbox.conf", places)
+        return Recipe("dovecot-mailbox").file("05-bcc-dropbox.conf", places)
 
     def listener(self, recipe: Recipe, path: str, user: str) -> str:
         """Give a recipe's socket; Dovecot, not being root here, cannot give it away and lets everybody in."""
