@@ -6,6 +6,7 @@ from tests.recipes.chain import MailServer, Room
 from tests.recipes.recipe import Recipe
 from tests.servers.exim import USER as EXIM
 from tests.servers.exim import Exim
+from tests.servers.names import Names
 from tests.servers.opensmtpd import OpenSmtpd
 from tests.servers.postfix import Postfix
 
@@ -42,10 +43,10 @@ def postfix_dovecot_sieve(recipe: Recipe, room: Room) -> Built:
     return room.mailbox() + sieve + theirs, lambda: Postfix(main)
 
 
-def exim4_lmtp(recipe: Recipe, room: Room) -> Built:
+def exim4_lmtp(recipe: Recipe, room: Room, names: Names | None = None) -> Built:
     configuration = recipe.file("exim4.conf", {"/run/dovecot/bcc-dropbox-lmtp": room.socket})
     listener = room.listener(recipe, "/run/dovecot/bcc-dropbox-lmtp", EXIM)
-    return room.mailbox() + listener, lambda: Exim(configuration)
+    return room.mailbox() + listener, lambda: Exim(configuration, names)
 
 
 def opensmtpd(recipe: Recipe, room: Room) -> Built:

@@ -1,13 +1,13 @@
-"""Postfix with opendkim and opendmarc as config/sender-authentication has them: who is vouched for, and who is not."""
+"""Postfix with opendkim and opendmarc as config/sender-authentication has them, and Exim: whom they vouch for."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.recipes.builds import postfix_dovecot_lmtp
+from tests.recipes.builds import exim4_lmtp, postfix_dovecot_lmtp
 from tests.recipes.chain import Chain, running
 from tests.recipes.installation import add_users, install
 from tests.recipes.letters import OUR_ID, dated, vouched_for
@@ -26,8 +26,8 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
     return Signer.make(tmp_path_factory.mktemp("signer"))
 
 
-@pytest.fixture(scope="module")
-def chain(signer: Signer) -> Iterator[Chain]:
+@contextmanager
+def postfix_with_milters(names: Names) -> Iterator[Chain]:
     """Run the recipe with its two milter lines switched on."""
     ports = {program: free_port() for program in MILTERS}
     switched_on = {
@@ -36,10 +36,8 @@ def chain(signer: Signer) -> Iterator[Chain]:
         "#milter_default_action": "milter_default_action",
     }
     with ExitStack() as leave:
-        names = leave.enter_context(Names(signer.records))
         for program, socket in MILTERS.items():
-            places = {socket: f"inet:{ports[program]}@127.0.0.1"}
-            configuration = STAMPS.file(f"{program}.conf", places)
+            configuration = STAMPS.file(f"{program}.conf", {socket: f"inet:{ports[program]}@127.0.0.1"})
             if program == "opendkim":
                 configuration += f"Nameservers {names.address}\n"  # its resolver reads no resolv.conf
             milter = Milter(program, configuration, ports[program], names)
@@ -49,7 +47,20 @@ def chain(signer: Signer) -> Iterator[Chain]:
         yield leave.enter_context(running(Recipe("postfix-dovecot-lmtp"), build))
 
 
-def test_the_worker_believes_the_milters_and_no_forged_verdict(chain: Chain, signer: Signer, tmp_path: Path) -> None:
+@contextmanager
+def exim(names: Names) -> Iterator[Chain]:
+    """Run the recipe, which checks by itself."""
+    with running(Recipe("exim4-lmtp"), partial(exim4_lmtp, names=names)) as chain:
+        yield chain
+
+
+@pytest.fixture(scope="module", params=[postfix_with_milters, exim])
+def chain(request: pytest.FixtureRequest, signer: Signer) -> Iterator[Chain]:
+    with Names(signer.records) as names, request.param(names) as chain:
+        yield chain
+
+
+def test_the_worker_believes_its_own_server_and_no_forged_verdict(chain: Chain, signer: Signer, tmp_path: Path) -> None:
     users = add_users(chain.dovecot, tmp_path / "users")
     installation = install(chain, users, tmp_path / "worker")
     elsewhere = "bounces@elsewhere.example"  # no alignment by SPF, so that the signature decides

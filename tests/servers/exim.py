@@ -1,5 +1,6 @@
 """A private Exim 4, run from its unpacked package with the configuration that a test gives."""
 
+from tests.servers.names import Names
 from tests.servers.namespace import require_mounts, with_mounts, with_users
 from tests.servers.process import ServerProcess, free_port, new_folder
 from tests.servers.submission import greets
@@ -25,7 +26,7 @@ tls_advertise_hosts =
 class Exim:
     """One instance that takes mail by SMTP on `port`."""
 
-    def __init__(self, configuration: str) -> None:
+    def __init__(self, configuration: str, names: Names | None = None) -> None:
         require_mounts("Exim")
         programs = unpacked("exim4-daemon-light")
         program = programs.program("/usr/sbin/exim4")
@@ -33,9 +34,10 @@ class Exim:
         folder = new_folder("exim")
         file = folder / "exim4.conf"
         file.write_text(MAIN.format(port=self.port, program=program, folder=folder) + configuration)
+        mounts = with_users(folder, USER) | (names.mounts(folder) if names else {})
         self.process = ServerProcess(
             "exim-main",  # Exim's name for the log that is shown when a test fails
-            with_mounts(with_users(folder, USER), [program, "-bdf", "-q1m", "-C", file]),
+            with_mounts(mounts, [program, "-bdf", "-q1m", "-C", file]),
             folder,
             ready=lambda: greets(self.port),
             environment={"LD_LIBRARY_PATH": programs.library_path},

@@ -17,9 +17,7 @@ class Milter:
         folder = new_folder(program)
         file = folder / f"{program}.conf"
         file.write_text(configuration)
-        resolver = folder / "resolv.conf"
-        resolver.write_text(f"nameserver {names.address}\n")
-        mounts = {**with_users(folder, program), resolver: Path("/etc/resolv.conf")}
+        mounts = with_users(folder, program) | names.mounts(folder)
         self.process = ServerProcess(
             program,
             with_mounts(mounts, [programs.program(f"/usr/sbin/{program}"), "-f", *_configured_by(program, file)]),

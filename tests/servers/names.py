@@ -5,6 +5,7 @@ import socket
 import struct
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -34,6 +35,12 @@ class Names:
         self._socket.sendto(NO_MORE, (self.address, 53))
         self._thread.join(timeout=5)
         self._socket.close()
+
+    def mounts(self, folder: Path) -> dict[Path, Path]:
+        """Make a mount with which a server asks nobody else."""
+        resolver = folder / "resolv.conf"
+        resolver.write_text(f"nameserver {self.address}\n")
+        return {resolver: Path("/etc/resolv.conf")}
 
     def _answer_all(self) -> None:
         while True:
