@@ -13,7 +13,6 @@ from worker.mime.body import read_body
 from worker.mime.head import read_head
 from worker.mime.snippet import snippet_of
 
-_END_OF_HEAD = re.compile(rb"(?:\A|\n)\r?\n")
 _ID = re.compile(r"<[^<>\s]+>")
 _PIECE = 1024 * 1024
 _MOST_ENCODED = 8 * 1024
@@ -21,8 +20,7 @@ _MOST_ENCODED = 8 * 1024
 
 def read_content(raw: bytes) -> Content:
     """Read a message; never raises. What cannot be decoded is replaced, what is absent is empty."""
-    end = _END_OF_HEAD.search(raw)
-    start_of_body = end.end() if end else len(raw)
+    start_of_body = _start_of_body(raw)
     head = read_head(raw[:start_of_body])
     body = read_body(head, raw[start_of_body:])
     return Content(
@@ -36,6 +34,17 @@ def read_content(raw: bytes) -> Content:
         attachments=body.attachments,
         body_digest=_body_digest(raw, start_of_body),
     )
+
+
+def _start_of_body(raw: bytes) -> int:
+    """Behind the first empty line; one may stand at the very start."""
+    if raw.startswith((b"\n", b"\r\n")):
+        return raw.index(b"\n") + 1
+    crlf = raw.find(b"\n\r\n")
+    lf = raw.find(b"\n\n", 0, crlf if crlf >= 0 else len(raw))
+    if lf >= 0:
+        return lf + 2
+    return crlf + 3 if crlf >= 0 else len(raw)
 
 
 def _thread_id(head: Head) -> str:
@@ -78,10 +87,10 @@ def _in_charset(chunk: bytes | str, charset: str | None) -> str:
 
 def _body_digest(raw: bytes, start: int) -> bytes:
     """Of the octets below the header block; CR and empty last lines are what two ways of one mail differ in."""
-    digest = hashlib.blake2b(digest_size=32)
+    digest = hashlib.sha256()
     held = 0
     for position in range(start, len(raw), _PIECE):
-        piece = raw[position : position + _PIECE].translate(None, b"\r")
+        piece = raw[position : position + _PIECE].replace(b"\r", b"")
         text = piece.rstrip(b"\n")
         if text:
             digest.update(b"\n" * held)

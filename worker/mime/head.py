@@ -1,7 +1,8 @@
 """The header block, read one way only (RFC 5322 §2.2): every decision rests on what stands here."""
 
 import re
-from email.parser import HeaderParser
+from collections.abc import Iterator
+from itertools import islice
 
 from worker.domain.messages import Field, Head
 
@@ -16,9 +17,9 @@ MOST_FIELD_CHARACTERS = 256 * 1024
 
 _REPLACEMENT = "\ufffd"
 _BARE_CR = re.compile(rb"\r(?!\n)")
-_SPACE_BEFORE_COLON = re.compile(rb"^([!-9;-~]+)[ \t]+:", re.MULTILINE)
-_FOLD = re.compile(r"\r?\n(?=[ \t])")
-_PARSER = HeaderParser()
+_FIELD = re.compile(r"([!-9;-~]*)[ \t]*:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)\n?")
+_PASSED_OVER = re.compile(r"(?:From |[ \t])[^\n]*(?:\n[ \t][^\n]*)*\n?")
+"""An mbox separator that some delivery agents leave in, and a first line that continues nothing."""
 
 
 def read_head(raw: bytes, *, is_complete: bool = True) -> Head:
@@ -28,23 +29,30 @@ def read_head(raw: bytes, *, is_complete: bool = True) -> Head:
     ``From :`` is the obsolete spelling of ``From:`` (RFC 5322 §4.5.1), and a line that is no field ends the block.
     """
     most = MOST_OCTETS if raw.count(b"\n", 0, MOST_OCTETS) <= MOST_LINES else MOST_LINES
-    parsed = _PARSER.parsestr(_plain_lines(raw[:most]).decode("utf-8", "replace"), headersonly=True)
-    items = list(parsed.raw_items())
-    fields = tuple(Field(name.lower(), _bounded(_unfolded(value))) for name, value in items[:MOST_FIELDS])
-    return Head(fields, is_complete=is_complete and len(raw) <= most and len(items) <= MOST_FIELDS)
+    block = raw[:most]
+    if block.count(b"\r") != block.count(b"\r\n"):
+        block = _BARE_CR.sub(_REPLACEMENT.encode(), block)
+    fields = tuple(islice(_fields(block.decode("utf-8", "replace")), MOST_FIELDS + 1))
+    is_whole = len(raw) <= most and len(fields) <= MOST_FIELDS
+    return Head(fields[:MOST_FIELDS], is_complete=is_complete and is_whole)
 
 
-def _plain_lines(raw: bytes) -> bytes:
-    """Mend what the standard library takes for the end of a line or of the block, and mail servers do not."""
-    if raw.count(b"\r") != raw.count(b"\r\n"):
-        raw = _BARE_CR.sub(_REPLACEMENT.encode(), raw)
-    if b" :" in raw or b"\t:" in raw:
-        raw = _SPACE_BEFORE_COLON.sub(rb"\1:", raw)
-    return raw
+def _fields(text: str) -> Iterator[Field]:
+    position = 0
+    while True:
+        if found := _FIELD.match(text, position):
+            name, value = found.groups()
+            if name:
+                yield Field(name.lower(), _bounded(_unfolded(value)))
+        elif not (found := _PASSED_OVER.match(text, position)):
+            return
+        position = found.end()
 
 
 def _unfolded(value: str) -> str:
-    return _FOLD.sub("", value) if "\n" in value else value
+    """RFC 5322 §2.2.3: what goes is the end of the line, the white space after it stays."""
+    value = value.rstrip("\r")
+    return value.replace("\r\n", "").replace("\n", "") if "\n" in value else value
 
 
 def _bounded(value: str) -> str:
