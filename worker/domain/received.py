@@ -7,8 +7,11 @@ author: our own host is recognised wherever it stands, the other two only where 
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
+_MOST_KEPT = 1000
+"""Characters; what servers write has a few hundred."""
 _SEPARATORS = re.compile(r"[\s()\[\];]+")
 
 
@@ -30,6 +33,10 @@ class Received:
 
 def read_received(value: str) -> Received:
     """Read the clauses; the date behind the last semicolon is no part of them."""
+    return _read_again(value) if len(value) <= _MOST_KEPT else _read(value)
+
+
+def _read(value: str) -> Received:
     clauses = value.rpartition(";")[0] or value
     words = _without_comments(clauses).split()
     return Received(
@@ -37,6 +44,10 @@ def read_received(value: str) -> Received:
         protocols=frozenset(protocol.lower() for protocol in _behind("with", words)),
         recipient=_recipient(words),
     )
+
+
+_read_again = lru_cache(maxsize=2048)(_read)
+"""Each field is asked for several times: for its token, for our own host, with the heads of a batch and its bodies."""
 
 
 def _behind(name: str, words: list[str]) -> list[str]:
