@@ -12,6 +12,7 @@ from worker.domain.ports import Mailbox, Queue, Store
 from worker.filing import Rules
 from worker.poll.intake import Intake, Taken
 from worker.poll.moves import Moves
+from worker.poll.pace import at_work
 from worker.poll.report import PollReport
 from worker.poll.watcher import Watcher
 from worker.poll.work import Work
@@ -69,7 +70,8 @@ class Poller:
             report.found = queue.messages
             if queue.messages:
                 self._work.begin(queue, moves, report)
-                self._empty(queue, moves, stop)
+                with at_work():
+                    self._empty(queue, moves, stop)
         except Unavailable as outage:
             report.outage = outage
         finally:

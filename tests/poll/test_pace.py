@@ -1,0 +1,27 @@
+"""The settings of the interpreter that a poll borrows."""
+
+import gc
+import sys
+
+import pytest
+
+from worker.poll.pace import at_work
+
+
+def pace() -> tuple[float, tuple[int, int, int]]:
+    return sys.getswitchinterval(), gc.get_threshold()
+
+
+def fail_at_work() -> None:
+    with at_work():
+        raise ValueError("poison")
+
+
+def test_a_poll_that_failed_gives_back_what_it_changed() -> None:
+    before = pace()
+    with at_work():
+        assert pace() != before
+    with pytest.raises(ValueError, match="poison"):
+        fail_at_work()
+    assert pace() == before
+    assert gc.get_freeze_count() == 0
