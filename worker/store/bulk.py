@@ -1,13 +1,51 @@
-"""Many rows in one round trip."""
+"""Many rows in one round trip, past SQLAlchemy's work on each of them: half of the time of a commit was spent there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, Table
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
+
+_Bind = Callable[[Any], Any] | None
 
 
 def insert_rows(connection: Connection, row: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
     """Insert the rows, all with the same columns; in the order of their keys, so that workers cannot deadlock."""
-    if rows:
-        connection.execute(insert(SQLModel.metadata.tables[str(row.__tablename__)]), rows)
+    if not rows:
+        return
+    table = SQLModel.metadata.tables[str(row.__tablename__)]
+    names = tuple(rows[0])
+    types = [table.c[name].type.dialect_impl(connection.dialect) for name in names]
+    values = _bound(rows, names, [type_.bind_processor(connection.dialect) for type_ in types])
+    if connection.dialect.name == "postgresql":
+        _copy(connection, table, names, values)
+    else:
+        marks = ", ".join("?" * len(names))
+        statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our own names
+        connection.exec_driver_sql(statement, list(values))
+
+
+def _bound(rows: Sequence[dict[str, Any]], names: tuple[str, ...], binds: list[_Bind]) -> Iterable[tuple[Any, ...]]:
+    """As the driver takes them; column by column, which is the quickest way through them."""
+    columns = zip(*map(itemgetter(*names), rows), strict=True)
+    return zip(
+        *(column if bind is None else map(bind, column) for column, bind in zip(columns, binds, strict=True)),
+        strict=True,
+    )
+
+
+def _copy(connection: Connection, table: Table, names: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    """PostgreSQL's own way for many rows, octets as they are; errors come as SQLAlchemy would raise them."""
+    from psycopg import Error  # noqa: PLC0415 - not where SQLite is used
+
+    cursor: Any = connection.connection.cursor()
+    statement = f"COPY {table.name} ({', '.join(names)}) FROM STDIN (FORMAT BINARY)"
+    try:
+        with cursor.copy(statement) as copy:
+            copy.set_types([table.c[name].type.compile(connection.dialect).lower() for name in names])
+            for row in rows:
+                copy.write_row(row)
+    except Error as error:
+        raise DBAPIError.instance(statement, None, error, Error, dialect=connection.dialect) from error
