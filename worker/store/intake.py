@@ -11,7 +11,7 @@ from worker.domain.ports import Queue, Standing
 from worker.domain.records import AccountView, Wanted
 from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Filing
-from worker.store import attempts, commit, decisions, mailboxes, owners, views
+from worker.store import attempts, commit, decisions, mailboxes, owners, statistics, views
 from worker.store.attempts import Uids
 from worker.store.database import Database
 
@@ -27,6 +27,7 @@ class IntakeStore:
         self._gives_notice = gives_notice
         self.worker = uuid4().hex
         self._mailboxes: dict[str, int] = {}
+        self._has_statistics = False
 
     def standing(self, queue: Queue, uids: Sequence[int]) -> Standing:
         """What is known of these UIDs; marks of a process that died become strikes and suspects."""
@@ -66,8 +67,12 @@ class IntakeStore:
 
     def commit(self, queue: Queue, filings: Sequence[Filing], now: datetime) -> None:
         """Store everything the filings say and take the marks off; all or nothing. Raises `Conflict`."""
+        fills = any(verdict.associations for filing in filings for verdict in filing.verdicts)
         with self._work_on(queue, [filing.uid for filing in filings]) as (connection, messages):
             commit.commit(connection, messages, filings, now, gives_notice=self._gives_notice)
+            if fills and not self._has_statistics:
+                statistics.look_once(connection)
+        self._has_statistics |= fills
 
     @contextmanager
     def _work_on(self, queue: Queue, uids: Sequence[int]) -> Iterator[tuple[Connection, Uids]]:
