@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.dropbox import Dropbox
 from tests.recipes.builds import exim4_lmtp, postfix_dovecot_lmtp
-from tests.recipes.chain import Chain, running
+from tests.recipes.chain import MAILBOX, Chain, running
 from tests.recipes.installation import add_users, install
 from tests.recipes.letters import OUR_ID, dated, vouched_for
 from tests.recipes.recipe import Recipe
 from tests.recipes.signature import Signer
+from tests.recipes.test_probe import STAMP, as_recommended, probed, results
 from tests.servers.milters import Milter
 from tests.servers.names import Names
 from tests.servers.process import free_port
@@ -72,3 +74,12 @@ def test_the_worker_believes_its_own_server_and_no_forged_verdict(chain: Chain, 
 
     outcomes = {event["event"]: event.get("reason") for event in polled.events if event["event"].startswith("message")}
     assert outcomes == {"message.associated": None, "message.rejected": "sender_unauthenticated"}
+
+
+def test_a_probe_shows_the_stamp_of_the_server(chain: Chain, tmp_path: Path) -> None:
+    settings = {f"BCC_DROPBOX_{name}": value for name, value in as_recommended(chain).items()}
+    url = f"smtp://127.0.0.1:{chain.server.port}"
+    settings |= {"BCC_DROPBOX_AUTHSERV_ID": OUR_ID, "BCC_DROPBOX_SMTP_URL": url}
+    found = probed(Dropbox(chain.dovecot, MAILBOX, f"sqlite:///{tmp_path / 'dropbox.db'}", settings))
+    assert set(results(found).values()) == {"pass"}
+    assert found[STAMP]["seen"].startswith(f"stamped by {OUR_ID}, no forged one would be believed")

@@ -1,24 +1,41 @@
 """`bcc-dropbox check`: what works of settings, database and mailbox, and how to mend what does not."""
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from worker.cli.durations import parse_duration
 from worker.cli.invocation import env_file_of
 from worker.cli.options import Json
-from worker.cli.output import print_json, print_rows
+from worker.cli.output import note, print_json, print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from worker.cli.findings import Finding
 
+_WAIT = timedelta(seconds=60)
 
-def check(ctx: typer.Context, as_json: Json = False) -> None:
+
+def check(
+    ctx: typer.Context,
+    probe: Annotated[
+        bool,
+        typer.Option("--probe", help="Also send a mail to two addresses that nobody has, and see how it comes back."),
+    ] = False,
+    wait: Annotated[
+        timedelta | None,
+        typer.Option(parser=parse_duration, metavar="TIME", help="How long to wait for the probe. [default: 60s]"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Try everything the worker needs; exit 1 when something does not work."""
     from worker.cli.checks import check_all  # noqa: PLC0415
 
-    findings = check_all(env_file_of(ctx))
+    if probe:
+        note("a probe is sent through the mail server and awaited in the mailbox")
+    findings = check_all(env_file_of(ctx), (wait or _WAIT) if probe else None)
     if as_json:
         print_json([finding.as_json() for finding in findings])
     else:

@@ -2,29 +2,43 @@
 
 import stat
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 from worker.cli.check_database import check_database
 from worker.cli.check_mail import check_mail
 from worker.cli.check_mailbox import check_mailbox
+from worker.cli.check_post import check_post
+from worker.cli.check_probe import check_probe
 from worker.cli.findings import Finding, failed, passed, warned
 from worker.settings import Settings, SettingsError
 
 _MEND_SETTINGS = "mend the env file; config/worker.env.example describes each setting"
 
 
-def check_all(env_file: Path | None) -> list[Finding]:
-    """Never raises for what it checks: what is broken is a finding."""
+def check_all(env_file: Path | None, probe_wait: timedelta | None = None) -> list[Finding]:
+    """Never raises for what it checks: what is broken is a finding. With ``probe_wait`` a probe is sent too."""
     try:
         settings = Settings.load_for_mailbox(env_file)
     except SettingsError as error:
         return [failed("settings", problem, _MEND_SETTINGS) for problem in error.problems]
     findings = [*_check_settings(settings, env_file), *check_database(settings)]
     can_look = not any(finding.has_failed for finding in findings)
-    findings += check_mailbox(settings)
+    at_mailbox = list(check_mailbox(settings))
+    findings += at_mailbox
     if can_look:
         findings += check_mail(settings)
+    findings += check_post(settings)
+    if probe_wait is not None:
+        findings += _probe(settings, probe_wait, can_come_back=not any(finding.has_failed for finding in at_mailbox))
     return findings
+
+
+def _probe(settings: Settings, wait: timedelta, *, can_come_back: bool) -> Iterator[Finding]:
+    if can_come_back:
+        yield from check_probe(settings, wait)
+    else:
+        yield warned("probe", "not sent: the mailbox cannot be read", "mend the mailbox first")
 
 
 def _check_settings(settings: Settings, env_file: Path | None) -> Iterator[Finding]:

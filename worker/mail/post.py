@@ -2,7 +2,7 @@
 
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from email.message import EmailMessage
 
@@ -40,10 +40,27 @@ class Post:
             LoginRefused: the server answered and did not let us in.
             Unavailable: not now; it may yet have taken it when the connection broke at the last moment.
         """
+        with self._talking() as client:
+            client.send_message(letter, wire_address(self.sender) if bounces else "", [wire_address(to)])
+
+    def hand_in(self, octets: bytes, to: Sequence[str]) -> None:
+        """Hand a whole message over as it stands, for all recipients in one transaction. Raises like `deliver`."""
+        with self._talking() as client:
+            refused = client.sendmail(wire_address(self.sender), to, octets)
+            if refused:  # some of them; of all, the library raises it
+                raise smtplib.SMTPRecipientsRefused(refused)
+
+    def try_out(self) -> None:
+        """Connect and log in, and send nothing. Raises like `deliver`."""
+        with self._talking():
+            return
+
+    @contextmanager
+    def _talking(self) -> Iterator[smtplib.SMTP]:
         with self._translated():
             client = self._connected()
             try:
-                client.send_message(letter, wire_address(self.sender) if bounces else "", [wire_address(to)])
+                yield client
                 with suppress(smtplib.SMTPException, OSError):
                     client.quit()  # the letter is handed over, whatever is said to this
             finally:

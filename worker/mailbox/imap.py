@@ -17,6 +17,7 @@ from worker.mailbox.errors import SaidNo
 from worker.mailbox.queue import fetch_each, uids_above
 from worker.mailbox.session import Selected, Session
 from worker.mailbox.structure import attachment_octets
+from worker.mailbox.uidset import uid_sets
 
 _CLOSING_SECONDS = 0.5
 
@@ -169,6 +170,17 @@ class ImapMailbox:
         """Move messages out of one of our folders back into the queue, where they get new UIDs."""
         with self._within(folder) as session:
             moving.move(session, uids, folders.queue_folder(session, self._access), set())
+
+    def discard(self, folder: Folder | None, uids: Sequence[int]) -> None:
+        """Remove messages for good from one of our folders, or from the queue (None); those that are gone are gone.
+
+        Without UIDPLUS they are only flagged: its EXPUNGE would take along what others have flagged.
+        """
+        with self._within(folder) as session:
+            for uid_set in uid_sets(uids):
+                session.command("STORE", uid_set, "+FLAGS.SILENT", r"(\Deleted)")
+                if session.has("UIDPLUS"):
+                    session.command("EXPUNGE", uid_set)
 
     @contextmanager
     def _reading(self) -> Iterator[Callable[[], Session]]:
