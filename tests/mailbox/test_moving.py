@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -42,6 +43,18 @@ def test_messages_end_in_a_folder_that_is_made_when_absent(
     assert server.folder(mailbox_user, name(server, Folder.ASSOCIATED)) == [first, third]
     with server.connect(mailbox_user) as person:
         assert name(server, Folder.ASSOCIATED) in [found for _, _, found in person.list_sub_folders()]
+
+
+@pytest.mark.parametrize(
+    ("settings", "folder"),
+    [(DovecotSettings(), "Rejected"), (COURIER_LIKE, "INBOX.Rejected"), (COURIER_LIKE, "Rejected")],
+)
+def test_a_folder_for_done_mail_is_never_the_queue(
+    dovecot_with: Started, opened: Opened, mailbox_user: str, settings: DovecotSettings, folder: str
+) -> None:
+    server = dovecot_with(settings)
+    with pytest.raises(Refused, match="Rejected is where done mail is moved to"):
+        opened(replace(access_to(server, mailbox_user), folder=folder))
 
 
 @pytest.mark.parametrize("settings", WAYS, ids=NAMES)

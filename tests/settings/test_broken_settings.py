@@ -88,6 +88,20 @@ BROKEN = {
             "X-Original-To,Delivered-To"
         ),
     ),
+    "a name no server is asked for": (
+        "TOKEN_HEADERS=X-Rcpt(",
+        (
+            "TOKEN_HEADERS is 'X-Rcpt(': it should be names of header fields, separated by commas, like "
+            "X-Original-To,Delivered-To"
+        ),
+    ),
+    "new mail where done mail goes": (
+        "IMAP_FOLDER=associated",
+        (
+            "IMAP_FOLDER is 'associated': it should be the folder that new mail arrives in, none of Associated, "
+            "Rejected, Quarantine"
+        ),
+    ),
     "deadline within a wait": (
         "POLL_DEADLINE_SECONDS=20\nBCC_DROPBOX_STATEMENT_SECONDS=10",
         "POLL_DEADLINE_SECONDS is 20: it should be more than SOCKET_SECONDS (30)",
@@ -191,7 +205,8 @@ def test_an_env_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     ids=["absent", "empty"],
 )
 def test_a_password_file_must_hold_a_password(tmp_path: Path, content: str | None, fault: str) -> None:
-    file = tmp_path / "password"
+    file = tmp_path / ("in-a-long-named-folder-" * 8) / "password"  # shown whole: its end tells what is wrong
+    file.parent.mkdir()
     if content is not None:
         file.write_text(content)
     text = WORKING.replace("IMAP_PASSWORD=hunter22", f"IMAP_PASSWORD_FILE={file}")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from worker.domain.errors import Refused
 from worker.domain.outcomes import Folder
 from worker.mailbox.access import ImapAccess
 from worker.mailbox.errors import SaidNo
@@ -17,10 +18,17 @@ class FolderReport:
 
 
 def queue_folder(session: Session, access: ImapAccess) -> str:
-    """INBOX is INBOX everywhere (RFC 9051 §5.1); any other name goes below the server's prefix."""
+    """INBOX is INBOX everywhere (RFC 9051 §5.1); any other name goes below the server's prefix.
+
+    Raises:
+        Refused: when it is one of our own folders: what is moved there would come back as new mail, for ever.
+    """
     if access.folder.upper() == "INBOX":
         return "INBOX"
-    return _below(session.prefix(), access.folder)
+    name = _below(session.prefix(), access.folder)
+    if name in {own_folder(session, folder) for folder in Folder}:
+        raise Refused(f"{access.server}: {name} is where done mail is moved to, and cannot be where new mail arrives")
+    return name
 
 
 def own_folder(session: Session, folder: Folder) -> str:

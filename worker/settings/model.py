@@ -80,7 +80,9 @@ class Settings(BaseSettings):
     imap_auth: values.ImapAuthChoice = Field(ImapAuth.PASSWORD, description="password, xoauth2 or oauthbearer")
     imap_password: SecretStr | None = Field(None, description="the password of the catch-all mailbox")
     imap_password_file: values.File | None = Field(None, description="a file that holds the password")
-    imap_folder: str = Field("INBOX", description="the folder that new mail arrives in")
+    imap_folder: values.QueueFolder = Field(
+        "INBOX", description="the folder that new mail arrives in, none of Associated, Rejected, Quarantine"
+    )
     imap_ca_file: values.File | None = Field(
         None, description="a PEM file with the authority of the server's certificate"
     )

@@ -8,6 +8,8 @@ from worker.domain.errors import DropboxError
 from worker.domain.text import clean
 
 PREFIX = "BCC_DROPBOX_"
+_LONGEST_SHOWN = 300
+"""Characters of a bad value: a path whose end is missing helps nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ def missing(field: str, should_be: str) -> Problem:
 
 def bad_value(field: str, value: str | None, should_be: str) -> Problem:
     """A value that cannot be read; ``value`` is None where it must not be shown."""
-    stated = "has a bad value" if value is None else f"is '{clean(value, most=80)}'"
+    stated = "has a bad value" if value is None else f"is '{clean(value, most=_LONGEST_SHOWN)}'"
     return Problem(f"{variable(field)} {stated}: it should be {should_be}", frozenset({field}), is_bad_value=True)
 
 

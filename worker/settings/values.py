@@ -13,12 +13,14 @@ from pydantic_settings import NoDecode
 
 from worker.domain.addresses import Address, domain_in_idna
 from worker.domain.hosts import is_loopback
+from worker.domain.outcomes import Folder
 from worker.domain.tokens import LENGTH as TOKEN_LENGTH
 
 LONGEST_LOCAL_PART = 64 - len("+") - TOKEN_LENGTH
 """R1: what RFC 5321 §4.5.3.1.1 leaves before the plus tag."""
 
-_FIELD_NAME = re.compile(r"[!-9;-~]+")
+_FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+"""Of the names that RFC 5322 §3.6.8 allows, those that a FETCH can ask for as an atom."""
 _DATABASE_URL = re.compile(r"sqlite:///.+|postgresql\+psycopg://.+")
 
 
@@ -118,6 +120,12 @@ def _field_names(value: object) -> object:
     return names
 
 
+def _queue_folder(text: str) -> str:
+    if text.casefold() in {folder.casefold() for folder in Folder}:
+        raise ValueError(text)  # what is moved there would come back as new mail, for ever
+    return text
+
+
 def _word(text: str) -> str:
     if len(text.split()) != 1:
         raise ValueError(text)
@@ -150,6 +158,7 @@ def _smtp_url(url: SecretStr) -> SecretStr:
 CatchAll = Annotated[Address, PlainValidator(_catch_all)]
 MailAddress = Annotated[Address, PlainValidator(Address.parse)]
 Host = Annotated[str, AfterValidator(_host)]
+QueueFolder = Annotated[str, AfterValidator(_queue_folder)]
 Word = Annotated[str, AfterValidator(_word)]
 FieldNames = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_field_names)]
 HttpsUrl = Annotated[str, AfterValidator(_https_url)]
