@@ -8,6 +8,7 @@ from worker.domain.outcomes import Outcome, Reason
 from worker.store.administration import accounts, explanations
 from worker.store.administration.explanations import MessageFilter
 from worker.store.administration.office import Office
+from worker.store.administration.users import add_user
 from worker.store.intake import IntakeStore
 
 LONG_AGO = NOW - timedelta(days=1)
@@ -66,6 +67,20 @@ def test_an_account_sees_only_its_own_verdicts(office: Office, jane: str, arrive
     accounts.add_account(office.database, "Other", now=NOW)
     assert explanations.explain_uid(Office(office.database, "Other"), 1, limit=None) == []
     assert len(explanations.explain_uid(Office(office.database, "Default"), 1, limit=None)) == 1
+
+
+def test_the_mail_of_other_accounts_takes_no_place_in_the_list_of_one(
+    office: Office, jane: str, arrive: Arrive
+) -> None:
+    arrive(jane, message_id="<same@acme.example>")
+    accounts.add_account(office.database, "Other", now=NOW)
+    other = Office(office.database, "Other")
+    add_user(other, BEN, profile=None, now=NOW)
+    for _ in range(3):
+        arrive(BEN, at=other, message_id="<same@acme.example>")
+    default = Office(office.database, "Default")
+    assert [e.uid for e in explanations.explain_matching(default, MessageFilter(LONG_AGO), limit=2)] == [1]
+    assert [e.uid for e in explanations.explain_message_id(default, "<same@acme.example>", limit=2)] == [1]
 
 
 def test_a_message_that_failed_is_told_with_its_error(office: Office) -> None:

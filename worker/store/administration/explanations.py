@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, select
 from sqlmodel import col
 
 from worker.domain.addresses import Address, NotAnAddress
@@ -51,8 +51,8 @@ class Explanation:
 
     @property
     def deciding(self) -> OwnersVerdict:
-        """The verdict that named the folder."""
-        return next((v for v in self.verdicts if v.outcome is self.outcome), self.verdicts[0])
+        """The verdict that named the folder, or of those that were asked for the one that would have."""
+        return min(self.verdicts, key=lambda verdict: list(Outcome).index(verdict.outcome))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +76,27 @@ class MessageFilter:
 def explain_uid(office: Office, uid: int, *, limit: int | None) -> list[Explanation]:
     """The decisions on messages of that UID, the latest first: each mailbox counts for itself."""
     with office.database.read() as connection:
-        return _explanations(connection, office, _DECISIONS.where(col(DecisionRow.uid) == uid).limit(limit))
+        account = _asking(connection, office)
+        query = _DECISIONS.where(col(DecisionRow.uid) == uid, *_concerns(account))
+        return _explanations(connection, query.limit(limit), account)
 
 
 def explain_message_id(office: Office, message_id: str, *, limit: int | None) -> list[Explanation]:
     """The decisions on messages of that Message-ID, typed with or without its angle brackets, the latest first."""
     bare = message_id.strip().removeprefix("<").removesuffix(">")
-    query = _DECISIONS.where(col(DecisionRow.message_id).in_([bare, f"<{bare}>"]))
     with office.database.read() as connection:
-        return _explanations(connection, office, query.limit(limit))
+        account = _asking(connection, office)
+        query = _DECISIONS.where(col(DecisionRow.message_id).in_([bare, f"<{bare}>"]), *_concerns(account))
+        return _explanations(connection, query.limit(limit), account)
 
 
 def explain_matching(office: Office, wanted: MessageFilter, *, limit: int | None) -> list[Explanation]:
     """The decisions on messages from and to these people since then, the latest first."""
     with office.database.read() as connection:
-        ids = _matching_ids(connection, wanted, limit)
+        account = _asking(connection, office)
+        ids = _matching_ids(connection, wanted, account, limit)
         query = _DECISIONS.where(among_numbers(connection, col(DecisionRow.id), ids))
-        return _explanations(connection, office, query)
+        return _explanations(connection, query, account)
 
 
 def attempts_on(office: Office, uid: int) -> list[Attempt]:
@@ -126,11 +130,29 @@ _DECISIONS: Select[*tuple[Any, ...]] = (
 )
 
 
-def _explanations(connection: Connection, office: Office, query: Select[*tuple[Any, ...]]) -> list[Explanation]:
-    account = find_account(connection, office.account) if office.account is not None else None
+def _asking(connection: Connection, office: Office) -> Account | None:
+    """None is the operator, who sees the mail of every account, and that of none."""
+    return find_account(connection, office.account) if office.account is not None else None
+
+
+def _concerns(account: Account | None) -> list[ColumnElement[bool]]:
+    """Asked before the limit is counted, else the mail of others would push an account's own out of its list."""
+    if account is None:
+        return []
+    return [
+        exists().where(
+            col(VerdictRow.decision_id) == col(DecisionRow.id),
+            col(VerdictRow.account_id) == account.id,
+        )
+    ]
+
+
+def _explanations(
+    connection: Connection, query: Select[*tuple[Any, ...]], account: Account | None
+) -> list[Explanation]:
     rows = connection.execute(query).all()
     verdicts = _verdicts(connection, [row.id for row in rows], account)
-    return [_explanation(row, verdicts[row.id]) for row in rows if verdicts[row.id]]
+    return [_explanation(row, verdicts[row.id]) for row in rows]
 
 
 def _verdicts(
@@ -170,11 +192,13 @@ def _explanation(row: Row[*tuple[Any, ...]], verdicts: Sequence[OwnersVerdict]) 
     )
 
 
-def _matching_ids(connection: Connection, wanted: MessageFilter, limit: int | None) -> list[int]:
+def _matching_ids(
+    connection: Connection, wanted: MessageFilter, account: Account | None, limit: int | None
+) -> list[int]:
     """Addresses are compared as everywhere (`Address.key`), which SQL cannot do: the rows are looked at here."""
     query = (
         select(col(DecisionRow.id), col(DecisionRow.sender), col(DecisionRow.recipients))
-        .where(col(DecisionRow.decided_at) >= wanted.since)
+        .where(col(DecisionRow.decided_at) >= wanted.since, *_concerns(account))
         .order_by(col(DecisionRow.decided_at).desc(), col(DecisionRow.id).desc())
     )
     with connection.execute(query, execution_options={"yield_per": AT_ONCE}) as rows:
