@@ -13,6 +13,9 @@ import typer
 
 from worker.domain.text import clean
 
+_WIDEST = 60
+"""A longer text stands whole, and pushes only its own line to the right: a subject may have 998 characters."""
+
 Cell = str | int | bool | datetime | None | Sequence[str]
 
 
@@ -90,7 +93,7 @@ def _print_table(headings: Sequence[str], texts: Sequence[Sequence[str]]) -> Non
 
 
 def _print_columns(rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [min(max(map(len, column)), _WIDEST) for column in zip(*rows, strict=True)]
     lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     if rows:
         typer.echo("\n".join(lines))
