@@ -85,6 +85,16 @@ def test_the_date_is_aware_utc_or_none(date: str, expected: datetime | None) -> 
     assert len(content.fingerprint) == 24
 
 
+def test_what_is_stored_is_known_again_by_every_later_version() -> None:
+    """R19 rests on fingerprints already in databases: other ones would store each mail of the past anew."""
+    raw = (
+        b"Message-ID: <offer@acme.example>\r\nFrom: Jane <jane@acme.example>\r\n"
+        b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
+        b"Date: Mon, 23 Nov 2026 10:00:00 +0100\r\n\r\nHello,\r\n\r\nhere it is.\r\n"
+    )
+    assert read_content(raw).fingerprint.hex() == "6b040090ae85aaf9ace3e7f4f6bd63d0610e01c54f4c7e14"
+
+
 def test_the_first_words_come_from_the_plain_text() -> None:
     raw = multipart(
         part(b"text/html", b"<p>HTML</p>"), part(b"text/plain; charset=utf-8", "Grüße\r\n\r\n aus Köln".encode())
