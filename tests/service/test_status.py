@@ -79,7 +79,7 @@ def test_status_after_a_poll(installation: Installation, dovecot: Dovecot, mailb
     )
     assert shown["today"]["outcomes"] == {"associated": 0, "duplicate": 0, "quarantined": 0, "rejected": 1}
     assert shown["week"]["reasons"] == {"unknown_token": 1}
-    assert 0 <= shown["today"]["p99_seconds"] < 60
+    assert shown["today"]["p99_seconds"] is None  # of what was associated, which is nothing so far
     told = installation.run("status").stdout
     assert "rejected: unknown_token" in told
 

@@ -84,7 +84,7 @@ class Standing:
         rows += [(f"rejected: {reason}", today.reasons.get(reason, 0), count) for reason, count in often_first]
         half = today.median_seconds, week.median_seconds
         most = today.slowest_percent_seconds, week.slowest_percent_seconds
-        rows.append(("half are done within", *map(_seconds_text, half)))
+        rows.append(("half are associated within", *map(_seconds_text, half)))
         rows.append(("99 of 100 within", *map(_seconds_text, most)))
         return rows
 
@@ -103,15 +103,10 @@ def standing_of(database: Database, mailbox: str | None, now: datetime) -> Stand
     Raises:
         Unavailable: when the database is down.
     """
-    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     found = health.mailboxes(database)
     shown = tuple(MailboxStanding(each) for each in found if mailbox is None or each.name == mailbox)
-    return Standing(
-        now,
-        shown,
-        health.ends_since(database, midnight, mailbox),
-        health.ends_since(database, midnight - timedelta(days=midnight.weekday()), mailbox),
-    )
+    lately = health.lately(database, mailbox, now)
+    return Standing(now, shown, lately.today, lately.week)
 
 
 def _ends_json(ends: Ends) -> dict[str, Any]:

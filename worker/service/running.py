@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import structlog
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES
@@ -18,9 +19,14 @@ from worker.domain.errors import DropboxError
 from worker.logs import Event, catch_uncaught
 from worker.service.notify import Systemd
 from worker.service.signals import RELOAD, STOP, Signals
+from worker.service.tally import Tally
 from worker.service.work import Work
 from worker.settings import Settings
+from worker.settings.values import ListenAddress
 from worker.wiring import imap_access, start_log
+
+if TYPE_CHECKING:
+    from worker.service.metrics import MetricsServer
 
 EXIT_HUNG = 75
 """EX_TEMPFAIL of sysexits(3): nothing but a new process can end a poll that hangs."""
@@ -40,7 +46,9 @@ class Service:
         self._load = load
         self._systemd = Systemd()
         self._signals = Signals()
-        self._work = Work(settings, self._systemd, wake=self._wake)
+        self._tally = Tally()
+        self._metrics: MetricsServer | None = None
+        self._work = Work(settings, self._systemd, self._tally, wake=self._wake)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._state = threading.Lock()
         self._is_wanted = False
@@ -49,8 +57,13 @@ class Service:
         self._failure: DropboxError | None = None
 
     def run(self) -> int:
-        """Work until a signal or something that no retry can mend; gives the exit code. On the main thread only."""
+        """Work until a signal or something that no retry can mend; gives the exit code. On the main thread only.
+
+        Raises:
+            Refused: when METRICS_ADDRESS cannot be listened on.
+        """
         catch_uncaught()
+        self._show_metrics(self._settings.metrics_address)
         with self._signals:
             self._announce()
             self._start_schedule()
@@ -153,6 +166,8 @@ class Service:
         try:
             settings = self._load()
             imap_access(settings)
+            if settings.metrics_address != self._settings.metrics_address:
+                self._show_metrics(settings.metrics_address)
         except DropboxError as error:
             structlog.get_logger().error(Event.SETTINGS_REFUSED, problems=str(error).splitlines())
             return
@@ -165,6 +180,17 @@ class Service:
         with self._state:
             self._is_wanted = True
         self._schedule(0)
+
+    def _show_metrics(self, address: ListenAddress | None) -> None:
+        """Listen there, and no more where we did before."""
+        metrics = None
+        if address is not None:
+            from worker.service.metrics import MetricsServer  # noqa: PLC0415 - costs the start more than most parts
+
+            metrics = MetricsServer(address, lambda: self._settings, self._tally)
+        if self._metrics is not None:
+            self._metrics.close()
+        self._metrics = metrics
 
     def _stop(self, signal_number: int | None) -> int:
         """Let the batch in hand end, whatever the backlog; a batch that takes too long is left untouched."""

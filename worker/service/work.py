@@ -7,11 +7,13 @@ from collections.abc import Callable
 import structlog
 
 from worker.domain.errors import DropboxError, Unavailable
+from worker.domain.verdicts import Filing
 from worker.logs import Event
 from worker.mailbox import IdleState, IdleWatch
 from worker.poll import PollReport
 from worker.service.notify import Systemd
 from worker.service.outage import Outage
+from worker.service.tally import Tally
 from worker.service.turns import Turns
 from worker.settings import Idle, Settings
 from worker.wiring import LoggingWatcher, Parts, compose
@@ -22,10 +24,16 @@ _BUG_SECONDS = 60.0
 
 
 class _Watcher(LoggingWatcher):
-    """Real progress feeds the watchdog."""
+    """Real progress feeds the watchdog, and is counted."""
 
-    def __init__(self, systemd: Systemd) -> None:
+    def __init__(self, systemd: Systemd, tally: Tally) -> None:
         self._systemd = systemd
+        self._tally = tally
+
+    def filed(self, filing: Filing, seconds: float) -> None:
+        """A message was committed."""
+        super().filed(filing, seconds)
+        self._tally.filed(filing, seconds)
 
     def progress(self) -> None:
         """A batch is done."""
@@ -35,9 +43,10 @@ class _Watcher(LoggingWatcher):
 class Work:
     """The parts of the present settings, and the turns that they take. Only `once` works on them, on one thread."""
 
-    def __init__(self, settings: Settings, systemd: Systemd, wake: Callable[[], None]) -> None:
+    def __init__(self, settings: Settings, systemd: Systemd, tally: Tally, wake: Callable[[], None]) -> None:
         self._settings = settings
         self._systemd = systemd
+        self._tally = tally
         self._wake = wake
         self._has_changed = False
         self._stopping = threading.Event()
@@ -117,7 +126,7 @@ class Work:
             self._has_changed = False
             self.close()
             self._is_connected = False
-            self._parts = compose(self._settings, _Watcher(self._systemd))
+            self._parts = compose(self._settings, _Watcher(self._systemd, self._tally))
             self._turns = Turns(self._parts, reached=self._reached)
         return self._turns
 
@@ -131,6 +140,7 @@ class Work:
     def _reached(self) -> None:
         """Database, schema and mailbox have answered."""
         self._systemd.ready()
+        self._tally.is_active = True
         if not self._is_connected and not self._outage.lasts and self._parts:
             structlog.get_logger().info(Event.MAILBOX_CONNECTED, mailbox=self._parts.mailbox_name)
         self._is_connected = True
@@ -145,6 +155,7 @@ class Work:
 
     def _stand_by(self) -> float:
         self._outage.ended()
+        self._tally.is_active = False
         self._stop_watching()
         self._systemd.ready()
         self._systemd.status("standby: another worker empties this mailbox")

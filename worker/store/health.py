@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, extract, func, select, update
@@ -45,7 +45,7 @@ class MailboxHealth:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How messages ended, each counted once, and how long it took from arrival to decision, in seconds."""
+    """How messages ended, each counted once, and how many seconds the associated ones took from arrival (R22)."""
 
     outcomes: Mapping[Outcome, int]
     reasons: Mapping[Reason, int]
@@ -53,6 +53,14 @@ class Ends:
     median_seconds: float | None
     slowest_percent_seconds: float | None
     """99 of 100 took no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lately:
+    """How messages ended since midnight, and since Monday's, by this machine's own time zone."""
+
+    today: Ends
+    week: Ends
 
 
 def record_poll(database: Database, poll: Poll) -> None:
@@ -84,13 +92,20 @@ def ends_since(database: Database, since: datetime, mailbox: str | None = None) 
         recent = and_(recent, col(DecisionRow.mailbox_id) == of_mailbox)
     with database.read() as connection:
         outcomes = _outcomes(connection, recent)
-        total = sum(outcomes.values())
+        total = outcomes.get(Outcome.ASSOCIATED, 0)
         return Ends(
             outcomes,
             _reasons(connection, recent),
             _nth_slowest(connection, recent, total * 50 // 100),
             _nth_slowest(connection, recent, total * 99 // 100),
         )
+
+
+def lately(database: Database, mailbox: str | None, now: datetime) -> Lately:
+    """How messages ended today and this week, of one mailbox or of all."""
+    midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    monday = midnight - timedelta(days=midnight.weekday())
+    return Lately(ends_since(database, midnight, mailbox), ends_since(database, monday, mailbox))
 
 
 def _outcomes(connection: Connection, recent: ColumnElement[bool]) -> dict[Outcome, int]:
@@ -111,11 +126,12 @@ def _reasons(connection: Connection, recent: ColumnElement[bool]) -> dict[Reason
 
 
 def _nth_slowest(connection: Connection, recent: ColumnElement[bool], place: int) -> float | None:
-    """Seconds from arrival to decision of the message at this place, the fastest first."""
+    """Seconds from arrival to association of the message at this place, the fastest first."""
+    associated = and_(recent, col(DecisionRow.outcome) == Outcome.ASSOCIATED.value)
     if connection.dialect.name == "sqlite":
         days = func.julianday(col(DecisionRow.decided_at)) - func.julianday(col(DecisionRow.arrived_at))
         seconds: ColumnElement[Any] = days * 86400
     else:
         seconds = extract("epoch", col(DecisionRow.decided_at) - col(DecisionRow.arrived_at))
-    found = connection.scalar(select(seconds).where(recent).order_by(seconds).limit(1).offset(place))
+    found = connection.scalar(select(seconds).where(associated).order_by(seconds).limit(1).offset(place))
     return None if found is None else round(float(found), 3)

@@ -1,0 +1,146 @@
+"""The Prometheus endpoint of the running service, and the dashboard that asks it."""
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.servers.dovecot import Dovecot
+from tests.servers.process import free_port
+from tests.service.running import Installation
+from tests.service.test_running import LETTER
+
+DASHBOARD = Path(__file__).parents[2] / "config" / "grafana-dashboard.json"
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def scraped(port: int) -> Samples:
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=15) as answer:
+        families = text_string_to_metric_families(answer.read().decode())
+        return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def value(samples: Samples, name: str, **labels: str) -> float | None:
+    return samples.get((f"bcc_dropbox_{name}", frozenset(labels.items())))
+
+
+def deliver_each_kind(installation: Installation, dovecot: Dovecot, mailbox_user: str) -> None:
+    """Two that are rejected, and one that is associated."""
+    address = json.loads(installation.run("user", "add", "jane@example.com", "--json").stdout)["address"]
+    to_jane = LETTER.replace(b"drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com", address.encode())
+    dovecot.deliver_many(mailbox_user, [LETTER % 1, LETTER % 2, to_jane % 3])
+
+
+@pytest.fixture
+def port(installation: Installation) -> int:
+    """Let the installation's services listen there."""
+    port = free_port()
+    installation.settings["metrics_address"] = f"127.0.0.1:{port}"
+    return port
+
+
+def test_the_figures_are_those_of_status(
+    installation: Installation, port: int, dovecot: Dovecot, mailbox_user: str
+) -> None:
+    deliver_each_kind(installation, dovecot, mailbox_user)
+    installation.start().wait_for("poll.finished")
+    samples = scraped(port)
+    status = json.loads(installation.run("status", "--json").stdout)
+    (mailbox,) = status["mailboxes"]
+    for period in ("today", "week"):
+        for outcome, count in status[period]["outcomes"].items():
+            assert value(samples, "period_messages", period=period, outcome=outcome) == count
+        assert value(samples, "period_rejected", period=period, reason="unknown_token") == 2
+        for quantile, name in (("0.5", "p50_seconds"), ("0.99", "p99_seconds")):
+            seconds = value(samples, "period_seconds", period=period, quantile=quantile)
+            assert seconds == status[period][name]
+            assert seconds is not None
+    assert value(samples, "backlog_messages", mailbox=mailbox["mailbox"]) == mailbox["backlog"] == 0
+    assert value(samples, "last_good_poll_timestamp_seconds", mailbox=mailbox["mailbox"])
+    assert value(samples, "oldest_message_timestamp_seconds", mailbox=mailbox["mailbox"]) is None
+    assert value(samples, "messages_total", outcome="rejected", reason="unknown_token") == 2
+    assert value(samples, "messages_total", outcome="associated", reason="") == 1
+    assert value(samples, "messages_total", outcome="duplicate", reason="") == 0
+    assert value(samples, "association_seconds_count") == value(samples, "association_seconds_bucket", le="+Inf") == 1
+    assert (value(samples, "active"), value(samples, "database_up")) == (1, 1)
+
+
+def test_a_database_that_is_down_is_one_of_the_figures(installation: Installation, port: int) -> None:
+    installation.start(database_url="postgresql+psycopg://nobody@127.0.0.1:1/none").wait_for("database.unavailable")
+    samples = scraped(port)
+    assert (value(samples, "database_up"), value(samples, "active")) == (0, 0)
+
+
+def test_a_worker_that_stands_by_says_so(installation: Installation, port: int, database_url: str) -> None:
+    installation.settings["database_url"] = database_url
+    installation.start(metrics_address="").wait_for("poll.finished")
+    installation.start(metrics_address=f"127.0.0.1:{port}").wait_for("worker.standby")
+    assert value(scraped(port), "active") == 0
+
+
+def test_an_address_that_is_taken_stops_the_start_with_its_name(installation: Installation, dovecot: Dovecot) -> None:
+    installation.settings["metrics_address"] = f"127.0.0.1:{dovecot.imap}"
+    ran = installation.run("run")
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"error: BCC_DROPBOX_METRICS_ADDRESS is 127.0.0.1:{dovecot.imap}, where nobody can")
+
+
+def test_a_reload_moves_the_endpoint(installation: Installation, port: int) -> None:
+    service = installation.start()
+    service.wait_for("poll.finished")
+    elsewhere = free_port()
+    installation.write(metrics_address=f"127.0.0.1:{elsewhere}")
+    service.send(signal.SIGHUP)
+    service.wait_for("settings.reloaded")
+    assert value(scraped(elsewhere), "database_up") == 1
+    with pytest.raises(URLError):
+        scraped(port)
+
+
+def expressions(dashboard: Any) -> Iterator[str]:
+    for panel in dashboard["panels"]:
+        yield from (target["expr"] for target in panel["targets"])
+    yield from (each["definition"] for each in dashboard["templating"]["list"] if "definition" in each)
+
+
+def test_the_dashboard_asks_only_for_figures_that_there_are(
+    installation: Installation, port: int, dovecot: Dovecot, mailbox_user: str
+) -> None:
+    deliver_each_kind(installation, dovecot, mailbox_user)
+    installation.start().wait_for("poll.finished")
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=15) as answer:
+        text = answer.read().decode()
+    there = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE)) | {name for name, _ in scraped(port)}
+    labels = {label for _, pairs in scraped(port) for label, _ in pairs} | {"instance"}
+    asked = list(expressions(json.loads(DASHBOARD.read_text())))
+    names = {name for expression in asked for name in re.findall(r"\bbcc_dropbox_\w+", expression)}
+    assert len(names) >= 10
+    assert names <= there
+    grouped = {
+        label for each in asked for found in re.findall(r"by \(([\w, ]+)\)", each) for label in found.split(", ")
+    }
+    assert grouped <= labels
+    selected = {label for each in asked for label in re.findall(r"(\w+)(?:=~|!=|=)\"", each)}
+    assert selected <= labels
+
+
+def test_the_dashboard_is_laid_out_without_overlap() -> None:
+    dashboard = json.loads(DASHBOARD.read_text())
+    cells = [
+        (x, y)
+        for panel in dashboard["panels"]
+        for place in [panel["gridPos"]]
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])

@@ -1,0 +1,144 @@
+"""The figures of `status` for Prometheus, over HTTP where METRICS_ADDRESS says so."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Metric, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.registry import Collector
+
+from worker.domain.errors import DropboxError, Refused
+from worker.domain.outcomes import Outcome
+from worker.service.tally import Tally
+from worker.settings import Settings
+from worker.settings.values import ListenAddress
+from worker.store import health
+from worker.store.database import Database
+from worker.store.health import Ends, Lately, MailboxHealth
+
+_FRESH_SECONDS = 30.0
+"""How long the sums over a week serve, however often somebody asks."""
+_STATEMENT_SECONDS = 10
+"""Whoever asks does not wait longer either."""
+
+
+class MetricsServer:
+    """Answers /metrics from threads of its own; the worker does not wait for them.
+
+    Raises:
+        Refused: when the address cannot be listened on.
+    """
+
+    def __init__(self, address: ListenAddress, settings: Callable[[], Settings], tally: Tally) -> None:
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(Figures(settings, tally))
+        try:
+            self._server, self._thread = start_http_server(address.port, address.host, registry)
+        except OSError as error:
+            raise Refused(
+                f"BCC_DROPBOX_METRICS_ADDRESS is {address.host}:{address.port}, where nobody can listen:"
+                f" {error.strerror or error}"
+            ) from error
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class Figures(Collector):
+    """What is known at the moment somebody asks: of this process, and of its mailbox from the database."""
+
+    def __init__(self, settings: Callable[[], Settings], tally: Tally) -> None:
+        self._settings = settings
+        self._tally = tally
+        self._lock = threading.Lock()
+        self._lately: Lately | None = None
+        self._read_at = 0.0
+
+    def collect(self) -> Iterator[Metric]:
+        """A database that is down leaves its figures out, and says so by one."""
+        yield from _of_process(self._tally)
+        settings = self._settings()
+        try:
+            found, lately = self._read(settings)
+        except DropboxError:
+            yield _gauge("database_up", "Whether the database answers.", 0)
+            return
+        yield _gauge("database_up", "Whether the database answers.", 1)
+        yield from _of_mailbox(found, settings.mailbox_name or "")
+        yield from _of_period({"today": lately.today, "week": lately.week})
+
+    def _read(self, settings: Settings) -> tuple[MailboxHealth | None, Lately]:
+        url = settings.database_url.get_secret_value()
+        name = settings.mailbox_name
+        with self._lock, closing(Database.open(url, statement_seconds=_STATEMENT_SECONDS, create=False)) as database:
+            found = next((each for each in health.mailboxes(database) if each.name == name), None)
+            if self._lately is None or time.monotonic() - self._read_at > _FRESH_SECONDS:
+                self._lately = health.lately(database, name, datetime.now(UTC))
+                self._read_at = time.monotonic()
+            return found, self._lately
+
+
+def _of_process(tally: Tally) -> Iterator[Metric]:
+    yield _gauge("active", "1: this worker empties the mailbox; 0: it stands by, or has not begun.", tally.is_active)
+    ends = CounterMetricFamily(
+        "bcc_dropbox_messages", "Messages that this process has decided.", labels=("outcome", "reason")
+    )
+    for outcome in Outcome:
+        if not any(counted == outcome for counted, _ in tally.ends):
+            ends.add_metric((outcome.value, ""), 0)  # a rate needs the zero before the first one
+    for labels, count in tally.ends.items():
+        ends.add_metric(labels, count)
+    yield ends
+    yield HistogramMetricFamily(
+        "bcc_dropbox_association_seconds",
+        "From a message's arrival on the mail server to its association (R22).",
+        buckets=[(str(bound).replace("inf", "+Inf"), count) for bound, count in tally.within()],
+        sum_value=tally.seconds,
+    )
+
+
+def _of_mailbox(found: MailboxHealth | None, name: str) -> Iterator[Metric]:
+    figures: dict[str, tuple[str, Any]] = {
+        "backlog_messages": ("Messages that wait, as the last poll left them.", found and found.backlog),
+        "oldest_message_timestamp_seconds": ("When the oldest of them arrived.", found and found.oldest_arrived_at),
+        "last_poll_timestamp_seconds": ("When the mailbox was last polled.", found and found.last_poll_at),
+        "last_good_poll_timestamp_seconds": (
+            "When it was last polled and all went well.",
+            found and found.last_good_poll_at,
+        ),
+    }
+    for metric, (text, value) in figures.items():
+        family = GaugeMetricFamily(f"bcc_dropbox_{metric}", text, labels=("mailbox",))
+        if value is not None:
+            family.add_metric((name,), value.timestamp() if isinstance(value, datetime) else value)
+        yield family
+
+
+def _of_period(periods: dict[str, Ends]) -> Iterator[Metric]:
+    outcomes = GaugeMetricFamily(
+        "bcc_dropbox_period_messages", "Messages decided today and this week.", labels=("period", "outcome")
+    )
+    reasons = GaugeMetricFamily("bcc_dropbox_period_rejected", "Those that were rejected.", labels=("period", "reason"))
+    seconds = GaugeMetricFamily(
+        "bcc_dropbox_period_seconds", "From arrival to association.", labels=("period", "quantile")
+    )
+    for period, ends in periods.items():
+        for outcome in Outcome:
+            outcomes.add_metric((period, outcome.value), ends.outcomes.get(outcome, 0))
+        for reason, count in ends.reasons.items():
+            reasons.add_metric((period, reason.value), count)
+        for quantile, value in (("0.5", ends.median_seconds), ("0.99", ends.slowest_percent_seconds)):
+            if value is not None:
+                seconds.add_metric((period, quantile), value)
+    yield from (outcomes, reasons, seconds)
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"bcc_dropbox_{name}", text, value=float(value))
