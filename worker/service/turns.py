@@ -10,6 +10,7 @@ import structlog
 from worker.domain.errors import Unavailable
 from worker.logs import Event, described
 from worker.mail import Round
+from worker.mailbox import Backlog
 from worker.poll import PollReport
 from worker.store import health
 from worker.store.schema import migrate
@@ -75,17 +76,23 @@ class Turns:
             raise
         self._reached()
 
+    def _waiting(self, report: PollReport) -> Backlog | None:
+        """What is left in the queue; a poll that found nothing need not ask again."""
+        if report.outage:
+            return None
+        return self._parts.mailbox.backlog() if report.found else Backlog(0, None)
+
     def _record(self, report: PollReport) -> None:
         """What `status` shows; where the database is down it cannot be told so."""
         try:
-            seen = None if report.outage else self._parts.mailbox.backlog()
+            waiting = self._waiting(report)
             poll = health.Poll(
                 mailbox=self._parts.mailbox_name,
                 at=datetime.now(UTC),
                 worker=f"process {os.getpid()} on {socket.gethostname()}",
                 error=described(report.outage) if report.outage else None,
-                backlog=seen.messages if seen else None,
-                oldest=seen.oldest if seen else None,
+                backlog=waiting.messages if waiting else None,
+                oldest=waiting.oldest if waiting else None,
             )
             health.record_poll(self._parts.database, poll)
         except Unavailable as outage:
