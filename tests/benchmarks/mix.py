@@ -15,9 +15,10 @@ from random import Random
 from tests.benchmarks.company import CUSTOMERS, FOUNDED, MEMBERS, RECEIVED_BY, Member
 
 KB = 1000
-HTML_SHARE = 0.70
-ATTACHMENT_SHARE = 0.15
+SCORE = 20
+HTML_IN_A_SCORE = 14
 ATTACHMENT_SIZES = (20 * KB, 60 * KB, 200 * KB)
+"""One of each in a score: the shares are the same however few messages are measured."""
 _BASE64_LINE = 77
 _WORDS = (  # noqa: SIM905 - a text, not a list
     "the offer as discussed please find attached our contract with delivery in March and terms that we agreed on by "
@@ -57,7 +58,7 @@ def message(number: int, variation: Variation = PLAIN, seed: str = "mix") -> byt
     """Make message ``number`` of the mix."""
     salt = Random(f"{seed} {number}")
     letter = _letter(number, salt, variation)
-    content_type, body = _body(letter, variation)
+    content_type, body = _body(letter, seed, variation)
     return _head(letter, content_type) + b"\n" + body
 
 
@@ -81,24 +82,20 @@ def _letter(number: int, salt: Random, variation: Variation) -> _Letter:
 
 
 def _head(letter: _Letter, content_type: str) -> bytes:
-    """What stands at the top when Postfix took the mail in and Dovecot's LMTP delivered it."""
+    """What stands at the top when the server that took the mail in put it into the Maildir itself."""
     salt, owner = letter.salt, letter.owner
     queue_ids = [f"{salt.getrandbits(44):011X}" for _ in range(3)]
-    handed_over = (
-        f"from {RECEIVED_BY} ([10.0.0.4])\n\tby store.drop.example with LMTP\n\tid {queue_ids[0]}\n"
-        f"\t(envelope-from <{letter.sender}>)\n\tfor <{letter.dropbox}>; {letter.sent}"
-    )
     taken_in = (
         f"from out.company.example (out.company.example [192.0.2.{owner.number}])\n"
         "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits))\n"
-        f"\tby {RECEIVED_BY} (Postfix) with ESMTPS id {queue_ids[1]}\n\tfor <{letter.dropbox}>; {letter.sent}"
+        f"\tby {RECEIVED_BY} (Postfix) with ESMTPS id {queue_ids[0]}\n\tfor <{letter.dropbox}>; {letter.sent}"
     )
-    hops = [handed_over, taken_in]
-    if salt.random() < 0.5:
-        hops.append(
-            f"from [10.1.2.{owner.number}] (desk{owner.number}.company.example [10.1.2.{owner.number}])\n"
-            f"\tby out.company.example (Postfix) with ESMTPSA id {queue_ids[2]}; {letter.sent}"
-        )
+    relayed = f"by out.company.example (Postfix) with ESMTP id {queue_ids[1]};\n\t{letter.sent}"
+    submitted = (
+        f"from [10.1.2.{owner.number}] (desk{owner.number}.company.example [10.1.2.{owner.number}])\n"
+        f"\tby out.company.example (Postfix) with ESMTPSA id {queue_ids[2]};\n\t{letter.sent}"
+    )
+    hops = [taken_in, relayed, submitted] if salt.random() < 0.35 else [taken_in, submitted]
     signature = base64.b64encode(salt.randbytes(256)).decode()
     fields = [
         f"Return-Path: <{letter.sender}>",
@@ -125,17 +122,25 @@ def _name(address: str) -> str:
     return f"{local.capitalize()} {domain.partition('.')[0].capitalize()}"
 
 
-def _body(letter: _Letter, variation: Variation) -> tuple[str, bytes]:
+def _makeup(seed: str, number: int) -> tuple[bool, int | None]:
+    """Whether a message has an HTML part, and the size of its attachment if it has one."""
+    score, place = divmod(number, SCORE)
+    order = Random(f"{seed} score {score}").sample(range(SCORE), SCORE)
+    attachments = dict(zip(order, ATTACHMENT_SIZES, strict=False))
+    return place in order[-HTML_IN_A_SCORE:], attachments.get(place)
+
+
+def _body(letter: _Letter, seed: str, variation: Variation) -> tuple[str, bytes]:
     salt = letter.salt
     boundary = f"------------{salt.getrandbits(72):018x}"
     plain_type = "text/plain; charset=UTF-8"
     plain = f"Dear customer, this is mail {letter.number}.\n\n".encode() + _cut(_plain_text(), salt, (400, 3300))
     content_type, body = plain_type, plain
-    if salt.random() < HTML_SHARE:
+    has_html, size = _makeup(seed, letter.number)
+    if has_html:
         html = b"Content-Transfer-Encoding: quoted-printable\n\n" + _cut(_html_text(), salt, (1500, 11_800))
         parts = [(plain_type, b"\n" + plain), ("text/html; charset=UTF-8", html)]
         content_type, body = _multipart("alternative", boundary + "a", parts)
-    size = salt.choice(ATTACHMENT_SIZES) if salt.random() < ATTACHMENT_SHARE else None
     size = variation.attachment or size
     if size is None:
         return content_type, body

@@ -25,7 +25,7 @@ def measure(stage: Stage) -> Finding:
         row="rejected",
         what="rejected mail: bodies are not downloaded",
         target=f"≤ {MOST_SHARE:.0%} of the mailbox's octets on the wire",
-        result=", ".join(f"{kind} {share:.1%}" for kind, share in shares.items()),
+        result=", ".join(f"{kind} {share:.2%}" for kind, share in shares.items()),
         yardstick="octets in both directions, counted by a proxy",
         passed=worst <= MOST_SHARE,
         figures={"shares": shares},
@@ -35,7 +35,7 @@ def measure(stage: Stage) -> Finding:
 def _share(stage: Stage, kind: str, variation: Variation) -> float:
     count = stage.effort.oversize if variation.attachment else stage.effort.rejected
     letters = stage.letters(count, kind, variation)
-    octets = sum(letter.stat().st_size for letter in letters)
+    octets = sum(letter.stat().st_size + letter.read_bytes().count(b"\n") for letter in letters)  # CRLF on the wire
     shares: list[float] = []
     for _ in range(stage.effort.pairs):
         url = stage.database("sqlite")
