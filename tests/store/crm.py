@@ -105,12 +105,20 @@ class Crm:
             insert_rows(connection, ProfileRow, [{**profile, **allowed, "manage_profiles": False}])
         return account_id
 
-    def user(self, account_id: int, login: str, pattern: SearchPattern = DEFAULT_PATTERN) -> User:
+    def user(
+        self,
+        account_id: int,
+        login: str,
+        pattern: SearchPattern = DEFAULT_PATTERN,
+        *,
+        token: str | None = None,
+        enabled: bool = True,
+    ) -> User:
         with self.database.begin() as connection:
             (user_id,) = allocate(connection, UserRow, 1)
-            user = User(account_id, user_id, login, f"{next(self._numbers):026}")
+            user = User(account_id, user_id, login, token or f"{next(self._numbers):026}")
             row = {"account_id": account_id, "id": user_id, "login": login, "login_key": login, "profile_id": 1}
-            insert_rows(connection, UserRow, [{**row, "pattern": pattern.value, "enabled": True, "created_at": NOW}])
+            insert_rows(connection, UserRow, [{**row, "pattern": pattern.value, "enabled": enabled, "created_at": NOW}])
         self.sender(user, login)
         self.token(user, user.token)
         return user

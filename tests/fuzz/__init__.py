@@ -1,0 +1,1 @@
+"""Generated mail through the whole intake, down to the database."""

@@ -1,0 +1,88 @@
+"""A whole worker but for its server: its queue holds octets, its database is a real one with users of every kind."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from tests.domain.made import NOW
+from tests.filing.made import AUTHENTICATED, RULES
+from tests.fuzz.mailbox import OctetMailbox
+from tests.fuzz.mails import SENDERS, TOKENS
+from tests.store.crm import QUEUE, Crm
+from worker.domain.addresses import Address
+from worker.domain.patterns import SearchPattern
+from worker.domain.verdicts import Filing
+from worker.poll import Poller, PollReport, Watcher
+from worker.store.database import Database
+from worker.store.intake import IntakeStore
+from worker.store.schema import migrate
+from worker.store.tables import DecisionRow, VerdictRow
+
+
+@dataclass(frozen=True)
+class Ended:
+    """One message, as the core decided it and as the database has it."""
+
+    filing: Filing
+    decision: dict[str, Any]
+    traces: list[dict[str, Any]]
+
+
+class Ends(Watcher):
+    """What became of the messages of one poll, and what the code raised."""
+
+    def __init__(self) -> None:
+        self.filings: list[Filing] = []
+        self.errors: list[str] = []
+
+    def filed(self, filing: Filing, seconds: float) -> None:
+        self.filings.append(filing)
+
+    def deferred(self, uid: int, error: str) -> None:
+        self.errors.append(error)
+
+
+class Intake:
+    """Polls what it is given, with or without asking for the sender's authentication (R13)."""
+
+    def __init__(self, database: Database) -> None:
+        migrate(database)
+        self._database = database
+        self._populate(Crm(database))
+        self._mailbox = OctetMailbox(QUEUE)
+        self._ends = Ends()
+        store = IntakeStore(database, gives_notice=True)
+        self._pollers = {
+            rules is AUTHENTICATED: Poller(self._mailbox, store, rules, watcher=self._ends)
+            for rules in (RULES, AUTHENTICATED)
+        }
+
+    def poll(self, messages: Sequence[bytes], *, authenticated: bool) -> list[Ended]:
+        """Each must end and leave the queue; nothing may be raised on the way."""
+        uids = self._mailbox.arrive(messages)
+        self._ends.filings, self._ends.errors = [], []
+        report: PollReport = self._pollers[authenticated].poll()
+        assert (self._ends.errors, report.outage) == ([], None)
+        filings = {filing.uid: filing for filing in self._ends.filings}
+        assert sorted(filings) == uids
+        assert self._mailbox.moved == {uid: filing.folder for uid, filing in filings.items()}
+        return [self._ended(filings[uid]) for uid in uids]
+
+    def _ended(self, filing: Filing) -> Ended:
+        with self._database.read() as connection:
+            decided = connection.execute(select(DecisionRow).where(col(DecisionRow.uid) == filing.uid)).mappings().one()
+            traces = select(col(VerdictRow.trace)).where(col(VerdictRow.decision_id) == decided["id"])
+            return Ended(filing, dict(decided), list(connection.scalars(traces)))
+
+    def _populate(self, crm: Crm) -> None:
+        account = crm.account()
+        jane, john = (Address.parse(SENDERS[name]).key for name in ("jane", "john"))
+        user = crm.user(account, jane, SearchPattern.LEADS_OR_NEW_LEAD, token=TOKENS["jane"])
+        crm.token(user, TOKENS["ceased"], NOW)
+        crm.user(account, john, SearchPattern.CONTACTS_THEN_LEADS_ONLY, token=TOKENS["john"])
+        crm.user(account, "former@sales.example", token=TOKENS["disabled"], enabled=False)
+        crm.record(account, "known@client.example")
+        crm.never_log(account, "x.example")

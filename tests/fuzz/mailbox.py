@@ -1,0 +1,81 @@
+"""A queue of octets that answers as an IMAP server would: real FETCH lines, read by the code that reads real servers."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from imapclient.response_parser import parse_fetch_response
+
+from tests.domain.made import NOW
+from worker.domain.messages import Arrival
+from worker.domain.outcomes import Folder
+from worker.domain.ports import Queue
+from worker.domain.routing import DEFAULT_TOKEN_HEADERS
+from worker.mailbox.answers import DECIDING_FIELDS, MOST_HEAD, arrivals, body
+
+_ASKED = {name.lower().encode() for name in (*DECIDING_FIELDS, *DEFAULT_TOKEN_HEADERS)}
+_FIELD = re.compile(rb"[^\n]*\n(?:[ \t][^\n]*\n)*")
+_END_OF_HEAD = re.compile(rb"\n\r?\n")
+
+
+class OctetMailbox:
+    """`worker.domain.ports.Mailbox` over a list of messages; what was moved is gone."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+        self._messages: dict[int, bytes] = {}
+        self._last = 0
+        self.moved: dict[int, Folder] = {}
+
+    def arrive(self, messages: Sequence[bytes]) -> list[int]:
+        """Give the UIDs of messages that now stand in the queue, and of none beside."""
+        uids = list(range(self._last + 1, self._last + 1 + len(messages)))
+        self._last += len(messages)
+        self._messages = dict(zip(uids, messages, strict=True))
+        self.moved = {}
+        return uids
+
+    def open(self) -> Queue:
+        return Queue(self._queue.name, self._queue.uidvalidity, len(self._messages))
+
+    def uids(self, above: int, most: int) -> list[int]:
+        return [uid for uid in self._messages if uid > above][:most]
+
+    def heads(self, uids: Sequence[int]) -> list[Arrival]:
+        return arrivals(self._fetch(uids, self._head), uids, NOW)
+
+    def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
+        return {}
+
+    def bodies(self, uids: Sequence[int]) -> Mapping[int, bytes]:
+        return {uid: octets for uid, answer in self._fetch(uids, self._body).items() if (octets := body(answer))}
+
+    def move(self, uids: Sequence[int], folder: Folder) -> None:
+        for uid in uids:
+            del self._messages[uid]
+            self.moved[uid] = folder
+
+    def close(self) -> None:
+        pass
+
+    def _fetch(self, uids: Sequence[int], answer) -> dict:
+        lines = []
+        for uid in uids:
+            if uid in self._messages:
+                lines += answer(uid, self._messages[uid])
+        return dict(parse_fetch_response(lines, normalise_times=False))
+
+    def _head(self, uid: int, raw: bytes) -> list:
+        head = _asked_fields(raw)[:MOST_HEAD]
+        told = f'{uid} (UID {uid} INTERNALDATE "23-Nov-2026 09:00:00 +0000" RFC822.SIZE {len(raw)} '
+        named = f"BODY[HEADER.FIELDS ({' '.join(DECIDING_FIELDS)})]<0>"
+        return [(f"{told}{named} {{{len(head)}}}".encode(), head), b")"]
+
+    def _body(self, uid: int, raw: bytes) -> list:
+        return [(f"{uid} (UID {uid} BODY[] {{{len(raw)}}}".encode(), raw), b")"]
+
+
+def _asked_fields(raw: bytes) -> bytes:
+    """As Dovecot does: a field is what stands before a colon, a line that is none is passed over."""
+    end = _END_OF_HEAD.search(raw)
+    fields = _FIELD.findall(raw[: end.start() + 1] if end else raw)
+    return b"".join(field for field in fields if field.partition(b":")[0].strip().lower() in _ASKED) + b"\r\n"

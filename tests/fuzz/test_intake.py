@@ -1,0 +1,76 @@
+"""Generated mail ends with a decision, whatever it is: heads, rules, bodies, recipients, both databases, moves.
+
+`make test` tries the same few messages each time; `make fuzz` tries a hundred thousand new ones.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fuzz.intake import Ended, Intake
+from tests.fuzz.mails import MAILS, TOKENS
+from tests.servers.postgres import Postgres
+from worker.domain.outcomes import Outcome
+from worker.domain.text import clean
+from worker.store.database import Database
+
+BATCH = 10
+FEW, MANY = 300, 100_000
+MEMORY = Path("/dev/shm")
+batches = st.lists(MAILS, min_size=BATCH, max_size=BATCH)
+generating = settings(deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def intake(request: pytest.FixtureRequest) -> Iterator[Intake]:
+    """One database for all examples, the file where it costs no disk."""
+    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        url = f"sqlite:///{folder}/fuzz.sqlite3"
+        if request.param == "postgresql":
+            server: Postgres = request.getfixturevalue("postgres")
+            url = server.url(server.create_database())
+        database = Database.open(url)
+        yield Intake(database)
+        database.close()
+
+
+@settings(generating, max_examples=FEW // BATCH // 2, derandomize=True, database=None)
+@given(messages=batches, authenticated=st.booleans())
+def test_whatever_arrives_ends_with_a_decision(intake: Intake, messages: list[bytes], authenticated: bool) -> None:
+    for ended in intake.poll(messages, authenticated=authenticated):
+        is_fit(ended)
+
+
+@pytest.mark.fuzz
+@settings(generating, max_examples=MANY // BATCH // 2)
+@given(messages=batches, authenticated=st.booleans())
+def test_a_hundred_thousand_end_with_a_decision(intake: Intake, messages: list[bytes], authenticated: bool) -> None:
+    for ended in intake.poll(messages, authenticated=authenticated):
+        is_fit(ended)
+
+
+def is_fit(ended: Ended) -> None:
+    """One end with its reason or owner; what is stored of it can be shown, and shows nobody's token."""
+    verdict = ended.filing.deciding
+    assert verdict.reason if verdict.outcome is Outcome.REJECTED else verdict.owner
+    stored = [ended.decision[name] for name in ("subject", "message_id", "sender")] + ended.decision["recipients"]
+    traces = list(_texts(ended.traces))
+    for text in stored + traces:
+        assert text == clean(text)
+    written = json.dumps([stored, traces], ensure_ascii=False).lower()
+    assert not [token for token in TOKENS.values() if token in written]
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(list(value.values()))
+    elif isinstance(value, list):
+        for each in value:
+            yield from _texts(each)
