@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from worker.domain.authentication import AuthenticationResults, OrganisationalDomain, authenticate
+from worker.domain.masking import masked, without_tokens
 from worker.domain.messages import Arrival, Content, Head
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.owners import Owner
@@ -19,7 +20,7 @@ from worker.domain.records import AccountView, NewRecord, Record, StoredEmail, W
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS, Route, route
 from worker.domain.senders import Sender, automatic_sign, sender_of
 from worker.domain.text import clean
-from worker.domain.tokens import DropboxAddress, IssuedToken, masked, without_tokens
+from worker.domain.tokens import DropboxAddress, IssuedToken
 from worker.domain.verdicts import (
     Association,
     EmailRef,
@@ -192,7 +193,7 @@ def _judge_token(issued: IssuedToken | None, trace: Trace, now: datetime) -> Cla
 
 def _judge_mail(claim: Claim, head: Head, rules: Rules, *, is_whole: bool) -> Claim | Verdict:
     if sign := automatic_sign(head):
-        return claim.rejected(Reason.AUTOMATIC, clean(sign))
+        return claim.rejected(Reason.AUTOMATIC, without_tokens(clean(sign)))
     if not is_whole and not head.is_complete:
         return claim
     return _judge_sender(claim.owner, sender_of(head), claim.trace, head, rules)
@@ -221,8 +222,9 @@ def _is_certainly_of(owner: Owner, head: Head, rules: Rules) -> bool:
 def _judge_sender(owner: Owner, sender: Sender, trace: Trace, head: Head, rules: Rules) -> Claim | Verdict:
     """R12, R13."""
     if sender.address is None:
-        return _rejection(sender.reason or Reason.SENDER_MISSING, replace(trace, sender_check=sender.why), owner)
-    trace = replace(trace, sender=sender.address.text)
+        trace = replace(trace, sender_check=without_tokens(sender.why))
+        return _rejection(sender.reason or Reason.SENDER_MISSING, trace, owner)
+    trace = replace(trace, sender=without_tokens(sender.address.text))
     unproven = sender.address.key in owner.unproven_senders
     if sender.address.key not in owner.senders and not unproven:
         return _rejection(Reason.SENDER_NOT_REGISTERED, replace(trace, sender_check="not registered"), owner)
@@ -346,7 +348,7 @@ def _filing(arrival: Arrival, head: Head, verdicts: tuple[Verdict, ...], content
         uid=arrival.uid,
         arrived_at=arrival.arrived_at,
         size=arrival.size,
-        message_id=content.message_id if content else clean(head.first("message-id")),
+        message_id=content.message_id if content else without_tokens(clean(head.first("message-id"))),
         sender=_sender_text(head, verdicts),
         subject=content.subject if content else "",
         recipients=tuple(without_tokens(address.text) for address in addressees(head)[0][:MOST_NAMED]),

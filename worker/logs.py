@@ -14,8 +14,8 @@ from typing import Any, TextIO
 import structlog
 
 from worker.domain.errors import DropboxError
+from worker.domain.masking import ALPHABET, LENGTH, masked
 from worker.domain.text import clean
-from worker.domain.tokens import ALPHABET, LENGTH, masked
 from worker.domain.verdicts import Filing
 
 LATE_SECONDS = 180

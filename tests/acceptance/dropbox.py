@@ -33,6 +33,23 @@ class Ran:
         return [json.loads(line) for line in self.err.splitlines() if line.startswith("{")]
 
 
+@dataclass(frozen=True)
+class Took:
+    """Seconds of one processor, and the most memory in MB."""
+
+    seconds: float
+    megabytes: float
+
+
+MEASURING = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:], stdin=subprocess.DEVNULL).returncode
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(f"\\n{used.ru_utime + used.ru_stime} {used.ru_maxrss}", end="")
+sys.exit(code)
+"""
+
+
 @dataclass
 class Dropbox:
     """The worker of one test."""
@@ -74,6 +91,15 @@ class Dropbox:
         ran = self.run(*arguments, settings=settings)
         assert ran.code == 0, f"{arguments}: exit {ran.code}\n{ran.out}\n{ran.err}"
         return ran
+
+    def measured(self, *arguments: str) -> tuple[Ran, Took]:
+        """The same, and what it took: a small process between counts only what is below it."""
+        between = [sys.executable, "-S", "-c", MEASURING, str(COMMAND), *arguments]
+        done = subprocess.run(between, env=self.environment, capture_output=True, timeout=120, check=False)
+        out, _, took = done.stdout.decode().rpartition("\n")
+        assert done.returncode == 0, f"{arguments}: {out}\n{done.stderr.decode()}"
+        seconds, kilobytes = took.split()
+        return Ran(done.returncode, out, done.stderr.decode()), Took(float(seconds), int(kilobytes) / 1024)
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start the command and leave it running."""

@@ -7,9 +7,10 @@ from random import Random
 from sqlalchemy import insert
 
 from worker.domain.addresses import Address
+from worker.domain.masking import ALPHABET, LENGTH
 from worker.domain.patterns import DEFAULT_PATTERN
 from worker.domain.profiles import STANDARD, Permission
-from worker.domain.tokens import ALPHABET, LENGTH, DropboxAddress
+from worker.domain.tokens import DropboxAddress
 from worker.store.database import Database
 from worker.store.ids import allocate
 from worker.store.schema import migrate

@@ -1,33 +1,20 @@
 """What people see on a terminal: tables, colours, a progress bar; a real pseudo-terminal stands for it."""
 
 import os
-import pty
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 from tests.cli.conftest import JANE, CommandLine
+from tests.servers.terminal import run_on_terminal
 
 COMMAND = Path(sys.executable).with_name("bcc-dropbox")
 
 
 def on_terminal(*arguments: str) -> tuple[int, str]:
     """Run the command on a terminal; gives the exit code and what stood on the screen, without its colours."""
-    screen, terminal = pty.openpty()
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "60"}
-    with subprocess.Popen(
-        [COMMAND, *arguments], env=environment, stdin=terminal, stdout=terminal, stderr=terminal
-    ) as process:
-        os.close(terminal)
-        shown = bytearray()
-        try:
-            while chunk := os.read(screen, 65536):
-                shown += chunk
-        except OSError:  # how Linux says that the other side is closed
-            pass
-    os.close(screen)
-    return process.returncode, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    code, shown = run_on_terminal([COMMAND, *arguments], os.environ)
+    return code, re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
 
 
 def test_a_list_is_a_table_that_fits_and_shows_markup_as_it_is(cli: CommandLine) -> None:

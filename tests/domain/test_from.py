@@ -121,6 +121,7 @@ CASES: list[tuple[str, str | bytes, str | Reason]] = [
     ("zero-width space in the local part", "From: ja\u200bne@sales.example", MISSING),
     ("right-to-left override in the local part", "From: \u202ejane@sales.example", MISSING),
     ("soft hyphen in the domain", "From: jane@sa\u00adles.example", MISSING),
+    ("octets of no charset in the local part", b"From: <jan\xe9@sales.example>", MISSING),
     # Other fields never speak
     ("Reply-To", "From: evil@evil.example\r\nReply-To: jane@sales.example", EVIL),
     ("Sender", "From: evil@evil.example\r\nSender: jane@sales.example", EVIL),

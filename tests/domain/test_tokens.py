@@ -5,7 +5,8 @@ import pytest
 
 from tests.domain.made import DROPBOX, JANES_TOKEN, NOW, owner
 from worker.domain.addresses import Address
-from worker.domain.tokens import ALPHABET, LENGTH, DropboxAddress, IssuedToken, masked, new_token, without_tokens
+from worker.domain.masking import ALPHABET, LENGTH, masked, without_tokens
+from worker.domain.tokens import DropboxAddress, IssuedToken, new_token
 
 
 def test_a_token_has_at_least_a_hundred_bits() -> None:

@@ -1,7 +1,7 @@
-"""A queue of octets that answers as an IMAP server would: real FETCH lines, read by the code that reads real servers."""
+"""A queue of octets that answers as an IMAP server would: by FETCH lines, read by the code that reads real ones."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from imapclient.response_parser import parse_fetch_response
 
@@ -11,6 +11,10 @@ from worker.domain.outcomes import Folder
 from worker.domain.ports import Queue
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS
 from worker.mailbox.answers import DECIDING_FIELDS, MOST_HEAD, arrivals, body
+from worker.mailbox.session import Answer
+
+Lines = list[tuple[bytes, bytes] | bytes]
+"""As imaplib hands them over: a line with the literal that follows it, or the rest of a line."""
 
 _ASKED = {name.lower().encode() for name in (*DECIDING_FIELDS, *DEFAULT_TOKEN_HEADERS)}
 _FIELD = re.compile(rb"[^\n]*\n(?:[ \t][^\n]*\n)*")
@@ -57,20 +61,20 @@ class OctetMailbox:
     def close(self) -> None:
         pass
 
-    def _fetch(self, uids: Sequence[int], answer) -> dict:
-        lines = []
+    def _fetch(self, uids: Sequence[int], answer: Callable[[int, bytes], Lines]) -> dict[int, Answer]:
+        lines: Lines = []
         for uid in uids:
             if uid in self._messages:
                 lines += answer(uid, self._messages[uid])
         return dict(parse_fetch_response(lines, normalise_times=False))
 
-    def _head(self, uid: int, raw: bytes) -> list:
+    def _head(self, uid: int, raw: bytes) -> Lines:
         head = _asked_fields(raw)[:MOST_HEAD]
         told = f'{uid} (UID {uid} INTERNALDATE "23-Nov-2026 09:00:00 +0000" RFC822.SIZE {len(raw)} '
         named = f"BODY[HEADER.FIELDS ({' '.join(DECIDING_FIELDS)})]<0>"
         return [(f"{told}{named} {{{len(head)}}}".encode(), head), b")"]
 
-    def _body(self, uid: int, raw: bytes) -> list:
+    def _body(self, uid: int, raw: bytes) -> Lines:
         return [(f"{uid} (UID {uid} BODY[] {{{len(raw)}}}".encode(), raw), b")"]
 
 

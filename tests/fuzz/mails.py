@@ -11,6 +11,7 @@ TOKENS = {
     "disabled": "d0d0d0d0d0d0d0d0d0d0d0d0d0",
     "guessed": "g0g0g0g0g0g0g0g0g0g0g0g0g0",
 }
+JOHNS_DOMAIN = "xn--mnchen-3ya.example"
 SENDERS = {"jane": "jane@sales.example", "john": "john@münchen.example"}
 SERVER = "mx.drop.example"
 
@@ -29,7 +30,7 @@ _HOSTILE_TEXT = st.sampled_from(
         "\ufffe\uffff",
         "\U0010ffff\U000e0041",
         "e" + "\u0301" * 50,
-        "ﬁ．。｡＠",
+        "\ufb01\uff0e\u3002\uff61\uff20",
         "=?utf-8?q?=00=1B[2J?=",
         "=?utf-8?b?7aCA?=",
         "=?utf-7?q?+2AA-?=",
@@ -87,13 +88,37 @@ _DATES = st.sampled_from(
         "1 Jan 99999999999999999999 0:0:0 +0",
         "23 Nov 26",
         "Mon, 23 Nov 2026 09:00:00 -2359\0",
-        "١ Jan ٢٠٢٦ 00:00:00",
+        "\u0661 Jan \u0662\u0660\u0662\u0666 00:00:00",
     ]
 )
 _NAMES = st.sampled_from(
-    "Subject Message-ID References In-Reply-To Date From To Cc Sender Reply-To Return-Path Auto-Submitted Content-Type"
-    " Content-Transfer-Encoding Content-Disposition Authentication-Results Received Delivered-To X-Original-To"
-    " Envelope-To X-BCC-Dropbox-Loop List-Id X-Ünknown From\x20 Sub\0ject".split(" ")
+    [
+        "Subject",
+        "Message-ID",
+        "References",
+        "In-Reply-To",
+        "Date",
+        "From",
+        "From ",
+        "To",
+        "Cc",
+        "Sender",
+        "Reply-To",
+        "Return-Path",
+        "Auto-Submitted",
+        "Content-Type",
+        "Content-Transfer-Encoding",
+        "Content-Disposition",
+        "Authentication-Results",
+        "Received",
+        "Delivered-To",
+        "X-Original-To",
+        "Envelope-To",
+        "X-BCC-Dropbox-Loop",
+        "X-Ünknown",
+        "Sub\0ject",
+        "",
+    ]
 )
 _VALUES = (
     _TEXT
@@ -167,7 +192,7 @@ _BREAKS = st.lists(
         _Break,
         st.floats(0, 1),
         st.sampled_from([0, 0, 1, 2, 20, 400]),
-        st.sampled_from([b"", b"\0", b"\r", b"\n", b"\r\n", b"\n\n", b":", b"\xff", b"\x1b", b" ", b"\r\nFrom: x@y\r\n"])
+        st.sampled_from([b"", b"\0", b"\r", b"\n", b"\r\n", b"\n\n", b":", b"\xff", b"\x1b", b"\r\nFrom: x@y\r\n"])
         | st.binary(max_size=3),
     ),
     max_size=2,
@@ -187,7 +212,7 @@ def _letter(
     lines = [
         "Return-Path: <jane@sales.example>",
         f"Delivered-To: drop+{TOKENS[owner]}@drop.example",
-        f"Authentication-Results: {SERVER}; dmarc=pass header.from=sales.example; dkim=pass header.d=xn--mnchen-3ya.example",
+        f"Authentication-Results: {SERVER}; dmarc=pass header.from=sales.example; dkim=pass header.d={JOHNS_DOMAIN}",
         f"Received: from mail.sales.example by {SERVER} (Postfix) with ESMTPS id 1; Mon, 23 Nov 2026 09:00:00 +0000",
         *([f"From: {sender}"] if sender else []),
         *([f"To: {to}"] if to else []),

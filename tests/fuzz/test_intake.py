@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.intake import Ended, Intake
@@ -23,7 +23,11 @@ BATCH = 10
 FEW, MANY = 300, 100_000
 MEMORY = Path("/dev/shm")
 batches = st.lists(MAILS, min_size=BATCH, max_size=BATCH)
-generating = settings(deadline=None, suppress_health_check=list(HealthCheck))
+generating = settings(
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.reuse, Phase.generate, Phase.shrink],  # explaining takes longer than all else
+)
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -32,7 +36,8 @@ def intake(request: pytest.FixtureRequest) -> Iterator[Intake]:
     with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         url = f"sqlite:///{folder}/fuzz.sqlite3"
         if request.param == "postgresql":
-            server: Postgres = request.getfixturevalue("postgres")
+            server = request.getfixturevalue("postgres")
+            assert isinstance(server, Postgres)
             url = server.url(server.create_database())
         database = Database.open(url)
         yield Intake(database)

@@ -5,6 +5,7 @@ import unicodedata
 from dataclasses import dataclass, field
 
 from worker.domain.errors import DropboxError
+from worker.domain.masking import without_tokens
 
 _DOT_ATOM = re.compile(r"[^\x00-\x20\x7f-\x9f()<>\[\]:;@\\,.\"]+(?:\.[^\x00-\x20\x7f-\x9f()<>\[\]:;@\\,.\"]+)*")
 _QUOTED = re.compile(r'"(?:[^\x00-\x1f\x7f-\x9f"\\]|\\[\x20-\x7e])*"')
@@ -20,7 +21,7 @@ class NotAnAddress(DropboxError, ValueError):
     """The text is not one address of the form ``local@domain``."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Address:
     """One addr-spec (RFC 5322 §3.4.1). Equal when ``key`` is equal; ``text`` keeps the spelling."""
 
@@ -52,6 +53,9 @@ class Address:
 
     def __str__(self) -> str:
         return self.text
+
+    def __repr__(self) -> str:
+        return f"Address({without_tokens(self.text)!r})"
 
 
 def domain_in_idna(domain: str) -> str:
@@ -101,8 +105,10 @@ def _is_local_part(local: str) -> bool:
 
 
 def _is_clean(text: str) -> bool:
-    """No controls, no surrogates, no invisible format characters (bidi overrides, zero width)."""
-    return all(unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in text)
+    """No controls, no surrogates, no invisible format characters, and no U+FFFD, which may stand for any octet."""
+    return "\ufffd" not in text and all(
+        unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in text
+    )
 
 
 def _local_key(local: str) -> str:

@@ -1,7 +1,7 @@
 """A message as the core sees it: its header fields in order, and what its body holds."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 LOOP_MARK = "X-BCC-Dropbox-Loop"
@@ -13,7 +13,7 @@ class Field:
     """One header field: name in lower case, value unfolded, undecodable octets as U+FFFD, encoded words left alone."""
 
     name: str
-    value: str
+    value: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class Content:
     """What a whole message holds, decoded for lists and searches; its texts are free of controls (R20)."""
 
     head: Head
-    raw: bytes
+    raw: bytes = field(repr=False)
     subject: str
     message_id: str
     thread_id: str
     sent_at: datetime | None
-    snippet: str
+    snippet: str = field(repr=False)
     attachments: tuple[Attachment, ...]
     body_digest: bytes
 
@@ -86,5 +86,5 @@ class Arrival:
     uid: int
     arrived_at: datetime
     size: int
-    head: bytes
+    head: bytes = field(repr=False)
     head_is_complete: bool = True

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from worker.domain.addresses import Address
 from worker.domain.mailboxes import MOST_FIELDS, read_mailboxes
+from worker.domain.masking import without_tokens
 from worker.domain.messages import Head
 from worker.domain.owners import Owner
 from worker.domain.patterns import Search
 from worker.domain.records import AccountView, NewRecord, Record, best_match
-from worker.domain.tokens import DropboxAddress, without_tokens
+from worker.domain.tokens import DropboxAddress
 from worker.domain.verdicts import RecipientResult, RecipientTrace
 
 MOST_NAMED = 200

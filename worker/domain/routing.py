@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from worker.domain.mailboxes import MOST_FIELDS, read_mailboxes
 from worker.domain.messages import Field, Head
@@ -33,7 +33,7 @@ class Route:
     """Which header gave the tokens (None: none did), and the tokens, lower case, each once, in order."""
 
     header: str | None
-    tokens: tuple[str, ...]
+    tokens: tuple[str, ...] = field(repr=False)
 
 
 def route(head: Head, dropbox: DropboxAddress, token_headers: Iterable[str], received_by: str | None) -> Route:
@@ -91,8 +91,8 @@ def _trusted_fields(head: Head, received_by: str | None) -> list[Field]:
 
 def _topmost_of_each(head: Head) -> list[Field]:
     topmost: dict[str, Field] = {}
-    for field in head.fields:
-        topmost.setdefault(field.name, field)
+    for each in head.fields:
+        topmost.setdefault(each.name, each)
     return list(topmost.values())
 
 

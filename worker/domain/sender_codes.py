@@ -5,7 +5,7 @@ import secrets
 from datetime import timedelta
 
 from worker.domain.addresses import Address
-from worker.domain.tokens import ALPHABET
+from worker.domain.masking import ALPHABET
 
 LIFETIME = timedelta(hours=1)
 MOST_TRIES = 5

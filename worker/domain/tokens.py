@@ -2,19 +2,12 @@
 
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from worker.domain.addresses import Address, NotAnAddress
+from worker.domain.masking import ALPHABET, LENGTH
 from worker.domain.owners import Owner
-
-ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-"""Crockford base32, lower case: no i, l, o, u."""
-
-LENGTH = 26
-"""130 bits; with a local part of up to 37 octets and the plus sign it fits the 64 octets of RFC 5321 §4.5.3.1.1."""
-
-_TAG = re.compile(rf"(?<=\+)[{ALPHABET}]{{{LENGTH}}}(?=@)", re.IGNORECASE)
 
 
 def new_token() -> str:
@@ -22,21 +15,11 @@ def new_token() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
 
 
-def masked(token: str) -> str:
-    """What a log or a trace may show of a token: its first four characters."""
-    return token[:4] + "…"
-
-
-def without_tokens(text: str) -> str:
-    """The text with every plus tag that looks like a token masked: decisions and traces never hold a whole one."""
-    return _TAG.sub(lambda tag: masked(tag[0]), text)
-
-
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
     """A token that was given out: whose it is, and since when it is (or will be) void."""
 
-    token: str
+    token: str = field(repr=False)
     owner: Owner
     valid_until: datetime | None = None
 

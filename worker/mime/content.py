@@ -7,6 +7,7 @@ from email.errors import HeaderParseError
 from email.header import decode_header
 from email.utils import parsedate_to_datetime
 
+from worker.domain.masking import without_tokens
 from worker.domain.messages import Content, Head
 from worker.domain.text import clean
 from worker.mime.body import read_body
@@ -26,11 +27,11 @@ def read_content(raw: bytes) -> Content:
     return Content(
         head=head,
         raw=raw,
-        subject=clean(_decoded(head.first("subject"))),
-        message_id=clean(head.first("message-id")),
+        subject=without_tokens(clean(_decoded(head.first("subject")))),
+        message_id=without_tokens(clean(head.first("message-id"))),
         thread_id=_thread_id(head),
         sent_at=_sent_at(head.first("date")),
-        snippet=snippet_of(body.plain, body.html),
+        snippet=without_tokens(snippet_of(body.plain, body.html)),
         attachments=body.attachments,
         body_digest=_body_digest(raw, start_of_body),
     )
@@ -51,8 +52,8 @@ def _thread_id(head: Head) -> str:
     """The message that began the thread: the first of References, else the one answered, else this one."""
     for name in ("references", "in-reply-to", "message-id"):
         if found := _ID.search(head.first(name)):
-            return clean(found[0])
-    return clean(head.first("message-id"))
+            return without_tokens(clean(found[0]))
+    return without_tokens(clean(head.first("message-id")))
 
 
 def _sent_at(date: str) -> datetime | None:

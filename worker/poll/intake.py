@@ -1,7 +1,7 @@
 """From UIDs to messages that can be decided: heads for all, bodies only for those whose head was accepted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from worker.domain.messages import Arrival, Head
@@ -33,11 +33,11 @@ class Taken:
     uids: tuple[int, ...]
     gone: tuple[int, ...]
     rejections: tuple[Filing, ...]
-    bodies: tuple[tuple[Arrival, bytes], ...]
+    bodies: tuple[tuple[Arrival, bytes], ...] = field(repr=False)
     left_over: tuple[int, ...]
     """Their bodies would not fit into the batch any more."""
-    issued: dict[str, IssuedToken]
-    asked: frozenset[str]
+    issued: dict[str, IssuedToken] = field(repr=False)
+    asked: frozenset[str] = field(repr=False)
     """The tokens that the store was asked about."""
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 
 from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError, Unavailable
+from worker.domain.masking import without_tokens
 from worker.domain.messages import Arrival
 from worker.domain.outcomes import DEFERRED
 from worker.domain.ports import Mailbox, Queue, Store
@@ -170,4 +171,4 @@ def _described(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     text = str(error) if isinstance(error, DropboxError) else ""
-    return clean(f"{type(error).__name__}{': ' if text else ''}{text}{place}", most=300)
+    return without_tokens(clean(f"{type(error).__name__}{': ' if text else ''}{text}{place}", most=300))

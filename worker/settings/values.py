@@ -13,8 +13,8 @@ from pydantic_settings import NoDecode
 
 from worker.domain.addresses import Address, domain_in_idna
 from worker.domain.hosts import is_loopback
+from worker.domain.masking import LENGTH as TOKEN_LENGTH
 from worker.domain.outcomes import Folder
-from worker.domain.tokens import LENGTH as TOKEN_LENGTH
 
 LONGEST_LOCAL_PART = 64 - len("+") - TOKEN_LENGTH
 """R1: what RFC 5321 §4.5.3.1.1 leaves before the plus tag."""

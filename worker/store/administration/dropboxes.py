@@ -1,6 +1,6 @@
 """A user's dropbox: its present token, its search pattern (R1, R2, R9, R10)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, and_, or_, select, update
@@ -25,7 +25,7 @@ class Dropbox:
     """What a user has: the token is None without the permission `bcc_dropbox` (R9)."""
 
     member: Member
-    token: str | None
+    token: str | None = field(repr=False)
     senders: tuple[str, ...]
 
 

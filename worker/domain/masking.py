@@ -1,0 +1,21 @@
+"""What may be shown of a dropbox token (R1): never the whole of it, wherever a text or a `repr` might carry one."""
+
+import re
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford base32, lower case: no i, l, o, u."""
+
+LENGTH = 26
+"""130 bits; with a local part of up to 37 octets and the plus sign it fits the 64 octets of RFC 5321 §4.5.3.1.1."""
+
+_TAG = re.compile(rf"(?<=\+)[{ALPHABET}]{{{LENGTH}}}(?![{ALPHABET}])", re.IGNORECASE)
+
+
+def masked(token: str) -> str:
+    """What a log or a trace may show of a token: its first four characters."""
+    return token[:4] + "…"
+
+
+def without_tokens(text: str) -> str:
+    """The text with every plus tag that looks like a token masked: decisions and traces never hold a whole one."""
+    return _TAG.sub(lambda tag: masked(tag[0]), text) if "+" in text else text
