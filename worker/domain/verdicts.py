@@ -109,6 +109,8 @@ class Filing:
     @property
     def deciding(self) -> Verdict:
         """The verdict that names the folder: associated before duplicate before quarantined before rejected."""
+        if len(self.verdicts) == 1:  # nearly always, and asked for several times a message
+            return self.verdicts[0]
         return min(self.verdicts, key=lambda verdict: list(Outcome).index(verdict.outcome))
 
     @property

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 _SWITCH_SECONDS = 0.0005
 """What the fetching thread waits for its turn after each read of the socket, and it reads twice a message; with
 CPython's 5 ms the storing thread would keep it from fetching at all."""
-_ALLOCATIONS = 50_000
-"""Between two looks for cycles. A batch is some ten thousand objects and holds none: looking for them at every 700
-took a tenth of the time."""
+_ALLOCATIONS = 10_000
+"""Between two looks for cycles. A batch is some ten thousand objects and holds hardly any: looking for them at every
+700 took a tenth of the time."""
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import DateTime, Dialect, Text, TypeDecorator
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
@@ -52,9 +53,9 @@ def storable(text: str) -> str:
 
 def to_json(value: Any) -> str:
     """Compact JSON of lists, dicts and plain values, every text in it storable."""
-    written = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    written = _COMPACT.encode(value)
     if "\\u0000" in written:
-        written = json.dumps(_without_nul(value), ensure_ascii=False, separators=(",", ":"))
+        written = _COMPACT.encode(_without_nul(value))
     return storable(written)
 
 
