@@ -1,18 +1,28 @@
 #!/bin/sh
 # Installed as /usr/local/bin/bcc-dropbox: the command with the service's settings, run as the service's own user, so
-# that whatever it writes belongs to the service.
+# that whatever it writes belongs to the service. For bcc-dropbox@NAME: --env-file /etc/bcc-dropbox/NAME.env first.
 set -eu
 user=bcc-dropbox
 command=/opt/bcc-dropbox/bin/bcc-dropbox
-settings=/etc/bcc-dropbox/worker.env
+settings=/etc/bcc-dropbox
+state=/var/lib/bcc-dropbox
 
 case "${1-}" in
---env-file | --env-file=*) ;;
-*) set -- --env-file "$settings" "$@" ;;
+--env-file) file=${2-} ;;
+--env-file=*) file=${1#--env-file=} ;;
+*)
+	file=$settings/worker.env
+	set -- --env-file "$file" "$@"
+	;;
 esac
+# Each instance has a state directory of its own, and in it the SQLite file where no database is set.
+name=$(basename "$file" .env)
+if [ "$file" = "$settings/$name.env" ] && [ "$name" != worker ]; then state=$state/$name; fi
+export HOME=/var/lib/bcc-dropbox STATE_DIRECTORY="$state"
+
 case "$(id -u)" in
 "$(id -u "$user")") exec "$command" "$@" ;;
-0) exec setpriv --reuid="$user" --regid="$user" --init-groups -- env HOME=/var/lib/bcc-dropbox "$command" "$@" ;;
+0) exec setpriv --reuid="$user" --regid="$user" --init-groups -- "$command" "$@" ;;
 *)
 	echo "error: run it as root or as the user $user: sudo bcc-dropbox …" >&2
 	exit 1
