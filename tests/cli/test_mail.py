@@ -104,7 +104,7 @@ def test_explain_tells_one_message_as_one_object(cli: CommandLine, jane: str, ar
     assert set(story["trace"]) == {"route", "sender", "recipients", "note"}
     assert story["arrived_at"] == story["decided_at"] == "2026-11-02T09:00:00Z"
     [verdict] = story["verdicts"]
-    assert verdict == {name: story[name] for name in ("outcome", "reason", "owner", "email_id", "trace")}
+    assert verdict == {name: story[name] for name in ("outcome", "reason", "owner", "email_id", "trace", "unmatched")}
     assert story["others"] == []
     assert cli.json(f"explain {uid}") == story
     assert cli.json("explain why@acme.example") == story
@@ -137,9 +137,14 @@ def test_an_unmatched_recipient_waits_and_is_attached_later(cli: CommandLine, ja
     assert f"bcc-dropbox contact add {CARL}" in cli.ok(f"explain {uid}").out
     [email] = cli.json("email list")
     assert "waits for a record" in cli.ok(f"email show {email['id']}").out
+    assert cli.json(f"explain {uid}")["unmatched"] == [CARL]
     assert "now stand on it: 1" in cli.ok(f"lead add {CARL}").err
     assert len(cli.json(f"email list --lead {CARL}")) == 1
     assert cli.json(f"email show {email['id']}")["unmatched"] == []
+    assert cli.json(f"explain {uid}")["unmatched"] == []
+    told = cli.ok(f"explain {uid}").out
+    assert "contact add" not in told
+    assert "was added since" in told
 
 
 @freeze_time("2026-11-02T10:00:00Z")

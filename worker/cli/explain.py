@@ -131,4 +131,5 @@ def _verdict_fields(verdict: "OwnersVerdict") -> dict[str, Any]:
         "owner": verdict.owner,
         "email_id": verdict.email_id,
         "trace": verdict.trace,
+        "unmatched": sorted(verdict.waiting),
     }

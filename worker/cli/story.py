@@ -1,6 +1,6 @@
 """A decision as a story that a person can follow, in the order in which the rules were applied."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from worker.cli.advice import advice_on, advice_on_waiting
@@ -54,7 +54,7 @@ def _verdict_lines(verdict: "OwnersVerdict") -> Iterator[str]:
     yield f"{whose}: {verdict.outcome}{reason}: {_MEANINGS[verdict.outcome]}."
     yield from _evidence_lines(verdict.trace)
     for recipient in verdict.trace.get("recipients") or []:
-        yield from _recipient_lines(recipient)
+        yield from _recipient_lines(recipient, verdict.waiting)
     if verdict.email_id is not None:
         yield _labelled("stored as", f"email {verdict.email_id} (`bcc-dropbox email show {verdict.email_id}`)")
     sender = (verdict.trace.get("sender") or {}).get("address")
@@ -75,11 +75,13 @@ def _evidence_lines(trace: dict[str, Any]) -> Iterator[str]:
         yield _labelled("because", trace["note"])
 
 
-def _recipient_lines(recipient: dict[str, Any]) -> Iterator[str]:
+def _recipient_lines(recipient: dict[str, Any], waiting: Collection[str]) -> Iterator[str]:
     record = f" {recipient.get('module')} {recipient['record']}" if recipient.get("record") is not None else ""
     yield _labelled("recipient", f"{recipient['address']}: {recipient['result']}{record}: {recipient['why']}")
-    if recipient["result"] == RecipientResult.UNMATCHED:
+    if recipient["address"] in waiting:
         yield _labelled("", advice_on_waiting(recipient["address"]))
+    elif recipient["result"] == RecipientResult.UNMATCHED:
+        yield _labelled("", "A record with this address was added since, and has the email on its list.")
 
 
 def _labelled(label: str, text: str) -> str:

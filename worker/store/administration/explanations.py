@@ -1,7 +1,7 @@
 """Why messages ended as they did: the stored decisions, found again by what people know of them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -15,7 +15,7 @@ from worker.domain.outcomes import Outcome, Reason
 from worker.store.administration.accounts import Account, find_account
 from worker.store.administration.office import Office
 from worker.store.keys import among_numbers
-from worker.store.tables import AttemptRow, DecisionRow, MailboxRow, UserRow, VerdictRow
+from worker.store.tables import AttemptRow, DecisionRow, MailboxRow, UnmatchedRow, UserRow, VerdictRow
 
 AT_ONCE = 1000
 """How many decisions are looked at in one round trip."""
@@ -30,6 +30,8 @@ class OwnersVerdict:
     owner: str | None
     email_id: int | None
     trace: dict[str, Any]
+    waiting: frozenset[str] = frozenset()
+    """The recipients of the trace that have no record up to now (R15)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +170,28 @@ def _verdicts(
     if account is not None:
         query = query.where(col(VerdictRow.account_id) == account.id)
     verdicts: dict[int, list[OwnersVerdict]] = defaultdict(list)
-    for row in connection.execute(query):
+    rows = connection.execute(query).all()
+    waiting = _waiting(connection, {(row.account_id, row.email_id) for row in rows if row.email_id is not None})
+    for row in rows:
         reason = Reason(row.reason) if row.reason else None
-        verdict = OwnersVerdict(Outcome(row.outcome), reason, row.login, row.email_id, row.trace)
+        still = frozenset(waiting[row.account_id, row.email_id])
+        verdict = OwnersVerdict(Outcome(row.outcome), reason, row.login, row.email_id, row.trace, still)
         verdicts[row.decision_id].append(verdict)
     return verdicts
+
+
+def _waiting(connection: Connection, emails: Collection[tuple[int, int]]) -> defaultdict[tuple[int, int], set[str]]:
+    """By account and email: a trace tells of the moment of the decision, a record may have been added since."""
+    waiting: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
+    if not emails:
+        return waiting
+    query = select(col(UnmatchedRow.account_id), col(UnmatchedRow.email_id), col(UnmatchedRow.address)).where(
+        among_numbers(connection, col(UnmatchedRow.account_id), {account for account, _ in emails}),
+        among_numbers(connection, col(UnmatchedRow.email_id), {email for _, email in emails}),
+    )
+    for account, email, address in connection.execute(query):
+        waiting[account, email].add(address)
+    return waiting
 
 
 def _explanation(row: Row[*tuple[Any, ...]], verdicts: Sequence[OwnersVerdict]) -> Explanation:
