@@ -36,11 +36,11 @@ def _the_day(dropbox: Dropbox, name: str) -> dict[str, tuple[str, str | None, st
     dropbox.mailbox = f"{dropbox.mailbox}-{name}"
     addresses = {login: dropbox.add_user(login) for login in USERS}
     for login, pattern in USERS.items():
-        dropbox.ok("dropbox", "pattern", login, pattern)
+        dropbox.admin("dropbox", "pattern", login, pattern)
     for number in range(6):
-        dropbox.ok("contact", "add", f"contact{number}@client.example")
-        dropbox.ok("lead", "add", f"lead{number}@client.example")
-    dropbox.ok("never-log", "add", "private.example")
+        dropbox.admin("contact", "add", f"contact{number}@client.example")
+        dropbox.admin("lead", "add", f"lead{number}@client.example")
+    dropbox.admin("never-log", "add", "private.example")
     for raw in _mail(addresses):
         dropbox.deliver(raw)
     counts = dropbox.ok("poll", "--json").json

@@ -10,13 +10,13 @@ from tests.acceptance.letters import letter
 
 def test_a_bcc_stands_on_the_new_contact(any_database_url: str, dropbox_on: Callable[[str], Dropbox]) -> None:
     dropbox = dropbox_on(any_database_url)
-    address = dropbox.add_user("jane@acme.example")
+    address = dropbox.ok("user", "add", "jane@acme.example", "--json").json["address"]
     mail = letter(address, subject="Our offer")
     dropbox.deliver(mail)
 
     assert dropbox.poll() == {"associated": 1}
 
-    [email] = dropbox.sent_emails("contact", "carl@client.example")
+    [email] = dropbox.ok("email", "list", "--contact", "carl@client.example", "--json").json
     assert email["subject"] == "Our offer"
     assert email["owner"] == "jane@acme.example"
     assert email["list"] == "Sent Emails from CRM"

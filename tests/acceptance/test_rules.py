@@ -14,7 +14,7 @@ BEN = "ben@acme.example"
 
 
 def story(dropbox: Dropbox, message_id: str) -> dict[str, object]:
-    found = dropbox.ok("explain", message_id, "--json").json
+    found = dropbox.admin("explain", message_id, "--json").json
     assert isinstance(found, dict)
     return found
 
@@ -63,7 +63,7 @@ def test_r4_openly_addressed_mail_is_routed_too(dropbox: Dropbox) -> None:
     address = dropbox.add_user(JANE)
     dropbox.deliver(letter("drop@drop.example.com", Cc=address))
     assert dropbox.poll() == {"associated": 1}
-    assert [c["email"] for c in dropbox.ok("contact", "list", "--json").json] == ["carl@client.example"]
+    assert [c["email"] for c in dropbox.admin("contact", "list", "--json").json] == ["carl@client.example"]
 
 
 def test_r5_a_forged_field_below_the_servers_own_does_not_count(dropbox: Dropbox) -> None:
@@ -74,7 +74,7 @@ def test_r5_a_forged_field_below_the_servers_own_does_not_count(dropbox: Dropbox
 
 def test_r6_two_owners_in_one_copy_are_both_served_and_hear_nothing_of_each_other(dropbox: Dropbox) -> None:
     janes, bens = dropbox.add_user(JANE), dropbox.add_user(BEN)
-    dropbox.ok("sender", "add", BEN, JANE)
+    dropbox.admin("sender", "add", BEN, JANE)
     dropbox.deliver(letter(f"{janes}, {bens}", Message_ID="<two@acme.example>"))
     assert dropbox.poll() == {"associated": 1}
     verdicts = story(dropbox, "<two@acme.example>")["verdicts"]
@@ -86,7 +86,7 @@ def test_r6_two_owners_in_one_copy_are_both_served_and_hear_nothing_of_each_othe
     for verdict in verdicts:
         other = BEN if verdict["owner"] == JANE else JANE
         assert not any(row["address"] == other for row in verdict["trace"]["recipients"])
-    assert len(dropbox.ok("email", "list", "--json").json) == 1
+    assert len(dropbox.admin("email", "list", "--json").json) == 1
 
 
 def test_r8_only_a_profile_manager_makes_profiles(dropbox: Dropbox) -> None:
@@ -96,13 +96,13 @@ def test_r8_only_a_profile_manager_makes_profiles(dropbox: Dropbox) -> None:
     assert refused.code == 1
     assert "manage_profiles" in refused.err
     dropbox.ok("profile", "add", "Sales", "--as", JANE)
-    assert "Sales" in dropbox.ok("profile", "list").out
+    assert "Sales" in dropbox.admin("profile", "list").out
 
 
 def test_r9_without_the_permission_there_is_no_dropbox(dropbox: Dropbox) -> None:
     dropbox.add_user(JANE)
     address = dropbox.add_user(BEN)
-    dropbox.ok("profile", "revoke", "Standard", "bcc_dropbox", "--as", JANE)
+    dropbox.admin("profile", "revoke", "Standard", "bcc_dropbox", "--as", JANE)
     assert dropbox.run("dropbox", "show", BEN).code == 1
     assert reason(dropbox, letter(address, sender=BEN)) == "permission_denied"
 
@@ -110,15 +110,15 @@ def test_r9_without_the_permission_there_is_no_dropbox(dropbox: Dropbox) -> None
 def test_r9_a_disabled_user_receives_nothing(dropbox: Dropbox) -> None:
     dropbox.add_user(JANE)
     address = dropbox.add_user(BEN)
-    dropbox.ok("user", "disable", BEN)
+    dropbox.admin("user", "disable", BEN)
     assert reason(dropbox, letter(address, sender=BEN)) == "user_disabled"
 
 
 def test_r10_a_forbidden_module_is_neither_searched_nor_written(dropbox: Dropbox) -> None:
     dropbox.add_user(JANE)
     address = dropbox.add_user(BEN)
-    dropbox.ok("dropbox", "pattern", BEN, "leads-or-new-lead")
-    dropbox.ok("profile", "revoke", "Standard", "leads", "--as", JANE)
+    dropbox.admin("dropbox", "pattern", BEN, "leads-or-new-lead")
+    dropbox.admin("profile", "revoke", "Standard", "leads", "--as", JANE)
     assert dropbox.run("dropbox", "pattern", BEN, "contacts-or-new-contact").code == 1
     assert reason(dropbox, letter(address, sender=BEN)) == "module_forbidden"
 
@@ -126,7 +126,7 @@ def test_r10_a_forbidden_module_is_neither_searched_nor_written(dropbox: Dropbox
 def test_r11_a_sixth_sender_is_refused(dropbox: Dropbox) -> None:
     dropbox.add_user(JANE)
     for number in range(4):
-        dropbox.ok("sender", "add", JANE, f"jane{number}@home.example")
+        dropbox.admin("sender", "add", JANE, f"jane{number}@home.example")
     sixth = dropbox.run("sender", "add", JANE, "jane5@home.example")
     assert sixth.code == 1
     assert "five" in sixth.err
@@ -164,15 +164,15 @@ def test_r13_without_authentication_the_sender_is_not_believed(dropbox: Dropbox)
 def test_r14_nobody_left_to_log_for(dropbox: Dropbox) -> None:
     address = dropbox.add_user(JANE)
     dropbox.add_user(BEN)
-    dropbox.ok("never-log", "add", "bank.example")
+    dropbox.admin("never-log", "add", "bank.example")
     mail = letter(address, to=f"{JANE}, {BEN}, clerk@bank.example, {address}")
     assert reason(dropbox, mail) == "no_recipients"
 
 
 def test_r15_the_five_patterns(dropbox: Dropbox) -> None:
     address = dropbox.add_user(JANE)
-    dropbox.ok("contact", "add", "carl@client.example")
-    dropbox.ok("lead", "add", "lea@client.example")
+    dropbox.admin("contact", "add", "carl@client.example")
+    dropbox.admin("lead", "add", "lea@client.example")
     people = "carl@client.example, lea@client.example, new@client.example"
     expected = {
         "contacts-or-new-contact": [("contact", False), ("contact", True), ("contact", True)],
@@ -184,22 +184,22 @@ def test_r15_the_five_patterns(dropbox: Dropbox) -> None:
     for number, (pattern, made) in enumerate(expected.items()):
         # every pattern meets the same two known people and a third nobody knows, at a domain of its own
         names = people.replace("client.example", f"client{number}.example")
-        dropbox.ok("contact", "add", f"carl@client{number}.example")
-        dropbox.ok("lead", "add", f"lea@client{number}.example")
-        dropbox.ok("dropbox", "pattern", JANE, pattern)
+        dropbox.admin("contact", "add", f"carl@client{number}.example")
+        dropbox.admin("lead", "add", f"lea@client{number}.example")
+        dropbox.admin("dropbox", "pattern", JANE, pattern)
         dropbox.deliver(letter(address, to=names, subject=pattern))
         assert dropbox.poll() == {"associated": 1}
-        [email] = [e for e in dropbox.ok("email", "list", "--json").json if e["subject"] == pattern]
+        [email] = [e for e in dropbox.admin("email", "list", "--json").json if e["subject"] == pattern]
         found = {record["email"]: (record["module"], record["created"]) for record in email["records"]}
         assert [found[name] for name in names.split(", ") if name in found] == made, pattern
 
 
 def test_r16_a_record_matches_by_its_secondary_email_in_any_case(dropbox: Dropbox) -> None:
     address = dropbox.add_user(JANE)
-    dropbox.ok("contact", "add", "carl@client.example", "--secondary-email", "Carl.Home@web.example")
+    dropbox.admin("contact", "add", "carl@client.example", "--secondary-email", "Carl.Home@web.example")
     dropbox.deliver(letter(address, to="CARL.HOME@WEB.EXAMPLE"))
     assert dropbox.poll() == {"associated": 1}
-    assert len(dropbox.ok("contact", "list", "--json").json) == 1
+    assert len(dropbox.admin("contact", "list", "--json").json) == 1
 
 
 def test_r17_two_messages_to_one_new_address_make_one_record(dropbox: Dropbox) -> None:
@@ -207,18 +207,18 @@ def test_r17_two_messages_to_one_new_address_make_one_record(dropbox: Dropbox) -
     dropbox.deliver(letter(address, subject="one"))
     dropbox.deliver(letter(address, subject="two"))
     assert dropbox.poll() == {"associated": 2}
-    assert len(dropbox.ok("contact", "list", "--json").json) == 1
+    assert len(dropbox.admin("contact", "list", "--json").json) == 1
     assert len(dropbox.sent_emails("contact", "carl@client.example")) == 2
 
 
 def test_r19_the_second_owners_copy_is_stored_once_and_associated(dropbox: Dropbox) -> None:
     janes, bens = dropbox.add_user(JANE), dropbox.add_user(BEN)
-    dropbox.ok("sender", "add", BEN, JANE)
+    dropbox.admin("sender", "add", BEN, JANE)
     mail = letter("DROPBOX", Message_ID="<same@acme.example>")
     dropbox.deliver(mail.replace(b"DROPBOX", janes.encode()))
     dropbox.deliver(mail.replace(b"DROPBOX", bens.encode()))
     assert dropbox.poll() == {"associated": 2}
-    assert len(dropbox.ok("email", "list", "--json").json) == 1
+    assert len(dropbox.admin("email", "list", "--json").json) == 1
     dropbox.deliver(mail.replace(b"DROPBOX", janes.encode()))
     assert dropbox.poll() == {"duplicate": 1}
 
@@ -280,4 +280,4 @@ def test_bad_rows_of_an_import_are_named_and_the_rest_is_imported(dropbox: Dropb
         )
     ran = dropbox.run("contact", "import", str(rows))
     assert "line 3" in ran.err + ran.out
-    assert {row["email"] for row in dropbox.ok("contact", "list", "--json").json} == {"a@x.example", "c@x.example"}
+    assert {row["email"] for row in dropbox.admin("contact", "list", "--json").json} == {"a@x.example", "c@x.example"}

@@ -39,7 +39,7 @@ def add_users(dovecot: Dovecot, folder: Path) -> Users:
     folder.mkdir(exist_ok=True)
     dropbox = Dropbox(dovecot, MAILBOX, _database(folder))
     addresses = dropbox.add_user(JO), dropbox.add_user(BERT)
-    dropbox.ok("sender", "add", BERT, JO)
+    dropbox.admin("sender", "add", BERT, JO)
     return Users(folder, addresses)
 
 
