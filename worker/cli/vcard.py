@@ -11,5 +11,5 @@ def vcard_of(address: str, login: str) -> bytes:
     email = card.add("email")
     email.value = address
     email.type_param = ["INTERNET", "PREF"]
-    card.add("note").value = "Put this address in Bcc and the CRM keeps a copy. Tell it to nobody: it is as good as a key."
+    card.add("note").value = "Put this address in Bcc and the CRM keeps a copy. Keep it to yourself: it is a key."
     return str(card.serialize()).encode()
