@@ -1,14 +1,17 @@
 """`status`: for people, for programs, and as a monitor's question."""
 
 import json
+import signal
+import subprocess
 from datetime import UTC, datetime, timedelta
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.servers.dovecot import Dovecot
-from tests.service.running import Installation
+from tests.service.running import COMMAND, Installation
 from tests.service.test_running import LETTER
 from worker.cli.standing import standing_of
 from worker.settings import Settings
@@ -91,3 +94,15 @@ def test_a_failed_poll_is_shown_with_its_error(installation: Installation) -> No
     assert ran.returncode == 1
     (mailbox,) = json.loads(ran.stdout)["mailboxes"]
     assert mailbox["last_error"] == "IMAP server 127.0.0.1:1: nothing listens there"
+
+
+def test_watching_shows_it_again_until_it_is_interrupted(installation: Installation) -> None:
+    installation.write()
+    command = [str(COMMAND), "--env-file", str(installation.env_file), "status", "--watch", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None
+        shown, again = (list(takewhile("}\n".__ne__, watching.stdout)) for _ in range(2))
+        watching.send_signal(signal.SIGINT)
+        assert watching.wait(10) == 0
+    assert shown == again
+    assert json.loads("".join([*shown, "}"]))["mailboxes"] == []
