@@ -92,6 +92,11 @@ class Cut:
         direction = self._directions[towards]
         direction.cut_at = direction.passed + count
 
+    @property
+    def is_to_cut(self) -> bool:
+        """Whether what `cut_after` asked for is still to come."""
+        return any(direction.cut_at is not None for direction in self._directions.values())
+
     def stall(self) -> None:
         """Keep connections open and accept new ones, but let nothing pass."""
         self._flowing.clear()

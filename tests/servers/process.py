@@ -1,6 +1,7 @@
 """One server process: started in a group of its own, awaited, stopped, and gone when we are."""
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -23,10 +24,12 @@ STARTED: list["ServerProcess"] = []
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """Find a port that no client is given by chance while its server is stopped: those are taken from 32768 on."""
+    while True:
+        port = random.randrange(16_384, 32_768)
+        with suppress(OSError), socket.socket() as listener:
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 def new_folder(name: str) -> Path:

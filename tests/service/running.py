@@ -88,8 +88,8 @@ class Running:
         """Give the event once it was logged so often."""
         with self._news:
             found = self._news.wait_for(lambda: self.count(name) >= times or self._is_over(), seconds)
-        assert found, f"no {name} within {seconds} seconds: {self.events} {self.plain}"
-        assert self.count(name) >= times, f"ended without {name}: {self.events} {self.plain}"
+        assert found, f"no {name} within {seconds} seconds: {self._last_words()}"
+        assert self.count(name) >= times, f"ended without {name}: {self._last_words()}"
         return [event for event in self.events if event["event"] == name][times - 1]
 
     def send(self, number: signal.Signals) -> None:
@@ -119,6 +119,9 @@ class Running:
 
     def __exit__(self, *_error: object) -> None:
         self.kill()
+
+    def _last_words(self) -> str:
+        return "\n".join(map(str, [*self.events[-20:], *self.plain[-20:]]))
 
     def _is_over(self) -> bool:
         return not self._reader.is_alive() and self.process.poll() is not None

@@ -1,0 +1,84 @@
+"""A proxy that understands IMAP a little: it acts when a command passes, and rewrites what the server answers."""
+
+import re
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+from tests.mailbox.listening import Listening
+
+Rewrite = Callable[[bytes, bytes], tuple[bytes, bytes]]
+"""Of the line up to a literal's size, and the literal; a line without a literal comes with an empty one."""
+Actions = dict[bytes, Callable[[], object]]
+_LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
+
+
+class CutHere(Exception):  # noqa: N818 - an order, no error
+    """Raised by a rewrite: send these last octets and break the connection."""
+
+    def __init__(self, last: bytes) -> None:
+        super().__init__()
+        self.last = last
+
+
+def as_it_is(line: bytes, literal: bytes) -> tuple[bytes, bytes]:
+    return line, literal
+
+
+class Between(Listening):
+    """Stands on `port` before an IMAP server without TLS."""
+
+    def __init__(self, target: int, rewrite: Rewrite = as_it_is) -> None:
+        super().__init__()
+        self._target = target
+        self._rewrite = rewrite
+        self._before: Actions = {}
+        self._after: Actions = {}
+        self.commands: list[bytes] = []
+        """Every line that clients sent, of all connections."""
+
+    def before(self, words: bytes, action: Callable[[], object]) -> None:
+        """Act the next time that a command with these words comes, before the server sees it."""
+        self._before[words] = action
+
+    def after(self, words: bytes, action: Callable[[], object]) -> None:
+        """Act when the server was given such a command, and may be at it."""
+        self._after[words] = action
+
+    def count(self, words: bytes) -> int:
+        return sum(words in command for command in self.commands)
+
+    def serve(self, connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", self._target), timeout=30) as server:
+            server.settimeout(None)
+            threading.Thread(target=self._answer, args=(server, connection), daemon=True).start()
+            with suppress(OSError), connection.makefile("rb") as commands:
+                for command in commands:
+                    self.commands.append(command)
+                    _act(self._before, command)
+                    server.sendall(command)
+                    _act(self._after, command)
+            with suppress(OSError):
+                server.shutdown(socket.SHUT_RDWR)
+
+    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError), server.makefile("rb") as answers:
+            for line in answers:
+                size = _LITERAL.search(line)
+                literal = answers.read(int(size[1])) if size else b""
+                try:
+                    client.sendall(b"".join(self._rewrite(line, literal)))
+                except CutHere as cut:
+                    client.sendall(cut.last)
+                    break
+        with suppress(OSError):
+            client.shutdown(socket.SHUT_RDWR)
+
+
+def _act(actions: Actions, command: bytes) -> None:
+    """Each action is for one time; two connections may come to it at once."""
+    for words in [words for words in actions if words in command]:
+        action = actions.pop(words, None)
+        if action:
+            action()

@@ -1,0 +1,79 @@
+"""A worker of one's own with its books, and servers that a test may stop."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.outages.between import Between, Rewrite, as_it_is
+from tests.outages.ledger import Ledger
+from tests.servers.cut import Cut
+from tests.servers.dovecot import Dovecot
+from tests.servers.postgres import Postgres
+from tests.service.running import Installation, mailbox_settings
+
+Behind = Callable[..., Between]
+Opened = Callable[..., Ledger]
+
+
+@pytest.fixture
+def ledger_on(mailbox_user: str, tmp_path: Path) -> Iterator[Opened]:
+    """Open the books of a worker whose mailbox is on this server; ends its processes afterwards."""
+    opened: list[Ledger] = []
+
+    def ledger_on(server: Dovecot, database_url: str = f"sqlite:///{tmp_path / 'worker.sqlite3'}") -> Ledger:
+        settings = mailbox_settings(server.imap, mailbox_user, database_url) | {"idle": "off", "poll_seconds": "1"}
+        ledger = Ledger(server, mailbox_user, Installation(tmp_path / "worker.env", settings))
+        opened.append(ledger)
+        ledger.open()
+        return ledger
+
+    yield ledger_on
+    for ledger in opened:
+        for running in ledger.installation.started:
+            running.kill()
+
+
+@pytest.fixture
+def ledger(ledger_on: Opened, dovecot: Dovecot) -> Ledger:
+    """On SQLite and the Dovecot that all tests share."""
+    return ledger_on(dovecot)
+
+
+@pytest.fixture
+def through(ledger: Ledger, cut: Cut) -> Cut:
+    """What the worker of `ledger` reaches its mailbox through."""
+    ledger.installation.settings["imap_port"] = str(cut.port)
+    return cut
+
+
+@pytest.fixture
+def behind() -> Iterator[Behind]:
+    """Put a proxy between a worker and its mailbox."""
+    with ExitStack() as proxies:
+
+        def behind(ledger: Ledger, rewrite: Rewrite = as_it_is) -> Between:
+            proxy = proxies.enter_context(Between(ledger.server.imap, rewrite))
+            ledger.installation.settings["imap_port"] = str(proxy.port)
+            return proxy
+
+        yield behind
+
+
+@pytest.fixture(scope="module")
+def own_dovecot() -> Iterator[Dovecot]:
+    """A server that a test may stop; it starts it again."""
+    server = Dovecot()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture(scope="module")
+def own_postgres() -> Iterator[Postgres]:
+    """The same."""
+    server = Postgres()
+    server.start()
+    yield server
+    server.remove()

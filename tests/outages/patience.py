@@ -1,0 +1,28 @@
+"""Waiting for what comes by itself, and what the log told of it."""
+
+import time
+from collections.abc import Callable
+
+from tests.outages.ledger import Ledger
+from tests.service.running import Running
+
+
+def await_true(question: Callable[[], object], seconds: float = 30) -> None:
+    """Wait until the answer is true."""
+    end = time.monotonic() + seconds
+    while not question():
+        assert time.monotonic() < end, f"not within {seconds} seconds"
+        time.sleep(0.05)
+
+
+def await_balance(ledger: Ledger, mails: list[bytes], seconds: float = 30) -> None:
+    """Wait until each mail is filed and moved; says what is still wrong when the time is up."""
+    end = time.monotonic() + seconds
+    while (wrong := ledger.differences(mails)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert wrong == []
+
+
+def outages_told(service: Running) -> list[str]:
+    """What the log says of connections, in order."""
+    return [name for name in service.names if name.startswith(("mailbox.", "database."))]
