@@ -24,6 +24,11 @@ class PollReport:
         return max(0, self.found - self.moved)
 
     @property
+    def has_progressed(self) -> bool:
+        """Whether any message was decided or moved."""
+        return self.moved > 0 or any(self.outcomes[outcome] for outcome in Outcome)
+
+    @property
     def counts(self) -> dict[str, int]:
         """One count for each outcome, ``deferred`` included, zeros too."""
         return {name: self.outcomes[name] for name in (*Outcome, DEFERRED)}

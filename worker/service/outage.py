@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import Counter
 from enum import Enum
 from typing import Any
 
@@ -35,42 +36,50 @@ class Side(Enum):
 
 
 class Outage:
-    """The outage that lasts now, if any. One thread only."""
+    """What is down now, if anything. One thread only."""
 
     def __init__(self) -> None:
-        self._side: Side | None = None
-        self._began = 0.0
-        self._failures = 0
+        self._began: dict[Side, float] = {}
+        self._failures: Counter[Side] = Counter()
+        self._attempts = 0
 
     @property
     def lasts(self) -> bool:
         """Whether something is down."""
-        return self._side is not None
+        return bool(self._began)
 
-    def failed(self, error: Unavailable) -> float:
-        """Count one more failure; gives the seconds to wait before the next try."""
+    def failed(self, error: Unavailable, *, progressed: bool = False) -> float:
+        """Count one more failure; gives the seconds to wait before the next try.
+
+        ``progressed``: much was done before it failed, so the pauses begin anew.
+        """
         side = Side.of(error)
-        if side is not self._side:
-            self._began = time.monotonic() if self._side is None else self._began
-            self._side, self._failures = side, 0
-        pause = _pause(side, self._failures)
-        self._failures += 1
+        if progressed:
+            self._failures.clear()
+        pause = _pause(side, self._failures[side])
+        self._failures[side] += 1
+        self._attempts += 1
         began, retrying, _ = side.value
         log: Any = structlog.get_logger()
-        if self._failures == 1:
+        if side not in self._began:
+            self._began[side] = time.monotonic()
             log.warning(began, error=str(error))
         else:
-            log.debug(retrying, error=str(error), attempt=self._failures, pause=round(pause, 1))
+            log.debug(retrying, error=str(error), attempt=self._attempts, pause=round(pause, 1))
         return pause
 
     def ended(self) -> None:
-        """Everything answers again."""
-        if self._side is None:
-            return
-        _, _, end = self._side.value
-        seconds = round(time.monotonic() - self._began, 1)
-        structlog.get_logger().info(end, seconds_down=seconds, attempts=self._failures)
-        self._side = None
+        """Everything answers again: one line for each side that was down, however it was."""
+        now = time.monotonic()
+        ends: dict[Event, float] = {}
+        for side, began in self._began.items():
+            _, _, end = side.value
+            ends[end] = max(ends.get(end, 0.0), now - began)
+        for end, seconds in ends.items():
+            structlog.get_logger().info(end, seconds_down=round(seconds, 1), attempts=self._attempts)
+        self._began.clear()
+        self._failures.clear()
+        self._attempts = 0
 
 
 def _pause(side: Side, failures: int) -> float:

@@ -58,15 +58,18 @@ class Turns:
     def _own(self) -> bool:
         """Only the holder of the lock touches the mailbox."""
         lock = self._parts.lock
-        if self._owns:
-            self._owns = False  # until the lock says that it is still ours
-            self._owns = lock.held()
-        self._owns = self._owns or lock.acquire()
+        self._owns = self._still_owns() or lock.acquire()
         if self._owns is self._stands_by:
             self._stands_by = not self._owns
             event = Event.WORKER_ACTIVE if self._owns else Event.WORKER_STANDBY
             structlog.get_logger().info(event, mailbox=self._parts.mailbox_name)
         return self._owns
+
+    def _still_owns(self) -> bool:
+        try:
+            return self._owns and self._parts.lock.held()
+        except Unavailable:
+            return False  # lost with its connection; to be had again at once, unless another has it by now
 
     def _reach_mailbox(self) -> None:
         try:

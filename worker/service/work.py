@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import structlog
 
-from worker.domain.errors import DropboxError, Unavailable
+from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError, Unavailable
 from worker.domain.verdicts import Filing
 from worker.logs import Event
 from worker.mailbox import IdleState, IdleWatch
@@ -99,6 +99,8 @@ class Work:
             report = self._take_turn()
         except Unavailable as outage:
             return self._wait_out(outage)
+        except Conflict as contention:
+            return self._wait_out(DatabaseUnavailable(str(contention)))
         except DropboxError:
             raise
         except Exception as bug:  # noqa: BLE001 - the service outlives what is wrong with one turn, and says so
@@ -110,7 +112,7 @@ class Work:
         if report is None:
             return self._stand_by()
         if report.outage is not None:
-            return self._wait_out(report.outage)
+            return self._wait_out(report.outage, progressed=report.has_progressed)
         self._outage.ended()
         self._systemd.status(_status_of(report))
         return None
@@ -161,11 +163,11 @@ class Work:
         self._systemd.status("standby: another worker empties this mailbox")
         return _STANDBY_SECONDS
 
-    def _wait_out(self, outage: Unavailable) -> float:
+    def _wait_out(self, outage: Unavailable, *, progressed: bool = False) -> float:
         if self._has_changed:
             return 0.0
         self._systemd.status(f"waiting: {outage}")
-        return self._outage.failed(outage)
+        return self._outage.failed(outage, progressed=progressed)
 
 
 def _status_of(report: PollReport) -> str:
