@@ -14,7 +14,7 @@ Actions = dict[bytes, Callable[[], object]]
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
 
 
-class CutHere(Exception):  # noqa: N818 - an order, no error
+class CutHere(Exception):
     """Raised by a rewrite: send these last octets and break the connection."""
 
     def __init__(self, last: bytes) -> None:

@@ -13,7 +13,7 @@ from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
 from tests.service.running import Installation, mailbox_settings
 
-Behind = Callable[..., Between]
+InFrontOf = Callable[..., Between]
 Opened = Callable[..., Ledger]
 
 
@@ -49,16 +49,16 @@ def through(ledger: Ledger, cut: Cut) -> Cut:
 
 
 @pytest.fixture
-def behind() -> Iterator[Behind]:
+def in_front_of() -> Iterator[InFrontOf]:
     """Put a proxy between a worker and its mailbox."""
     with ExitStack() as proxies:
 
-        def behind(ledger: Ledger, rewrite: Rewrite = as_it_is) -> Between:
+        def in_front_of(ledger: Ledger, rewrite: Rewrite = as_it_is) -> Between:
             proxy = proxies.enter_context(Between(ledger.server.imap, rewrite))
             ledger.installation.settings["imap_port"] = str(proxy.port)
             return proxy
 
-        yield behind
+        yield in_front_of
 
 
 @pytest.fixture(scope="module")

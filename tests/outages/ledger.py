@@ -64,7 +64,7 @@ class Ledger:
         }
         return [f"{what}: {value}" for what, value in found.items() if value]
 
-    def blamed(self) -> list[Any]:
+    def blamed(self) -> Any:
         """Messages under suspicion or with strikes."""
         return self.query("SELECT uid, strikes, error FROM attempt WHERE strikes > 0 OR suspect")
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from tests.outages.conftest import Behind, Opened
+from tests.outages.conftest import InFrontOf, Opened
 from tests.outages.ledger import Ledger
 from tests.outages.patience import await_balance, await_true, outages_told
 from tests.servers.dovecot import Dovecot
@@ -41,10 +41,10 @@ def small_disk() -> Iterator[Path]:
 
 @pytest.mark.parametrize("step", [b"BODY.PEEK[HEADER", b"BODY.PEEK[]", b"UID MOVE"])
 def test_a_server_that_is_stopped_in_the_midst_of_a_poll_is_waited_for(
-    on_postgres: Ledger, own_postgres: Postgres, behind: Behind, dovecot: Dovecot, step: bytes
+    on_postgres: Ledger, own_postgres: Postgres, in_front_of: InFrontOf, dovecot: Dovecot, step: bytes
 ) -> None:
     ledger = on_postgres
-    proxy = behind(ledger)
+    proxy = in_front_of(ledger)
     mails = ledger.deliver(BACKLOG)
     proxy.before(step, own_postgres.stop)
     service = ledger.installation.start(batch_messages="50")

@@ -68,6 +68,12 @@ class ServerProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """Of the running server."""
+        assert self._process is not None
+        return self._process.pid
+
     def start(self, seconds: float = 20) -> None:
         """Start the server and return once it is ready."""
         with self.log.open("ab") as log:

@@ -32,6 +32,7 @@ def run(ctx: typer.Context) -> None:
 
 def poll(ctx: typer.Context, as_json: Json = False) -> None:
     """Poll the mailbox once, then exit; shows how many messages ended how."""
+    from worker.service.hanging import Deadline  # noqa: PLC0415
     from worker.service.turns import Turns  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
     from worker.wiring import compose, start_log  # noqa: PLC0415
@@ -39,10 +40,12 @@ def poll(ctx: typer.Context, as_json: Json = False) -> None:
     settings = Settings.load_for_mailbox(env_file_of(ctx))
     start_log(settings)
     stop = _StopSignal()
-    with closing(compose(settings)) as parts:
+    deadline = Deadline(settings.poll_deadline_seconds)
+    with closing(compose(settings, deadline)) as parts:
         turns = Turns(parts)
         turns.prepare()
-        report = turns.take(lambda: stop.came)
+        with deadline.watched():
+            report = turns.take(lambda: stop.came)
     if report is None:
         raise Refused(
             "another worker empties this mailbox: its log shows what it does, `bcc-dropbox status` how it goes"

@@ -8,6 +8,8 @@ from pathlib import Path
 from worker.domain.errors import Refused
 from worker.domain.hosts import is_loopback
 
+_WAITS_OF_AN_ANSWER = 5
+
 
 class Tls(StrEnum):
     """How the connection is protected. The certificate and the host name are checked, always."""
@@ -29,7 +31,7 @@ class ImapAccess:
     """One login at one server, and the folder that is the queue.
 
     ``token`` is asked at each login and then stands in for the password; ``ca_file`` takes the place of the system's
-    authorities. ``timeout_seconds`` bounds each wait for the server.
+    authorities. ``timeout_seconds`` bounds each wait for the server's next octet.
 
     Raises:
         Refused: plain text to a host that is not this machine.
@@ -55,6 +57,11 @@ class ImapAccess:
         """Host and port, as each error names them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"IMAP server {host}:{self.port}"
+
+    @property
+    def answer_seconds(self) -> float:
+        """What bounds a whole answer: long enough for a large message on a slow line, however it trickles."""
+        return _WAITS_OF_AN_ANSWER * self.timeout_seconds
 
     @property
     def queue_name(self) -> str:

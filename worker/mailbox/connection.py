@@ -12,6 +12,7 @@ from imapclient import IMAPClient, SocketTimeout
 from worker.domain.errors import LoginRefused, Unavailable
 from worker.domain.hosts import is_loopback
 from worker.mailbox.access import ImapAccess, Mechanism, Tls
+from worker.mailbox.deadline import ended_after, interrupt
 from worker.mailbox.errors import login_failure, said, translated
 
 _KEEPALIVE_SECONDS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
@@ -29,11 +30,12 @@ def connect(access: ImapAccess) -> IMAPClient:
     with translated(access):
         client = _reach(access)
         try:
-            _secure(client, access)
-            if token is None:
-                _log_in(client, access)
-            else:
-                _log_in_by_token(client, access, token)
+            with ended_after(access.answer_seconds, client, access.server):
+                _secure(client, access)
+                if token is None:
+                    _log_in(client, access)
+                else:
+                    _log_in_by_token(client, access, token)
         except BaseException:
             hang_up(client)
             raise
@@ -41,13 +43,6 @@ def connect(access: ImapAccess) -> IMAPClient:
         client._imap.debug = 0  # noqa: SLF001
         client.capabilities()  # as told with the login; SELECT would make imaplib forget it
         return client
-
-
-def interrupt(client: IMAPClient) -> None:
-    """Break the connection under whatever thread waits on it, which then closes it; never raises."""
-    with suppress(OSError, AttributeError):
-        # Not SSLSocket.shutdown, which would take the encryption off under a thread that is reading.
-        socket.socket.shutdown(client.socket(), socket.SHUT_RDWR)
 
 
 def hang_up(client: IMAPClient) -> None:
@@ -59,8 +54,7 @@ def hang_up(client: IMAPClient) -> None:
 
 def take_leave(client: IMAPClient) -> None:
     """Log out if the server still listens; never raises, and waits for two seconds at the most."""
-    with suppress(OSError, IMAP4.error, ValueError):
-        client.socket().settimeout(_FAREWELL_SECONDS)
+    with suppress(OSError, IMAP4.error, ValueError, Unavailable), ended_after(_FAREWELL_SECONDS, client, ""):
         client.logout()
     hang_up(client)
 

@@ -10,7 +10,8 @@ from imapclient.imap_utf7 import encode
 from imapclient.response_parser import parse_fetch_response
 
 from worker.mailbox.access import ImapAccess
-from worker.mailbox.connection import connect, hang_up, interrupt, take_leave
+from worker.mailbox.connection import connect, hang_up, take_leave
+from worker.mailbox.deadline import ended_after, interrupt
 from worker.mailbox.errors import SaidNo, Unreadable, said, translated
 
 Answer = dict[bytes, Any]
@@ -142,7 +143,7 @@ class Session:
 
     def idle_wait(self, seconds: float) -> frozenset[bytes]:
         """The names of what the server told (``EXISTS``); none after that long, and none at once if it is gone."""
-        with self._speaking():
+        with self._speaking(seconds + self._access.answer_seconds):
             heard = self._client.idle_check(timeout=seconds)
         return frozenset(word.upper() for response in heard for word in response if isinstance(word, bytes))
 
@@ -171,10 +172,11 @@ class Session:
         raise self._refusal("IDLE", imap.tagged_commands.pop(tag)[1][0])
 
     @contextmanager
-    def _speaking(self) -> Iterator[None]:
+    def _speaking(self, seconds: float | None = None) -> Iterator[None]:
         """Talk to the server; whatever fails but a plain NO ends the connection: nobody knows what comes next on it."""
+        deadline = ended_after(seconds or self._access.answer_seconds, self._client, self._access.server)
         try:
-            with translated(self._access):
+            with deadline, translated(self._access):
                 try:
                     yield
                 except (RecursionError, ValueError, TypeError, IndexError) as error:  # from imapclient's parser

@@ -1,8 +1,6 @@
 """The running service: schedule, wake-ups, signals, deadlines. One thread works, the main one watches it."""
 
-import os
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +15,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from worker import __version__
 from worker.domain.errors import DropboxError
 from worker.logs import Event, catch_uncaught
+from worker.service.hanging import end_hung, end_process
 from worker.service.notify import Systemd
 from worker.service.signals import RELOAD, STOP, Signals
 from worker.service.tally import Tally
@@ -27,9 +26,6 @@ from worker.wiring import imap_access, start_log
 
 if TYPE_CHECKING:
     from worker.service.metrics import MetricsServer
-
-EXIT_HUNG = 75
-"""EX_TEMPFAIL of sysexits(3): nothing but a new process can end a poll that hangs."""
 
 _JOB = "poll"
 _GRACE_SECONDS = 7.0
@@ -151,12 +147,7 @@ class Service:
     def _look_after(self) -> None:
         """What only another thread can see: a poll that hangs, a schedule that stands still."""
         if self._work.seconds_polling > self._settings.poll_deadline_seconds:
-            structlog.get_logger().error(
-                Event.POLL_HUNG,
-                seconds=round(self._work.seconds_polling),
-                deadline=self._settings.poll_deadline_seconds,
-            )
-            _end_process(EXIT_HUNG)
+            end_hung(self._work.seconds_polling, self._settings.poll_deadline_seconds)
         job = self._scheduler.get_job(_JOB)
         if self._resting.is_set() and job and job.next_run_time > datetime.now(UTC) - _OVERDUE:
             self._systemd.feed_watchdog()
@@ -204,7 +195,7 @@ class Service:
         self._scheduler.shutdown(wait=False)
         log.info(Event.SERVICE_STOPPED)
         if not is_clean:
-            _end_process(code)
+            end_process(code)
         return code
 
     def _closed(self) -> bool:
@@ -213,10 +204,3 @@ class Service:
         closing.start()
         closing.join(_CLOSE_SECONDS)
         return not closing.is_alive()
-
-
-def _end_process(code: int) -> None:
-    """At once, for a thread that hangs cannot be ended. What was not committed is done again by the next process."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
-    os._exit(code)

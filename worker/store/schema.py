@@ -49,9 +49,8 @@ def metadata_of(connection: Connection) -> list[MetaData]:
 def _take_turn(connection: Connection) -> None:
     """On SQLite the transaction itself is the turn."""
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL statement_timeout = 0"))  # a migration may take its time
-        connection.execute(text("SET LOCAL lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        connection.execute(text("SET LOCAL statement_timeout = 0"))  # a migration may take its time once it has locks
 
 
 def _upgrade(connection: Connection) -> None:

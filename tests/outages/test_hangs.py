@@ -1,0 +1,111 @@
+"""Every wait has an end: silence, an octet now and then, a lock that is never released, a database that is frozen."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.outages.conftest import InFrontOf, Opened
+from tests.outages.ledger import Ledger
+from tests.outages.patience import await_balance
+from tests.servers.cut import Cut
+from tests.servers.dovecot import Dovecot
+from tests.servers.postgres import Postgres
+
+DEADLINE = {"poll_deadline_seconds": "4", "socket_seconds": "1", "statement_seconds": "1"}
+
+
+@contextmanager
+def frozen(server: Postgres) -> Iterator[None]:
+    """Stop the server's every process where it stands, as a disk that does not answer does."""
+    postmaster = server.process.pid
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    processes = [postmaster, *map(int, children)]
+    for process in processes:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            os.kill(process, signal.SIGCONT)
+
+
+def test_a_server_that_falls_silent_is_an_outage_after_the_sockets_wait(ledger: Ledger, through: Cut) -> None:
+    service = ledger.installation.start(socket_seconds="1")
+    service.wait_for("poll.finished")
+    through.stall()
+    mails = ledger.deliver(20)
+    assert "no answer within 1 seconds" in service.wait_for("mailbox.lost")["error"]
+    assert not ledger.blamed()
+    through.resume()
+    await_balance(ledger, mails)
+    assert (service.count("mailbox.lost"), service.count("mailbox.connected")) == (1, 2)
+
+
+def test_a_server_that_gives_an_octet_now_and_then_is_an_outage_after_five_such_waits(
+    ledger: Ledger, in_front_of: InFrontOf
+) -> None:
+    proxy = in_front_of(ledger)
+    mails = ledger.deliver(20)
+    with Cut(proxy.port) as line:
+        proxy.before(b"BODY.PEEK[]", lambda: line.trickle(4))
+        service = ledger.installation.start(imap_port=str(line.port), socket_seconds="1", batch_messages="5")
+        assert "no whole answer within 5 seconds" in service.wait_for("mailbox.lost", seconds=20)["error"]
+        assert not ledger.blamed()
+        line.resume()
+        await_balance(ledger, mails)
+    assert service.count("mailbox.lost") == 1
+
+
+@pytest.mark.parametrize("command", ["run", "poll"])
+def test_a_poll_past_its_deadline_ends_the_process_so_that_it_is_started_again(
+    ledger: Ledger, through: Cut, command: str
+) -> None:
+    """The greeting trickles: not even the login is reached."""
+    mails = ledger.deliver(3)
+    through.trickle(2)
+    hanging = ledger.installation.start(command, **DEADLINE)
+    assert hanging.wait() == 75
+    assert (hanging.names[-1], hanging.events[-1]["deadline"]) == ("poll.hung", 4)
+    through.resume()
+    ledger.installation.start()
+    await_balance(ledger, mails)
+
+
+@pytest.mark.parametrize("command", ["run", "poll"])
+def test_a_database_that_freezes_in_the_midst_of_a_backlog_ends_the_process_and_blames_nobody(
+    ledger_on: Opened, dovecot: Dovecot, own_postgres: Postgres, command: str
+) -> None:
+    ledger = ledger_on(dovecot, own_postgres.url(own_postgres.create_database()))
+    mails = ledger.deliver(400)
+    hanging = ledger.installation.start(command, batch_messages="5", **DEADLINE)
+    hanging.wait_for("message.associated")
+    with frozen(own_postgres):
+        assert hanging.wait() == 75
+    assert hanging.names[-1] == "poll.hung"
+    assert len(ledger.folder()) + len(ledger.folder("Associated")) == 400
+    ledger.installation.start()
+    await_balance(ledger, mails)
+    assert ledger.outcomes() == {"associated": 400}
+
+
+def test_a_start_does_not_wait_for_ever_for_another_that_migrates(
+    ledger_on: Opened, dovecot: Dovecot, own_postgres: Postgres
+) -> None:
+    ledger = ledger_on(dovecot, own_postgres.url(own_postgres.create_database()))
+    url = ledger.installation.settings["database_url"].replace("+psycopg", "")
+    with psycopg.connect(url) as other:
+        other.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
+        service = ledger.installation.start(statement_seconds="1")
+        assert "timeout" in service.wait_for("database.unavailable", seconds=10)["error"]
+        began = time.monotonic()
+        once = ledger.installation.run("poll")
+        assert (once.returncode, time.monotonic() - began < 10) == (1, True)
+        assert "error: database: canceling statement due to" in once.stderr
+        other.rollback()
+    service.wait_for("database.recovered")
