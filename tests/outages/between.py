@@ -22,6 +22,11 @@ class CutHere(Exception):
         self.last = last
 
 
+def breaks() -> None:
+    """Break the connection on which the command came."""
+    raise ConnectionAbortedError
+
+
 def as_it_is(line: bytes, literal: bytes) -> tuple[bytes, bytes]:
     return line, literal
 

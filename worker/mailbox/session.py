@@ -86,18 +86,16 @@ class Session:
         """
         # IMAPClient.fetch knows no ranges, and keeps from its caller what was answered before a NO.
         with self._speaking():
-            imap = self._client._imap  # noqa: SLF001
-            imap.untagged_responses.pop("FETCH", None)
-            typ, data = imap.uid("FETCH", uid_set, items)
+            typ, data = self._uid("FETCH", uid_set, items)
             if typ == "OK":
                 return Fetched(dict(parse_fetch_response(data, normalise_times=False)))
-            answered = imap.untagged_responses.pop("FETCH", [None])
+            answered = self._client._imap.untagged_responses.pop("FETCH", [None])  # noqa: SLF001
             return Fetched(dict(parse_fetch_response(answered, normalise_times=False)), self._refusal("FETCH", data[0]))
 
     def command(self, name: str, uid_set: str, *arguments: str) -> None:
         """A UID command whose answers we do not need: COPY, MOVE, STORE, EXPUNGE. Raises `SaidNo`."""
         with self._speaking():
-            typ, data = self._client._imap.uid(name, uid_set, *arguments)  # noqa: SLF001
+            typ, data = self._uid(name, uid_set, *arguments)
             if typ != "OK":
                 raise self._refusal(f"cannot {name} {' '.join(arguments)}", data[0])
 
@@ -162,6 +160,21 @@ class Session:
     def interrupt(self) -> None:
         """Break the connection under the thread that waits on it; never raises."""
         interrupt(self._client)
+
+    def _uid(self, name: str, *arguments: str) -> tuple[str, list[Any]]:
+        """A UID command; once more where others removed messages that the server had not told us to be gone.
+
+        For those it says NO, or gives placeholders: an empty head, no octets, the year 1970.
+        """
+        imap = self._client._imap  # noqa: SLF001
+        for code in ("FETCH", "EXPUNGEISSUED"):
+            imap.untagged_responses.pop(code, None)
+        typ, data = imap.uid(name, *arguments)
+        if imap.untagged_responses.pop("EXPUNGEISSUED", None):  # RFC 5530 §3
+            imap.noop()  # now it tells
+            imap.untagged_responses.pop("FETCH", None)
+            typ, data = imap.uid(name, *arguments)
+        return typ, data
 
     def _await_idle(self) -> None:
         """News told just before the server is ready; imapclient takes them for a failure."""

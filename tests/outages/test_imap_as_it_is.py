@@ -1,0 +1,241 @@
+"""What people and other programs do to the mailbox while it is polled, and what servers answer."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.outages.between import breaks
+from tests.outages.conftest import InFrontOf, Opened
+from tests.outages.ledger import Ledger, subject_of
+from tests.servers.dovecot import Dovecot, DovecotSettings
+
+HEADS, BODIES, MOVE = b"BODY.PEEK[HEADER", b"BODY.PEEK[]", b"UID MOVE"
+STEPS = pytest.mark.parametrize("step", [b"SEARCH", HEADS, BODIES, MOVE], ids=["search", "heads", "bodies", "move"])
+ALL = 10
+
+
+def poll(ledger: Ledger) -> tuple[int, str]:
+    ran = ledger.installation.run("poll")
+    return ran.returncode, ran.stderr
+
+
+def poll_well(ledger: Ledger) -> None:
+    code, told = poll(ledger)
+    assert code == 0, told
+
+
+def by_a_person(ledger: Ledger, *commands: tuple[str, ...]) -> Callable[[], None]:
+    """Another client, which selects the queue and gives these commands."""
+
+    def act() -> None:
+        with ledger.server.connect(ledger.mailbox) as person:
+            person.select_folder("INBOX")
+            for name, *arguments in commands:
+                getattr(person, name)(*arguments)
+
+    return act
+
+
+def make_anew(ledger: Ledger) -> None:
+    """Have the server number all messages afresh, as it does when its index is lost."""
+    for index in (ledger.server.mail / ledger.mailbox / "Maildir").glob("dovecot*"):
+        if index.is_file():
+            index.unlink()
+
+
+def test_under_a_new_uidvalidity_all_is_read_again_and_what_is_filed_is_recognised_by_its_content(
+    ledger: Ledger, in_front_of: InFrontOf
+) -> None:
+    mails = ledger.deliver(ALL)
+    proxy = in_front_of(ledger)
+    proxy.before(MOVE, breaks)
+    code, told = poll(ledger)
+    assert (code, ledger.outcomes(), ledger.folder()) == (1, {"associated": ALL}, mails), told
+    make_anew(ledger)
+    more = ledger.deliver(2, first=ALL)
+    poll_well(ledger)
+    assert ledger.outcomes() == {"associated": ALL + 2, "duplicate": ALL}
+    assert len(ledger.query("SELECT DISTINCT uidvalidity FROM decision")) == 2
+    assert ledger.differences(mails + more) == []
+
+
+def test_a_queue_that_is_deleted_and_made_again_in_the_midst_of_a_poll_is_read_anew(
+    ledger: Ledger, in_front_of: InFrontOf
+) -> None:
+    server, user = ledger.server, ledger.mailbox
+    ledger.installation.settings["imap_folder"] = "Drop"
+    with server.connect(user) as person:
+        person.create_folder("Drop")
+    for mail in ledger.letters(ALL):
+        server.deliver(user, mail, "Drop")
+    others = ledger.letters(ALL, first=100)
+
+    def make_again() -> None:
+        with server.connect(user) as person:
+            person.delete_folder("Drop")
+            person.create_folder("Drop")
+        for mail in others:
+            server.deliver(user, mail, "Drop")
+
+    in_front_of(ledger).before(BODIES, make_again)
+    poll(ledger)
+    poll_well(ledger)
+    filed = {subject for (subject,) in ledger.query("SELECT subject FROM email")}
+    assert filed >= set(map(subject_of, others))
+    assert server.folder(user, "Drop") == []
+    assert set(map(subject_of, ledger.folder("Associated"))) >= set(map(subject_of, others))
+    assert not ledger.blamed()
+
+
+@STEPS
+def test_what_a_person_takes_away_is_passed_over_and_the_rest_is_filed(
+    ledger: Ledger, in_front_of: InFrontOf, step: bytes
+) -> None:
+    mails = ledger.deliver(ALL)
+    with ledger.server.connect(ledger.mailbox) as person:
+        person.create_folder("Mine")
+    taken = by_a_person(ledger, ("delete_messages", [2, 4]), ("expunge", [2, 4]), ("move", [6], "Mine"))
+    in_front_of(ledger).before(step, taken)
+    poll_well(ledger)
+    poll_well(ledger)
+    left = [mail for number, mail in enumerate(mails, 1) if number not in {2, 4, 6}]
+    assert ledger.folder("Associated") == left
+    assert ledger.folder("Mine") == [mails[5]]
+    assert ledger.folder() == []
+    filed = {subject for (subject,) in ledger.query("SELECT subject FROM email")}
+    assert filed == set(map(subject_of, mails if step == MOVE else left))
+    assert (ledger.count("attempt"), ledger.outcomes()) == (0, {"associated": len(filed)})
+
+
+@STEPS
+def test_mail_that_comes_meanwhile_is_filed_once(ledger: Ledger, in_front_of: InFrontOf, step: bytes) -> None:
+    mails = ledger.deliver(ALL)
+    in_front_of(ledger).before(step, lambda: ledger.deliver(3, first=ALL))
+    poll_well(ledger)
+    poll_well(ledger)
+    assert ledger.differences(mails + ledger.letters(3, first=ALL)) == []
+
+
+@STEPS
+def test_flags_that_people_set_meanwhile_make_no_difference(
+    ledger: Ledger, in_front_of: InFrontOf, step: bytes
+) -> None:
+    mails = ledger.deliver(ALL)
+    everything = list(range(1, ALL + 1))
+    flags = [rb"\Seen", rb"\Flagged", "$Later"]
+    in_front_of(ledger).before(step, by_a_person(ledger, ("add_flags", everything, flags), ("delete_messages", [1, 3])))
+    poll_well(ledger)
+    assert ledger.differences(mails) == []
+
+
+def test_a_target_folder_that_a_person_deletes_is_made_again(ledger: Ledger, in_front_of: InFrontOf) -> None:
+    ledger.deliver(1)
+    poll_well(ledger)
+    mails = ledger.deliver(ALL, first=1)
+    in_front_of(ledger).before(MOVE, by_a_person(ledger, ("delete_folder", "Associated")))
+    poll_well(ledger)
+    assert ledger.folder("Associated") == mails
+
+
+def test_a_body_under_the_key_rfc822_is_taken(ledger: Ledger, in_front_of: InFrontOf) -> None:
+    mails = ledger.deliver(ALL)
+    in_front_of(ledger, lambda line, literal: (line.replace(b"BODY[] ", b"RFC822 "), literal))
+    poll_well(ledger)
+    assert ledger.differences(mails) == []
+    assert sorted(raw for (raw,) in ledger.query("SELECT original FROM email_content")) == sorted(mails)
+
+
+def test_a_message_whose_body_is_never_given_goes_to_quarantine_and_keeps_nobody_waiting(
+    ledger: Ledger, in_front_of: InFrontOf
+) -> None:
+    mails = ledger.deliver(ALL)
+
+    def withhold(line: bytes, literal: bytes) -> tuple[bytes, bytes]:
+        if b"BODY[] " in line and b"Subject: Letter 3\r\n" in literal:
+            return line.partition(b"BODY[] ")[0] + b"BODY[] NIL", b""
+        return line, literal
+
+    in_front_of(ledger, withhold)
+    for strikes in (1, 2):
+        poll_well(ledger)
+        assert len(ledger.folder("Associated")) == ALL - 1
+        assert [row[:2] for row in ledger.blamed()] == [(4, strikes)]
+    poll_well(ledger)
+    assert ledger.folder("Quarantine") == [mails[3]]
+    assert ledger.outcomes() == {"associated": ALL - 1, "quarantined": 1}
+
+
+READ_ONLY = DovecotSettings(extra="mail_plugins = acl\nplugin {\n  acl = vfile\n}\n")
+
+
+def test_a_folder_that_is_read_only_keeps_only_its_own_messages_waiting(
+    ledger_on: Opened, dovecot_with: Callable[[DovecotSettings], Dovecot], in_front_of: InFrontOf
+) -> None:
+    server = dovecot_with(READ_ONLY)
+    ledger = ledger_on(server)
+    with server.connect(ledger.mailbox) as person:
+        person.create_folder("Associated")
+    rights = server.mail / ledger.mailbox / "Maildir" / ".Associated" / "dovecot-acl"
+    rights.write_text("owner lr\n")
+    server.account.own(rights)
+    proxy = in_front_of(ledger)
+    mails = ledger.deliver(ALL)
+    stranger = mails[0].replace(b"From: jane@acme.example", b"From: eve@elsewhere.example")
+    server.deliver(ledger.mailbox, stranger)
+    for _ in range(2):
+        code, told = poll(ledger)
+        assert code == 1
+        assert 'cannot MOVE "Associated": [NOPERM] Permission denied' in told
+        assert ledger.folder() == mails
+        assert ledger.folder("Rejected") == [stranger]
+    fetched = proxy.count(BODIES)
+    rights.unlink()
+    poll_well(ledger)
+    assert proxy.count(BODIES) == fetched == 1
+    assert (ledger.folder(), ledger.folder("Associated")) == ([], mails)
+    assert ledger.outcomes() == {"associated": ALL, "rejected": 1}
+
+
+OVER_QUOTA = DovecotSettings(
+    without=frozenset({"MOVE"}),
+    extra="mail_plugins = quota\nplugin {\n  quota = maildir:User quota\n  quota_rule = *:messages=25\n}\n",
+)
+
+
+def test_a_mailbox_over_quota_keeps_its_messages_until_there_is_room(
+    ledger_on: Opened, dovecot_with: Callable[[DovecotSettings], Dovecot], in_front_of: InFrontOf
+) -> None:
+    """Only a COPY takes room: servers with MOVE never ask."""
+    server = dovecot_with(OVER_QUOTA)
+    ledger = ledger_on(server)
+    server.deliver_many(ledger.mailbox, [b"Subject: old\r\n\r\n"] * ALL, "Old")
+    mails = ledger.deliver(ALL)
+    proxy = in_front_of(ledger)
+    for _ in range(2):
+        code, told = poll(ledger)
+        assert (code, "[OVERQUOTA]" in told) == (1, True), told
+        assert ledger.folder() == mails
+    with server.connect(ledger.mailbox) as person:
+        person.select_folder("Old")
+        person.delete_messages(list(range(1, ALL + 1)))
+        person.expunge()
+    poll_well(ledger)
+    assert proxy.count(BODIES) == 1
+    assert ledger.differences(mails) == []
+
+
+def test_a_server_that_cannot_read_its_own_disk_is_an_outage(ledger: Ledger) -> None:
+    mails = ledger.deliver(3)
+    with ledger.server.connect(ledger.mailbox) as person:
+        person.select_folder("INBOX")
+    files = [file for file in (ledger.server.mail / ledger.mailbox / "Maildir" / "cur").iterdir()]
+    for _ in range(4):
+        for file in files:
+            file.chmod(0)
+        code, told = poll(ledger)
+        assert code == 1, told
+        assert not ledger.blamed()
+    for file in files:
+        file.chmod(0o600)
+    poll_well(ledger)
+    assert ledger.differences(mails) == []
