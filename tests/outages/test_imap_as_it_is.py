@@ -1,6 +1,7 @@
 """What people and other programs do to the mailbox while it is polled, and what servers answer."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ def poll_well(ledger: Ledger) -> None:
     assert code == 0, told
 
 
-def by_a_person(ledger: Ledger, *commands: tuple[str, ...]) -> Callable[[], None]:
+def by_a_person(ledger: Ledger, *commands: tuple[Any, ...]) -> Callable[[], None]:
     """Another client, which selects the queue and gives these commands."""
 
     def act() -> None:
@@ -228,7 +229,7 @@ def test_a_server_that_cannot_read_its_own_disk_is_an_outage(ledger: Ledger) -> 
     mails = ledger.deliver(3)
     with ledger.server.connect(ledger.mailbox) as person:
         person.select_folder("INBOX")
-    files = [file for file in (ledger.server.mail / ledger.mailbox / "Maildir" / "cur").iterdir()]
+    files = list((ledger.server.mail / ledger.mailbox / "Maildir" / "cur").iterdir())
     for _ in range(4):
         for file in files:
             file.chmod(0)
