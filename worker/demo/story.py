@@ -58,9 +58,12 @@ class _Story:
         self._a_mail_for_each_pattern(ana)
 
         self._narrate(
-            "Ben replies, attaches, shares a mail with Ana; a stranger writes, somebody guesses, a robot answers."
+            "Ben's address has leaked and is replaced. He replies, attaches, shares a mail with Ana; a stranger "
+            "writes, somebody guesses, a robot answers, and Ben himself once takes the old address."
         )
-        self._mails_of_every_kind(ana, ben)
+        leaked = ben
+        self._command("dropbox", "regenerate", BEN)
+        self._mails_of_every_kind(ana, self._address_of(BEN), leaked)
         self._command("poll")
 
         self._say('What now stands on Carl\'s record under "Sent Emails from CRM":')
@@ -84,7 +87,7 @@ class _Story:
             self._deliver(Mail(ANA, people, f"Pattern {pattern}", (dropbox,)))
             self._command("poll")
 
-    def _mails_of_every_kind(self, ana: str, ben: str) -> None:
+    def _mails_of_every_kind(self, ana: str, ben: str, leaked: str) -> None:
         question = "<question@client.example>"
         self._deliver(Mail(BEN, CARL, "Re: Your question", (ben,), in_reply_to=question))
         self._deliver(Mail(BEN, CARL, "Our offer", (ben,), attachment=("offer.pdf", b"%PDF-1.7 " + b"x" * 20_000)))
@@ -95,9 +98,13 @@ class _Story:
         )
         self._deliver(Mail(BEN, CARL, "A guess", ("drop+0123456789@drop.example.com",)))
         self._deliver(Mail(BEN, CARL, "I am away", (ben,), extra={"Auto-Submitted": "auto-replied"}))
+        self._deliver(Mail(BEN, CARL, "By the old address", (leaked,)))
 
     def _dropbox_of(self, login: str) -> str:
         self._command("user", "add", login)
+        return self._address_of(login)
+
+    def _address_of(self, login: str) -> str:
         return str(self._commands.ask(["dropbox", "show", login])["address"])
 
     def _narrate(self, text: str) -> None:
