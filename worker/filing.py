@@ -90,13 +90,19 @@ class Candidate:
     judgement: Judgement
 
 
-def judge_head(head: Head, rules: Rules, issued: Issued, now: datetime, *, is_whole: bool = False) -> Judgement:
-    """Route, permit, check the sender (R4 to R13, R23).
+def routed(head: Head, rules: Rules) -> Route:
+    """Where the tokens stand that the store is to be asked about (R4 to R6)."""
+    return route(head, rules.dropbox, rules.token_headers, rules.received_by)
+
+
+def judge_head(  # noqa: PLR0913 - what is judged, and by what
+    head: Head, found: Route, rules: Rules, issued: Issued, now: datetime, *, is_whole: bool = False
+) -> Judgement:
+    """Permit, check the sender of what was ``routed`` (R7 to R13, R23).
 
     Of an overlong head only the top was read, which holds what the server wrote; then the sender is left to the
     judgement over the ``is_whole`` message.
     """
-    found = route(head, rules.dropbox, rules.token_headers, rules.received_by)
     if not found.tokens:
         return Judgement(found, (_rejection(Reason.NO_TOKEN, Trace()),), ())
     rejected: dict[Owner | None, Verdict] = {}
@@ -117,11 +123,6 @@ def judge_head(head: Head, rules: Rules, issued: Issued, now: datetime, *, is_wh
     return Judgement(found, tuple(rejected.values()), tuple(accepted.values()))
 
 
-def tokens_named(head: Head, rules: Rules) -> tuple[str, ...]:
-    """The tokens to ask the store about."""
-    return route(head, rules.dropbox, rules.token_headers, rules.received_by).tokens
-
-
 def judge_size(judgement: Judgement, size: int, attachment_bytes: int, rules: Rules) -> Judgement:
     """R21, by what the server says: ``attachment_bytes`` decoded octets at the least, ``size`` octets in all."""
     if attachment_bytes > rules.max_attachment_bytes:
@@ -139,9 +140,11 @@ def judge_size(judgement: Judgement, size: int, attachment_bytes: int, rules: Ru
     return judgement
 
 
-def judge_content(arrival: Arrival, content: Content, rules: Rules, issued: Issued, now: datetime) -> Candidate:
+def judge_content(  # noqa: PLR0913, PLR0917 - the same
+    arrival: Arrival, content: Content, found: Route, rules: Rules, issued: Issued, now: datetime
+) -> Candidate:
     """The rules of the head once more, now over the message's own octets, then its attachments (R21)."""
-    judgement = judge_head(content.head, rules, issued, now, is_whole=True)
+    judgement = judge_head(content.head, found, rules, issued, now, is_whole=True)
     return Candidate(arrival, content, judge_size(judgement, arrival.size, content.attachment_bytes, rules))
 
 

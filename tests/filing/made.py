@@ -10,7 +10,7 @@ from worker.domain.owners import Owner
 from worker.domain.records import AccountView
 from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Filing, Verdict
-from worker.filing import Candidate, Rules, file_batch, judge_content
+from worker.filing import Candidate, Rules, file_batch, judge_content, routed
 from worker.mime import read_content
 from worker.mime.authentication import organisational_domain, read_authentication
 
@@ -62,7 +62,9 @@ class World:
     now: datetime = NOW
 
     def candidate(self, raw: bytes, uid: int = 1) -> Candidate:
-        return judge_content(arrival(raw, uid), read_content(raw), self.rules, self.issued, self.now)
+        content = read_content(raw)
+        found = routed(content.head, self.rules)
+        return judge_content(arrival(raw, uid), content, found, self.rules, self.issued, self.now)
 
     def file(self, *raws: bytes) -> list[Filing]:
         candidates = [self.candidate(raw, uid) for uid, raw in enumerate(raws, start=1)]

@@ -10,7 +10,7 @@ from tests.filing.made import AUTHENTICATED, RULES, World, arrival, raw_mail, wo
 from worker.domain.outcomes import Folder, Outcome, Reason
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import STANDARD, Permission
-from worker.filing import judge_head, judge_size, quarantined, rejected_by_head, tokens_named
+from worker.filing import judge_head, judge_size, quarantined, rejected_by_head, routed
 from worker.mime import read_head
 
 PASSES = "Authentication-Results: mx.drop.example; dmarc=pass header.from=sales.example\n"
@@ -150,15 +150,16 @@ def test_the_head_alone_rejects_without_the_body() -> None:
     raw = raw_mail(FORGED_TOKEN)
     arrived = arrival(raw)
     head = read_head(arrived.head)
-    assert tokens_named(head, RULES) == (FORGED_TOKEN,)
-    filing = rejected_by_head(arrived, head, judge_head(head, RULES, {}, NOW))
+    assert routed(head, RULES).tokens == (FORGED_TOKEN,)
+    filing = rejected_by_head(arrived, head, judge_head(head, routed(head, RULES), RULES, {}, NOW))
     assert filing.deciding.reason is Reason.UNKNOWN_TOKEN
     assert filing.deciding.trace.token == "f0f0…"
 
 
 def test_what_the_server_says_of_the_size_rejects_without_the_body() -> None:
     """R21."""
-    judged = judge_head(read_head(raw_mail()), RULES, World().issued, NOW)
+    head = read_head(raw_mail())
+    judged = judge_head(head, routed(head, RULES), RULES, World().issued, NOW)
     limit = RULES.max_attachment_bytes
     assert limit == 10 * 1024 * 1024
     assert judge_size(judged, limit, limit, RULES).accepted
@@ -176,8 +177,8 @@ def test_attachments_at_their_limit_in_base64_fit_into_a_message() -> None:
 def test_only_the_top_of_an_overlong_head_rejects_nobody_for_from() -> None:
     """R12: what was not read may hold the From."""
     top = read_head(raw_mail().partition(b"From:")[0], is_complete=False)
-    assert judge_head(top, RULES, World().issued, NOW).accepted
-    (verdict,) = judge_head(top, RULES, World().issued, NOW, is_whole=True).rejected
+    assert judge_head(top, routed(top, RULES), RULES, World().issued, NOW).accepted
+    (verdict,) = judge_head(top, routed(top, RULES), RULES, World().issued, NOW, is_whole=True).rejected
     assert verdict.reason is Reason.SENDER_AMBIGUOUS
 
 

@@ -13,7 +13,7 @@ from tests.domain.made import JANES_TOKEN, issued, owner
 from tests.filing.made import AUTHENTICATED, RULES, arrival
 from worker.domain.mailboxes import read_mailboxes
 from worker.domain.received import read_received
-from worker.filing import file_batch, judge_content, judge_head, rejected_by_head
+from worker.filing import file_batch, judge_content, judge_head, rejected_by_head, routed
 from worker.mime import read_content, read_head
 from worker.mime.authentication import read_authentication
 
@@ -66,7 +66,7 @@ def test_hostile_mail_takes_bounded_time_and_memory(raw: bytes) -> None:
     began = process_time()
     try:
         content = read_content(raw)
-        candidate = judge_content(arrival(raw), content, RULES, {}, datetime.now(UTC))
+        candidate = judge_content(arrival(raw), content, routed(content.head, RULES), RULES, {}, datetime.now(UTC))
         file_batch([candidate], RULES, {})
         seconds = process_time() - began
         _, peak = tracemalloc.get_traced_memory()
@@ -146,10 +146,12 @@ def test_whatever_arrives_ends_with_a_decision(raw: bytes) -> None:
     arrived = arrival(raw)
     head = read_head(raw)
     read_authentication(head)
-    filing = rejected_by_head(arrived, head, judge_head(head, RULES, {}, now))
+    filing = rejected_by_head(arrived, head, judge_head(head, routed(head, RULES), RULES, {}, now))
     assert filing.deciding.reason
     for rules in (RULES, AUTHENTICATED):
-        (filing,) = file_batch([judge_content(arrived, read_content(raw), rules, tokens, now)], rules, {})
+        content = read_content(raw)
+        found = routed(content.head, rules)
+        (filing,) = file_batch([judge_content(arrived, content, found, rules, tokens, now)], rules, {})
         assert filing.deciding.outcome
         said = f"{filing.subject}{filing.message_id}{filing.sender}{filing.recipients}"
         assert not any(char in said for char in "\0\x1b\r\n\u202e")

@@ -14,7 +14,7 @@ from worker.domain.patterns import DEFAULT_PATTERN
 from worker.domain.profiles import Permission
 from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Verdict
-from worker.filing import Judgement, Rules, judge_head, judge_size, quarantined
+from worker.filing import Judgement, Rules, judge_head, judge_size, quarantined, routed
 
 TOKEN = "0" * 26
 JOE = Owner(
@@ -44,7 +44,9 @@ VOUCHED = vouching("acme.example", "home.example")
 
 def judged(owner: Owner, *fields: Field, rules: Rules = VOUCHED, revoked: bool = False) -> Judgement:
     head = Head((Field("delivered-to", f"drop+{TOKEN}@drop.example"), *fields))
-    return judge_head(head, rules, {TOKEN: IssuedToken(TOKEN, owner, NOW if revoked else None)}, NOW)
+    return judge_head(
+        head, routed(head, rules), rules, {TOKEN: IssuedToken(TOKEN, owner, NOW if revoked else None)}, NOW
+    )
 
 
 def told(judgement: Judgement) -> Cause | None:
@@ -94,7 +96,7 @@ def test_mail_to_a_replaced_address_is_told() -> None:
 def test_an_overlong_head_proves_nobody() -> None:
     head = Head((Field("delivered-to", f"drop+{TOKEN}@drop.example"), FROM_JOE), is_complete=False)
     disabled = IssuedToken(TOKEN, replace(JOE, enabled=False))
-    assert told(judge_head(head, VOUCHED, {TOKEN: disabled}, NOW)) is None
+    assert told(judge_head(head, routed(head, VOUCHED), VOUCHED, {TOKEN: disabled}, NOW)) is None
 
 
 @pytest.mark.parametrize("sender", [FROM_JOE, FROM_HOME])

@@ -15,7 +15,7 @@ from worker.domain.patterns import DEFAULT_PATTERN, Module, SearchPattern
 from worker.domain.ports import Queue, Store
 from worker.domain.tokens import DropboxAddress
 from worker.domain.verdicts import Filing
-from worker.filing import Rules, file_batch, judge_content, tokens_named, wanted
+from worker.filing import Rules, file_batch, judge_content, routed, wanted
 from worker.store.bulk import insert_rows
 from worker.store.database import Database
 from worker.store.ids import allocate
@@ -159,9 +159,13 @@ class Crm:
 
 def decide(store: Store, *mails: Mail, rules: Rules = RULES) -> list[Filing]:
     """What becomes of the mails by what the store knows now."""
-    tokens = {token for mail in mails for token in tokens_named(mail.content.head, rules)}
+    routes = [routed(mail.content.head, rules) for mail in mails]
+    tokens = {token for found in routes for token in found.tokens}
     issued = store.issued(tokens)
-    candidates = [judge_content(mail.arrival, mail.content, rules, issued, NOW) for mail in mails]
+    candidates = [
+        judge_content(mail.arrival, mail.content, found, rules, issued, NOW)
+        for mail, found in zip(mails, routes, strict=True)
+    ]
     return file_batch(candidates, rules, store.views(wanted(candidates)))
 
 

@@ -7,6 +7,7 @@ fault is no proof of a sender (R12); a recipient with a fault still counts if it
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from worker.domain.addresses import Address, NotAnAddress
 
@@ -14,6 +15,8 @@ MOST_MAILBOXES = 2000
 """How many mailboxes of one list are read; what follows is counted as one fault (strangers write our input)."""
 MOST_FIELDS = 10
 """How many To and how many Cc fields are read; RFC 5322 §3.6 allows one of each."""
+_OFTEN_READ = 1000
+"""Characters; what is longer is a stranger's, and is not kept."""
 _MOST_TOKENS = 10 * MOST_MAILBOXES
 
 _ADDR_SPEC = r"[\w!#$%&'*+/=?^`{|}~.-]++@[\w.-]++"
@@ -78,7 +81,15 @@ class _Entry:
 
 def read_mailboxes(value: str) -> MailboxList:
     """Read an address list; never raises, whatever the text."""
+    return _read_again(value) if len(value) <= _OFTEN_READ else _read(value)
+
+
+def _read(value: str) -> MailboxList:
     return _read_simple(value) or _read_any(value)
+
+
+_read_again = lru_cache(maxsize=2048)(_read)
+"""From, To and Cc of one message are read for each of its rules, and the same people write and are written to."""
 
 
 def _read_simple(value: str) -> MailboxList | None:

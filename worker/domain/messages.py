@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 LOOP_MARK = "X-BCC-Dropbox-Loop"
 """The field that every mail sent by this worker carries, so that it is never taken for correspondence (R23)."""
@@ -16,7 +17,7 @@ class Field:
     value: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Head:
     """Header fields, topmost first. ``is_complete`` is False when only the top of an overlong head was read."""
 
@@ -25,11 +26,19 @@ class Head:
 
     def all(self, name: str) -> list[str]:
         """The values of every field of that name (lower case), topmost first."""
-        return [field.value for field in self.fields if field.name == name]
+        return list(self._values.get(name, ()))
 
     def first(self, name: str) -> str:
         """The value of the topmost field of that name (lower case), or an empty string."""
-        return next((field.value for field in self.fields if field.name == name), "")
+        return next(iter(self._values.get(name, ())), "")
+
+    @cached_property
+    def _values(self) -> dict[str, list[str]]:
+        """By name: the rules ask for the same few fields again and again."""
+        values: dict[str, list[str]] = {}
+        for each in self.fields:
+            values.setdefault(each.name, []).append(each.value)
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +50,7 @@ class Attachment:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Content:
     """What a whole message holds, decoded for lists and searches; its texts are free of controls (R20)."""
 
@@ -60,7 +69,7 @@ class Content:
         """What the attachments add up to, decoded (R21)."""
         return sum(attachment.size for attachment in self.attachments)
 
-    @property
+    @cached_property
     def fingerprint(self) -> bytes:
         """What makes two messages the same: Message-ID, From, Date, Subject and body together (R19).
 

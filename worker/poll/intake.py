@@ -6,6 +6,7 @@ from datetime import datetime
 
 from worker.domain.messages import Arrival, Head
 from worker.domain.ports import Mailbox, Queue, Store
+from worker.domain.routing import Route
 from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Filing
 from worker.filing import (
@@ -17,7 +18,7 @@ from worker.filing import (
     judge_head,
     judge_size,
     rejected_by_head,
-    tokens_named,
+    routed,
 )
 from worker.mime import read_content, read_head
 
@@ -66,11 +67,15 @@ class Intake:
         """
         self._store.take_in_hand(queue, uids, alone=alone)
         arrivals = self._mailbox.heads(uids)
-        heads = [(arrival, read_head(arrival.head, is_complete=arrival.head_is_complete)) for arrival in arrivals]
-        tokens = {token for _, head in heads for token in tokens_named(head, self._rules)}
+        heads = [read_head(arrival.head, is_complete=arrival.head_is_complete) for arrival in arrivals]
+        routes = [routed(head, self._rules) for head in heads]
+        tokens = {token for found in routes for token in found.tokens}
         issued = dict(self._store.issued(tokens)) if tokens else {}
         judged = self._judge_sizes(
-            [_Judged(arrival, head, judge_head(head, self._rules, issued, now)) for arrival, head in heads]
+            [
+                _Judged(arrival, head, judge_head(head, found, self._rules, issued, now))
+                for arrival, head, found in zip(arrivals, heads, routes, strict=True)
+            ]
         )
         accepted = [one.arrival for one in judged if one.judgement.accepted]
         rejected = [one for one in judged if not one.judgement.accepted]
@@ -89,19 +94,24 @@ class Intake:
 
     def candidates(self, taken: Taken, now: datetime) -> list[Candidate]:
         """Read the bodies and judge each message by its own octets."""
-        contents = [(arrival, read_content(body)) for arrival, body in taken.bodies]
-        issued = taken.issued | self._issued_beyond(taken, [content.head for _, content in contents])
-        return [judge_content(arrival, content, self._rules, issued, now) for arrival, content in contents]
+        contents = [read_content(body) for _, body in taken.bodies]
+        routes = [routed(content.head, self._rules) for content in contents]
+        issued = taken.issued | self._issued_beyond(taken, routes)
+        return [
+            judge_content(arrival, content, found, self._rules, issued, now)
+            for (arrival, _), content, found in zip(taken.bodies, contents, routes, strict=True)
+        ]
 
     def claims_on(self, arrival: Arrival, now: datetime) -> tuple[Claim, ...]:
         """Whose the message is by its head alone."""
         head = read_head(arrival.head, is_complete=arrival.head_is_complete)
-        tokens = tokens_named(head, self._rules)
-        return judge_head(head, self._rules, self._store.issued(tokens), now).accepted if tokens else ()
+        found = routed(head, self._rules)
+        issued = self._store.issued(found.tokens) if found.tokens else {}
+        return judge_head(head, found, self._rules, issued, now).accepted
 
-    def _issued_beyond(self, taken: Taken, heads: list[Head]) -> dict[str, IssuedToken]:
+    def _issued_beyond(self, taken: Taken, routes: list[Route]) -> dict[str, IssuedToken]:
         """Tokens that only the whole head names: the server's reading of a malformed head may differ from ours."""
-        named = {token for head in heads for token in tokens_named(head, self._rules)}
+        named = {token for found in routes for token in found.tokens}
         return dict(self._store.issued(named - taken.asked)) if named - taken.asked else {}
 
     def _judge_sizes(self, judged: list[_Judged]) -> list[_Judged]:
