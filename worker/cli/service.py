@@ -20,7 +20,7 @@ def run(ctx: typer.Context) -> None:
 
     SIGTERM ends it after the batch in hand, SIGHUP reads the env file again.
     """
-    from worker.service import Service  # noqa: PLC0415
+    from worker.service.running import Service  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
     from worker.wiring import start_log  # noqa: PLC0415
 

@@ -6,10 +6,15 @@ _UNFIT = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]+"
 )
 
+_ASCII_CONTROLS = dict.fromkeys([*range(0x20), 0x7F], " ")
+
 
 def clean(text: str, most: int = 998) -> str:
     """One line of at most ``most`` characters: no controls, escapes, bidi, zero-width characters, lone surrogates.
 
     ANSI escapes, NUL and bidi overrides are how a subject line attacks a terminal, PostgreSQL or a reader's eye.
     """
-    return " ".join(_UNFIT.sub(" ", text[: most * 4]).split())[:most]
+    start = text[: most * 4]
+    # Most text is ASCII, and there a table is ten times as quick as the pattern.
+    fit = start.translate(_ASCII_CONTROLS) if start.isascii() else _UNFIT.sub(" ", start)
+    return " ".join(fit.split())[:most]

@@ -1,5 +1,1 @@
 """The service: polls for ever, by schedule and whenever new mail is announced, through outages and reloads."""
-
-from worker.service.running import Service
-
-__all__ = ["Service"]
