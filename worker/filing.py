@@ -17,7 +17,7 @@ from worker.domain.patterns import search_of
 from worker.domain.profiles import Permission
 from worker.domain.recipients import MOST_NAMED, addressees, recipients_of, resolve
 from worker.domain.records import AccountView, NewRecord, Record, StoredEmail, Wanted
-from worker.domain.routing import DEFAULT_TOKEN_HEADERS, Route, route
+from worker.domain.routing import DEFAULT_TOKEN_HEADERS, NOT_RECORDED, RECORDED, Route, carries_trusted_field, route
 from worker.domain.senders import Sender, automatic_sign, sender_of
 from worker.domain.text import clean
 from worker.domain.tokens import DropboxAddress, IssuedToken
@@ -104,7 +104,7 @@ def judge_head(  # noqa: PLR0913 - what is judged, and by what
     judgement over the ``is_whole`` message.
     """
     if not found.tokens:
-        return Judgement(found, (_rejection(Reason.NO_TOKEN, Trace()),), ())
+        return Judgement(found, (_rejection(Reason.NO_TOKEN, Trace(note=_why_no_token(head, rules))),), ())
     rejected: dict[Owner | None, Verdict] = {}
     accepted: dict[Owner, Claim] = {}
     for token in found.tokens:
@@ -184,6 +184,11 @@ def quarantined(arrival: Arrival, head: Head, error: str, claims: Sequence[Claim
         for claim in claims
     ]
     return _filing(arrival, head, tuple(ends) or (Verdict(Outcome.QUARANTINED, Trace(note=error)),))
+
+
+def _why_no_token(head: Head, rules: Rules) -> str:
+    """Whether it is the mail server that lost the envelope recipient, or the mail was for no dropbox at all."""
+    return RECORDED if carries_trusted_field(head, rules.token_headers, rules.received_by) else NOT_RECORDED
 
 
 def _judge_token(issued: IssuedToken | None, trace: Trace, now: datetime) -> Claim | Verdict:

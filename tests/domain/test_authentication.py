@@ -3,6 +3,7 @@
 
 import pytest
 
+from tests.domain.chains import CHAINS, SENDERS_OWN, Chain
 from tests.domain.made import head
 from worker.domain.authentication import authenticate
 from worker.mime.authentication import organisational_domain, read_authentication
@@ -85,6 +86,17 @@ def test_only_the_topmost_field_counts() -> None:
     assert passes(ours + fails + theirs)
     assert not passes(fails + ours)
     assert not passes(theirs + ours)
+
+
+@pytest.mark.parametrize("place", ["above its Received", "below its Received"])
+@pytest.mark.parametrize("chain", CHAINS.values(), ids=CHAINS.keys())
+def test_a_forged_field_below_the_servers_own_proves_nothing_in_any_chain(chain: Chain, place: str) -> None:
+    """A milter's field stands below the Received of its own server (OpenDKIM, OpenDMARC), other servers' above."""
+    real = "Authentication-Results: mx.drop.example; dmarc=none header.from=sales.example\n"
+    forged = "Authentication-Results: mx.drop.example; dmarc=pass header.from=sales.example\n"
+    servers_own = real + chain.fields if place == "above its Received" else chain.fields + real
+    arrived = head(servers_own + forged + SENDERS_OWN)
+    assert not authenticate(read_authentication(arrived), OURS, "sales.example", organisational_domain).passed
 
 
 def test_a_message_without_the_field_is_not_authenticated() -> None:

@@ -87,6 +87,41 @@ def test_a_mail_server_that_records_no_envelope_is_found_out(
     assert failures(checked(installation)) == ["envelope recipient"]
 
 
+def test_a_mail_server_that_loses_some_envelopes_is_found_out(
+    installation: Installation, dovecot: Dovecot, mailbox_user: str
+) -> None:
+    """R5: as with two recipients at once, where a forged field below is all that is left."""
+    installation.write(received_by="mx.drop.example")
+    whole = b"Received: from a by mx.drop.example with ESMTP id 1; Mon, 23 Nov 2026 09:00:00 +0000\n"
+    to_base = b"Delivered-To: drop@drop.example.com\n" + whole + b"From: jane@example.com\n\nHi\n"
+    dovecot.deliver(mailbox_user, to_base)
+    installation.run("poll")
+    kept = checked(installation)["envelope recipient"]
+    assert (kept.result, kept.seen) == (Result.PASS, "recorded in 1, none of them for a dropbox")
+    dovecot.deliver(mailbox_user, whole + LETTER % 1)
+    installation.run("poll")
+    lost = checked(installation)["envelope recipient"]
+    assert (lost.result, lost.seen) == (
+        Result.WARN,
+        "1 of the last 2 messages carry it in no field that can be believed",
+    )
+
+
+def test_a_mail_server_that_stamps_some_mail_only_is_found_out(
+    installation: Installation, dovecot: Dovecot, mailbox_user: str
+) -> None:
+    """R13: what it does not stamp may bring a forged stamp along."""
+    installation.write(authserv_id="mx.drop.example")
+    address = json.loads(installation.run("user", "add", "jane@example.com", "--json").stdout)["address"]
+    letter = LETTER.replace(b"drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com", address.encode())
+    for stamp in (b"Authentication-Results: mx.drop.example; dmarc=pass header.from=example.com\n", b""):
+        dovecot.deliver(mailbox_user, stamp + letter % 1)
+    installation.run("poll")
+    found = checked(installation)["sender authentication"]
+    assert found.result is Result.WARN
+    assert found.seen.startswith("only 1 of the last 2 messages were stamped by mx.drop.example")
+
+
 @pytest.mark.parametrize(("port", "code"), [(None, 0), ("1", 1)], ids=["works", "does not"])
 def test_the_exit_code_says_whether_it_works(installation: Installation, port: str | None, code: int) -> None:
     installation.write(**({"imap_port": port} if port else {}))

@@ -7,13 +7,14 @@ from typing import Any
 
 from worker.cli.findings import Finding, failed, passed, warned
 from worker.domain.errors import DropboxError
+from worker.domain.routing import NOT_RECORDED, OPEN_FIELDS, RECORDED
 from worker.settings import Settings
 from worker.store import health
 from worker.store.database import Database
 from worker.store.recent import recent_traces
 from worker.store.schema import HEAD, revision_of
 
-_OPEN_FIELDS = {"to", "cc"}
+_RECIPES = "let your mail server record it: see the recipes in config/"
 _NOT_OURS = ("no Authentication-Results", "the topmost Authentication-Results is not from our server")
 _POLLED_WITHIN = timedelta(minutes=5)
 
@@ -50,31 +51,46 @@ def _worker(mailboxes: Sequence[health.MailboxHealth]) -> Finding:
 
 
 def _envelope(traces: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+    """R4, R5: each mail passes the same server, so one that lost the envelope recipient shows how others will."""
     what = "envelope recipient"
     headers = Counter(header for trace in traces if (header := trace.get("route", {}).get("header")))
-    recorded = {name: count for name, count in headers.items() if name.lower() not in _OPEN_FIELDS}
-    if recorded:
-        yield passed(what, ", ".join(f"{name} in {count}" for name, count in recorded.items()))
-    elif traces:
+    named = {name: count for name, count in headers.items() if name.lower() not in OPEN_FIELDS}
+    notes = Counter(trace.get("note") for trace in traces)
+    opened = headers.total() - sum(named.values())
+    recorded, lost = sum(named.values()) + notes[RECORDED], opened + notes[NOT_RECORDED]
+    seen = ", ".join(f"{name} in {count}" for name, count in named.items())
+    if not recorded and lost:
         # Where the address stood openly in To or Cc, a mail to it came, and its envelope was not recorded.
-        found = failed if headers else warned
-        yield found(
+        found = failed if opened else warned
+        yield found(what, f"none of the last {lost} messages carries it in a field that can be believed", _RECIPES)
+    elif lost:
+        yield warned(
             what,
-            f"none of the last {len(traces)} messages names a dropbox address in a field that a mail server wrote",
-            "let your mail server record it: see the recipes in config/",
+            f"{lost} of the last {recorded + lost} messages carry it in no field that can be believed",
+            f"mail to two dropboxes at once may lose it: `bcc-dropbox check --probe` tells; {_RECIPES}",
         )
+    elif recorded:
+        yield passed(what, seen or f"recorded in {recorded}, none of them for a dropbox")
 
 
 def _vouching(traces: Sequence[dict[str, Any]], authserv_id: str) -> Finding:
+    """R13: a server that stamps some mail only lets a forged stamp stand on top of the rest."""
     what = "sender authentication"
     checked = [text for trace in traces if (text := trace.get("sender", {}).get("authentication"))]
     stamped = [text for text in checked if not text.startswith(_NOT_OURS)]
-    if stamped:
-        return passed(what, f"{len(stamped)} of the last {len(checked)} messages were stamped by {authserv_id}")
-    if checked:
+    seen = f"{len(stamped)} of the last {len(checked)} messages were stamped by {authserv_id}"
+    if checked and not stamped:
         return failed(
             what,
             f"none of the last {len(checked)} messages was stamped by {authserv_id}",
             "set BCC_DROPBOX_AUTHSERV_ID to the first word of the topmost Authentication-Results of a message",
         )
+    if len(stamped) < len(checked):
+        return warned(
+            what,
+            f"only {seen}: mail that it does not stamp may bring a forged stamp along",
+            "let the mail server stamp each mail, and drop what claims to be its own: see config/sender-authentication",
+        )
+    if stamped:
+        return passed(what, seen)
     return warned(what, "no mail of late to see it in", "send a mail to a dropbox and check again")

@@ -22,8 +22,12 @@ DEFAULT_TOKEN_HEADERS = (
 )
 """R4, in order. To and Cc come last: people also write the address there openly."""
 
-_OPEN_FIELDS = frozenset({"to", "cc"})
+OPEN_FIELDS = frozenset({"to", "cc"})
+"""Which the sender writes; in lower case."""
 _SEPARATORS = re.compile(r"[\s,;<>()\"]+")
+RECORDED = "the mail server recorded an envelope recipient, and it is no dropbox address"
+NOT_RECORDED = "no field that records the envelope recipient stands where it can be believed"
+"""What the trace says of a message without a token; `check` reads it."""
 MOST_TOKENS = 100
 """How many tokens of one message are looked at: strangers may write guesses into To by the thousand."""
 
@@ -44,7 +48,7 @@ def route(head: Head, dropbox: DropboxAddress, token_headers: Iterable[str], rec
     trusted = _trusted_fields(head, received_by)
     for header in token_headers:
         name = header.lower()
-        if name in _OPEN_FIELDS:
+        if name in OPEN_FIELDS:
             tokens = _tokens_in_open_field(head, name, dropbox)
         else:
             tokens = [
@@ -60,8 +64,8 @@ def route(head: Head, dropbox: DropboxAddress, token_headers: Iterable[str], rec
 
 
 def carries_trusted_field(head: Head, token_headers: Iterable[str], received_by: str | None) -> bool:
-    """Whether any field of the envelope recipient stands where it can be believed; `check` warns when none does."""
-    names = {header.lower() for header in token_headers} - _OPEN_FIELDS
+    """Whether any field of the envelope recipient stands where it can be believed."""
+    names = {header.lower() for header in token_headers} - OPEN_FIELDS
     return any(field.name in names and _envelope_addresses(field) for field in _trusted_fields(head, received_by))
 
 
