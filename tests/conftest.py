@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.secrecy import secrets_in
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.postfix import Postfix
@@ -92,8 +93,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what each server logged during a test that failed."""
+    """Let no secret be in what a test's process wrote; show what each server logged during a test that failed."""
     report = yield
+    if report.passed and (section := secrets_in(report.sections)):
+        report.outcome = "failed"
+        report.longrepr = f"a secret stands in {section}"
     if report.failed:
         starts = item.stash.get(LOG_STARTS, {})
         for server in [server for server in STARTED if server.log.exists()]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
+from tests.secrecy import judge
 from tests.servers.dovecot import PASSWORD, Dovecot
 from worker.cli.app import app
 
@@ -91,6 +92,7 @@ class Dropbox:
             timeout=timeout,
             check=False,
         )
+        judge(arguments, done.stdout.decode(errors="replace") + done.stderr.decode())
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def ok(self, *arguments: str, settings: Mapping[str, str] | None = None) -> Ran:
@@ -105,6 +107,7 @@ class Dropbox:
         done = subprocess.run(between, env=self.environment, capture_output=True, timeout=120, check=False)
         out, _, took = done.stdout.decode().rpartition("\n")
         assert done.returncode == 0, f"{arguments}: {out}\n{done.stderr.decode()}"
+        judge(arguments, out + done.stderr.decode())
         seconds, kilobytes = took.split()
         return Ran(done.returncode, out, done.stderr.decode()), Took(float(seconds), int(kilobytes) / 1024)
 
@@ -113,6 +116,7 @@ class Dropbox:
         result = CliRunner().invoke(app, list(arguments), env=self.environment, prog_name=COMMAND.name)
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
+        judge(arguments, result.stdout + result.stderr)
         assert result.exit_code == 0, f"{arguments}: exit {result.exit_code}\n{result.output}"
         return Ran(result.exit_code, result.stdout, result.stderr)
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.dropbox import COMMAND, Dropbox
+from tests.acceptance.dropbox import COMMAND, Dropbox, Ran
 from tests.acceptance.hostile import letters_of_size, letters_of_text
 from tests.acceptance.letters import letter
-from tests.cli.conftest import CommandLine, Ran
 from tests.servers.terminal import run_on_terminal
 
 JANE = "jane@acme.example"
@@ -27,21 +26,18 @@ MOST_MEMORY = 400
 """MB of the whole process."""
 
 
-def list_all(dropbox: Dropbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Ran]]:
-    """Every command that shows anything, in this process: there are many."""
-    for name, value in dropbox.environment.items():
-        monkeypatch.setenv(name, value)
-    cli = CommandLine()
-    shown = [f"email show {email['id']}" for email in cli.json("email list")]
+def list_all(dropbox: Dropbox) -> Iterator[tuple[str, Ran]]:
+    """Every command that shows anything."""
+    shown = [f"email show {email['id']}" for email in dropbox.admin("email", "list", "--json").json]
     for line in [*LISTINGS, *shown]:
-        yield line, cli.ok(line)
-        json = cli.ok(f"{line} --json")
+        yield line, dropbox.admin(*line.split())
+        json = dropbox.admin(*line.split(), "--json")
         assert json.out.isascii()
         yield f"{line} --json", json
 
 
 def test_no_text_of_a_sender_reaches_a_log_a_pipe_or_a_terminal_raw(
-    dropbox_on: Callable[[str], Dropbox], any_database_url: str, monkeypatch: pytest.MonkeyPatch
+    dropbox_on: Callable[[str], Dropbox], any_database_url: str
 ) -> None:
     dropbox = dropbox_on(any_database_url)
     sent = letters_of_text(dropbox.add_user(JANE))
@@ -52,7 +48,7 @@ def test_no_text_of_a_sender_reaches_a_log_a_pipe_or_a_terminal_raw(
     assert len(polled.events) == len(sent) + 1
     assert len(polled.err.splitlines()) == len(sent) + 1
     assert RAW.search(polled.err) is None
-    for line, ran in list_all(dropbox, monkeypatch):
+    for line, ran in list_all(dropbox):
         assert RAW.search(ran.out + ran.err) is None, line
 
 
@@ -116,7 +112,7 @@ def test_each_letter_takes_bounded_time_and_memory(dropbox: Dropbox) -> None:
 
 
 def test_they_all_end_in_one_poll_on_either_database(
-    dropbox_on: Callable[[str], Dropbox], any_database_url: str, monkeypatch: pytest.MonkeyPatch
+    dropbox_on: Callable[[str], Dropbox], any_database_url: str
 ) -> None:
     dropbox = dropbox_on(any_database_url)
     sent = letters_of_size(dropbox.add_user(JANE))
@@ -126,4 +122,4 @@ def test_they_all_end_in_one_poll_on_either_database(
     assert sum(ended.values()) == len(sent)
     assert set(ended) == {"associated", "rejected"}
     assert dropbox.folder() == []
-    assert len(list(list_all(dropbox, monkeypatch))) > len(sent)
+    assert len(list(list_all(dropbox))) > len(sent)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from tests.secrecy import judge
 from tests.store.crm import Mail, file
 from worker.cli.app import app
 from worker.store.database import Database
@@ -42,6 +43,7 @@ class CommandLine:
         result = CliRunner().invoke(app, [*shlex.split(line), *more], prog_name="bcc-dropbox")
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
+        judge([*shlex.split(line), *more], result.stdout_bytes.decode(errors="replace") + result.stderr)
         return Ran(result.exit_code, result.stdout, result.stderr, result.stdout_bytes)
 
     def ok(self, line: str, *more: str) -> Ran:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import CommandLine
+from tests.secrecy import judge
 from worker import __version__
 from worker.cli.lazy import ENTRIES
 
@@ -16,7 +17,7 @@ COMMAND = Path(sys.executable).with_name("bcc-dropbox")
 
 def process(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
     ours = {name: value for name, value in os.environ.items() if not name.startswith("BCC_DROPBOX_")}
-    return subprocess.run(
+    ran = subprocess.run(
         [COMMAND, *arguments],
         env=ours | {f"BCC_DROPBOX_{name}": value for name, value in settings.items()},
         stdin=subprocess.DEVNULL,
@@ -25,6 +26,8 @@ def process(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[st
         check=False,
         timeout=60,
     )
+    judge(arguments, ran.stdout + ran.stderr)
+    return ran
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ class Scripted(Listening):
             connection.sendall(self._greeting)
             tag = ""
             for line in lines:
-                first, _, command = line.decode().rstrip("\r\n").partition(" ")
+                first, _, command = line.decode(errors="replace").rstrip("\r\n").partition(" ")
                 tag = first if command else tag  # an answer to a challenge has none
                 self.commands.append(command or first)
                 answer = self._answer(command or first)

@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
+from tests.secrecy import CLIENT_SECRET, REFRESH_TOKEN
+
 CLIENT_ID = "bcc-dropbox-client"
-CLIENT_SECRET = "client~secret+with/odd=marks&more%20"
 
 
 @dataclass
@@ -28,7 +29,7 @@ class Provider:
     def __init__(self) -> None:
         self.user = "nobody"
         self.lifetime: Any = 3600
-        self.refresh_tokens = {"first-refresh-token"}
+        self.refresh_tokens = {REFRESH_TOKEN}
         self.renews_refresh_token = False
         self.answers: list[Answer] = []
         self.asked: list[dict[str, str]] = []

@@ -6,7 +6,8 @@ from uuid import uuid4
 import pytest
 from freezegun import freeze_time
 
-from tests.oauth.provider import CLIENT_ID, CLIENT_SECRET, Provider
+from tests.oauth.provider import CLIENT_ID, Provider
+from tests.secrecy import CLIENT_SECRET
 from tests.servers.dovecot import Dovecot
 from worker.domain.errors import LoginRefused
 from worker.mailbox.access import ImapAccess, Mechanism, Tls

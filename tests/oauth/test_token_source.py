@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from freezegun import freeze_time
 
-from tests.oauth.provider import CLIENT_ID, CLIENT_SECRET, Answer, Provider, refusal
+from tests.oauth.provider import CLIENT_ID, Answer, Provider, refusal
+from tests.secrecy import CLIENT_SECRET, REFRESH_TOKEN
 from tests.servers.process import free_port
 from worker.domain.errors import LoginRefused, Refused, Unavailable
 from worker.mailbox.oauth import OAuthClient, TokenSource
-
-REFRESH_TOKEN = "first-refresh-token"
 
 
 def by_secret(provider: Provider, secret: str = CLIENT_SECRET) -> OAuthClient:

@@ -1,16 +1,17 @@
 """The installed command logs in by OAuth 2.0, from nothing but its settings."""
 
+import re
 import stat
+from base64 import b64decode
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.dropbox import Dropbox
 from tests.acceptance.letters import letter
-from tests.oauth.provider import CLIENT_ID, CLIENT_SECRET, Provider
+from tests.oauth.provider import CLIENT_ID, Provider
+from tests.secrecy import CLIENT_SECRET, REFRESH_TOKEN
 from tests.servers.dovecot import Dovecot
-
-REFRESH_TOKEN = "first-refresh-token"
 
 
 @pytest.fixture
@@ -47,6 +48,16 @@ def test_a_poll_by_a_refresh_token_that_is_renewed_and_kept(
     first = mail_provider.asked[-1]["refresh_token"]
     assert dropbox.poll() == {}
     assert mail_provider.asked[-1]["refresh_token"] not in {first, REFRESH_TOKEN}
+
+
+@pytest.mark.parametrize("mechanism", ["xoauth2", "oauthbearer"])
+def test_a_debug_log_shows_no_token_in_the_clear_or_in_base64(dropbox: Dropbox, mechanism: str) -> None:
+    dropbox.settings |= {"BCC_DROPBOX_OAUTH_CLIENT_SECRET": CLIENT_SECRET, "BCC_DROPBOX_IMAP_AUTH": mechanism}
+    written = dropbox.ok("poll", settings={"BCC_DROPBOX_LOG_LEVEL": "debug"}).err
+    assert "library" in written
+    coded = re.findall(r"[A-Za-z0-9+/]{16,}", written)
+    decoded = b"".join(b64decode(word[: len(word) // 4 * 4]) for word in coded)
+    assert b"access-token" not in decoded
 
 
 def test_a_refused_grant_is_one_clear_line_without_a_secret(dropbox: Dropbox) -> None:

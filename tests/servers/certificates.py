@@ -18,8 +18,8 @@ class Certificates:
     key: Path
 
 
-def make_certificates(folder: Path, names: str = NAMES) -> Certificates:
-    """Make both anew; another `names` makes a certificate that clients must refuse."""
+def make_certificates(folder: Path, names: str = NAMES, *, expired: bool = False) -> Certificates:
+    """Make both anew; another `names`, or one that ended yesterday, makes a certificate that clients must refuse."""
     made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "server.key")
     authority_key = folder / "ca.key"
     new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
@@ -33,6 +33,13 @@ def make_certificates(folder: Path, names: str = NAMES) -> Certificates:
         "-CA", made.authority, "-CAkey", authority_key,
         "-keyout", made.key, "-out", made.certificate,
     )  # fmt: skip
+    if expired:
+        request, copied = folder / "server.csr", ("-copy_extensions", "copyall")
+        _openssl("x509", "-x509toreq", "-in", made.certificate, "-key", made.key, *copied, "-out", request)
+        _openssl(
+            "x509", "-req", "-in", request, *copied, "-days", "-1", "-set_serial", "7",
+            "-CA", made.authority, "-CAkey", authority_key, "-out", made.certificate,
+        )  # fmt: skip
     made.key.chmod(0o644)  # the server that reads it runs as somebody else
     return made
 

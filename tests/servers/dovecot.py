@@ -9,12 +9,13 @@ from pathlib import Path
 
 from imapclient import IMAPClient
 
+from tests.secrecy import DOVECOTS_PASSWORD
 from tests.servers.account import unprivileged
 from tests.servers.certificates import make_certificates
 from tests.servers.process import ServerProcess, accepts, free_port, new_folder
 from tests.servers.requirement import require
 
-PASSWORD = "secret"
+PASSWORD = DOVECOTS_PASSWORD
 CAPABILITIES = (
     "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES "
     "THREAD=REFS THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN "

@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.secrecy import judge
+
 
 def run_on_terminal(command: list[str | Path], environment: Mapping[str, str], columns: int = 60) -> tuple[int, bytes]:
     """Run the command to its end; gives the exit code and every octet that the terminal was sent."""
@@ -25,4 +27,5 @@ def run_on_terminal(command: list[str | Path], environment: Mapping[str, str], c
         except OSError:  # how Linux says that the other side is closed
             pass
     os.close(screen)
+    judge(command, shown.decode(errors="replace"))
     return process.returncode, bytes(shown)

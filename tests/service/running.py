@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from tests.secrecy import judge
 from tests.servers.dovecot import PASSWORD
 
 COMMAND = Path(sys.executable).with_name("bcc-dropbox")
@@ -43,7 +44,9 @@ class Installation:
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         self.write()
         command = [str(COMMAND), "--env-file", str(self.env_file), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        judge(arguments, ran.stdout + ran.stderr)
+        return ran
 
 
 def mailbox_settings(port: int, user: str, database_url: str) -> dict[str, str]:
@@ -65,6 +68,7 @@ class Running:
     def __init__(self, command: list[str | Path], environment: Mapping[str, str]) -> None:
         self.events: list[dict[str, Any]] = []
         self.plain: list[str] = []
+        self._written = ""
         self._news = threading.Condition()
         self.process = subprocess.Popen(
             command,
@@ -104,6 +108,7 @@ class Running:
     def wait(self, seconds: float = 20) -> int:
         code = self.process.wait(seconds)
         self._reader.join(5)
+        judge(["run"], self._written)
         return code
 
     def kill(self) -> None:
@@ -111,6 +116,7 @@ class Running:
             self.process.kill()
         self.process.wait()
         self._reader.join(5)
+        judge(["run"], self._written)
         if self.process.stderr:
             self.process.stderr.close()
 
@@ -129,6 +135,7 @@ class Running:
     def _read(self) -> None:
         for line in self.process.stderr or ():
             with self._news:
+                self._written += line
                 if line.startswith("{"):
                     self.events.append(json.loads(line))
                 else:
