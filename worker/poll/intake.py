@@ -1,17 +1,16 @@
-"""From UIDs to messages that can be decided: heads for all, bodies only for those whose head was accepted."""
+"""From UIDs to messages that can be filed: heads for all, bodies only for those whose head was accepted."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from worker.domain.messages import Arrival, Head
 from worker.domain.ports import Mailbox, Queue, Store
-from worker.domain.routing import Route
-from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Filing
 from worker.filing import (
     Candidate,
     Claim,
+    Issued,
     Judgement,
     Rules,
     judge_content,
@@ -29,17 +28,14 @@ class BodyMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """One batch as it was fetched: what the heads decided, and the bodies of the rest."""
+    """One batch as it was fetched and read: what the heads decided, and the rest, judged by its own octets."""
 
     uids: tuple[int, ...]
     gone: tuple[int, ...]
     rejections: tuple[Filing, ...]
-    bodies: tuple[tuple[Arrival, bytes], ...] = field(repr=False)
+    candidates: tuple[Candidate, ...] = field(repr=False)
     left_over: tuple[int, ...]
     """Their bodies would not fit into the batch any more."""
-    issued: dict[str, IssuedToken] = field(repr=False)
-    asked: frozenset[str] = field(repr=False)
-    """The tokens that the store was asked about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +82,9 @@ class Intake:
             uids=tuple(uid for uid in uids if uid not in set(left_over)),
             gone=(*(uid for uid in uids if uid not in present), *vanished),
             rejections=tuple(rejected_by_head(one.arrival, one.head, one.judgement) for one in rejected),
-            bodies=bodies,
+            candidates=self._candidates(bodies, issued, tokens, now),
             left_over=left_over,
-            issued=issued,
-            asked=frozenset(tokens),
         )
-
-    def candidates(self, taken: Taken, now: datetime) -> list[Candidate]:
-        """Read the bodies and judge each message by its own octets."""
-        contents = [read_content(body) for _, body in taken.bodies]
-        routes = [routed(content.head, self._rules) for content in contents]
-        issued = taken.issued | self._issued_beyond(taken, routes)
-        return [
-            judge_content(arrival, content, found, self._rules, issued, now)
-            for (arrival, _), content, found in zip(taken.bodies, contents, routes, strict=True)
-        ]
 
     def claims_on(self, arrival: Arrival, now: datetime) -> tuple[Claim, ...]:
         """Whose the message is by its head alone."""
@@ -109,10 +93,19 @@ class Intake:
         issued = self._store.issued(found.tokens) if found.tokens else {}
         return judge_head(head, found, self._rules, issued, now).accepted
 
-    def _issued_beyond(self, taken: Taken, routes: list[Route]) -> dict[str, IssuedToken]:
-        """Tokens that only the whole head names: the server's reading of a malformed head may differ from ours."""
-        named = {token for found in routes for token in found.tokens}
-        return dict(self._store.issued(named - taken.asked)) if named - taken.asked else {}
+    def _candidates(
+        self, bodies: Sequence[tuple[Arrival, bytes]], issued: Issued, asked: Collection[str], now: datetime
+    ) -> tuple[Candidate, ...]:
+        """Read the bodies and judge each message by its own octets; ``asked`` are the tokens that its heads named."""
+        contents = [read_content(body) for _, body in bodies]
+        routes = [routed(content.head, self._rules) for content in contents]
+        # The server's reading of a malformed head may differ from ours.
+        if beyond := {token for found in routes for token in found.tokens}.difference(asked):
+            issued = {**issued, **self._store.issued(beyond)}
+        return tuple(
+            judge_content(arrival, content, found, self._rules, issued, now)
+            for (arrival, _), content, found in zip(bodies, contents, routes, strict=True)
+        )
 
     def _judge_sizes(self, judged: list[_Judged]) -> list[_Judged]:
         """R21: where a message is so large that its attachments may be too large, ask the server before fetching it."""

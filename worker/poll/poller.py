@@ -124,7 +124,7 @@ class Poller:
                         coming = None if stop() else self._fetch_next(ahead, todo, in_hand)
                         continue
                     if taken.left_over:
-                        todo.extendleft(reversed(list(_chunks(taken.left_over, max(8, 2 * len(taken.bodies))))))
+                        todo.extendleft(reversed(list(_chunks(taken.left_over, max(8, 2 * len(taken.candidates))))))
                     coming = None if stop() else self._fetch_next(ahead, todo, in_hand)
                     self._settle(taken, coming)
                     in_hand.difference_update(taken.uids)

@@ -53,7 +53,7 @@ class Work:
             Unavailable: an outage, or others who write the same things for too long.
         """
         now = _now()
-        candidates, rejections = self._intake.candidates(taken, now), list(taken.rejections)
+        candidates, rejections = list(taken.candidates), list(taken.rejections)
         for attempt in range(_CONFLICTS):
             try:
                 filings = self._file(candidates, rejections, now)
