@@ -120,6 +120,19 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert ran.stderr.strip() == "[]"
 
 
+def test_a_fault_of_the_program_is_one_line_that_quotes_nobody(url: str) -> None:
+    text = "\\x1b[2J drop+k7m2q9x4w8e3r6t1y5p0abcdef@drop.example\\nDear Bob, in confidence"
+    program = (
+        "import sys\nfrom worker.cli import app, main\nsys.argv[1:] = ['--version']\n"
+        f"def fail(*_given, **_named):\n    raise KeyError('{text}')\napp.app = fail\nmain()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    [line] = ran.stderr.splitlines()
+    assert line.startswith("error: a fault of this program: KeyError: ")
+    assert not [quoted for quoted in ("\x1b", "abcdef") if quoted in line]
+
+
 def test_a_quick_command_loads_neither_tables_for_terminals_nor_migrations(url: str) -> None:
     process("user", "list", DATABASE_URL=url)
     program = (

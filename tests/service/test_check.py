@@ -34,6 +34,19 @@ def test_a_fresh_installation_passes_with_warnings(installation: Installation) -
     }
 
 
+def test_files_that_others_can_read_are_told(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(installation.settings.pop("imap_password"))
+    installation.run("user", "add", "jane@example.com")
+    private = checked(installation, imap_password_file=str(tmp_path / "password"))
+    assert private["secret file"].result is Result.WARN
+    assert "database file" not in private
+    (tmp_path / "password").chmod(0o600)
+    (tmp_path / "worker.sqlite3").chmod(0o644)
+    opened = checked(installation)
+    assert opened["database file"].result is Result.WARN
+    assert "secret file" not in opened
+
+
 def test_every_setting_that_is_wrong_is_a_failure(installation: Installation) -> None:
     installation.write(imap_port="x", typo="1")
     findings = check_all(installation.env_file)

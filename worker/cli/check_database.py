@@ -1,5 +1,6 @@
 """Whether the database answers, is at our schema, and agrees on what time it is."""
 
+import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -39,6 +40,10 @@ def _check_open(database: Database) -> Iterator[Finding]:
         revision = revision_of(connection)
         there = None if database.is_sqlite else connection.scalar(text("SELECT clock_timestamp()"))
     yield passed("database", "SQLite" if database.is_sqlite else "PostgreSQL")
+    if database.file and database.file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        yield warned(
+            "database file", "others on this machine can read people's mail in it", f"chmod 600 {database.file}"
+        )
     if revision == HEAD:
         yield passed("schema", f"revision {revision}")
     else:

@@ -45,6 +45,9 @@ def _check_settings(settings: Settings, env_file: Path | None) -> Iterator[Findi
     yield passed("settings", f"all can be read{f' in {env_file}' if env_file else ''}")
     if env_file and settings.imap_password and _is_open_to_all(env_file):
         yield warned("env file", "every user of this machine can read the password in it", f"chmod o= {env_file}")
+    for file in (settings.imap_password_file, settings.oauth_client_secret_file, settings.oauth_refresh_token_file):
+        if file and _is_open_to_all(file):
+            yield warned("secret file", f"every user of this machine can read {file}", f"chmod o= {file}")
     if settings.received_by is None:
         yield warned(
             "forged envelope fields",
