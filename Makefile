@@ -57,7 +57,7 @@ soak: venv  ## a hundred kills over thousands of messages
 	$(PYTEST) -m soak --timeout=0 -s
 
 fuzz: venv  ## a hundred thousand generated messages
-	$(PYTEST) -m fuzz --timeout=0
+	$(PYTEST) -m fuzz --timeout=0 -n 2
 
 install:  ## install the service, or upgrade it (root; or DESTDIR=FOLDER to make a package of)
 	@DESTDIR="$(DESTDIR)" config/install install

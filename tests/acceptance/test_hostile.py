@@ -14,11 +14,11 @@ import pytest
 from tests.acceptance.dropbox import COMMAND, Dropbox, Ran
 from tests.acceptance.hostile import letters_of_size, letters_of_text
 from tests.acceptance.letters import letter
+from tests.raw import RAW
 from tests.servers.terminal import run_on_terminal
 
 JANE = "jane@acme.example"
 LISTINGS = ["email list", "contact list", "lead list", "explain --since 1d", "status"]
-RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 MOST_SECONDS = 10.0
 """Of one processor, for one letter, the start of the command included."""
