@@ -1,0 +1,186 @@
+"""A worker that dies: one poll with the real parts, put together as `worker.wiring` does, killed at a chosen step.
+
+As a program it has imported everything and forks a process for each order on its standard input, so that hundreds
+of deaths take seconds; `Workers` gives the orders.
+"""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Self
+from uuid import uuid4
+
+from tests.robustness.steps import Steps
+from worker.domain.messages import Content
+from worker.poll import Limits, Poller, intake
+from worker.service.turns import Turns
+from worker.settings import Settings
+from worker.wiring import LoggingWatcher, Parts, compose, rules_of, start_log
+
+KILLED = -signal.SIGKILL
+_REPOSITORY = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Poison:
+    """What the code does with a message whose octets hold ``mark``: ``raise`` or ``kill`` (the process)."""
+
+    mark: bytes
+    how: str = "raise"
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a poll ended, and the steps it took."""
+
+    code: int
+    steps: list[str]
+    log: str
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One poll, to be started as a process."""
+
+    environment: Mapping[str, str]
+    folder: Path
+    dies_at: str | None = None
+    poison: Poison | None = None
+    moves_at_once: int = 2500
+    name: str = field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def record(self) -> Path:
+        return self.folder / f"{self.name}.steps"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+
+class Workers:
+    """Runs several polls at a time, each in a process of its own."""
+
+    def __init__(self, at_a_time: int) -> None:
+        command = [sys.executable, "-m", __name__]
+        self._programs = [
+            subprocess.Popen(command, cwd=_REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            for _ in range(at_a_time)
+        ]
+        self._free: SimpleQueue[subprocess.Popen[bytes]] = SimpleQueue()
+        for program in self._programs:
+            self._free.put(program)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        for program in self._programs:
+            program.communicate()
+
+    def run(self, worker: Worker) -> Ended:
+        """Start it and wait for its end; from any thread."""
+        program = self._free.get()
+        assert program.stdin
+        assert program.stdout
+        pickle.dump(worker, program.stdin)
+        program.stdin.flush()
+        code = int(program.stdout.readline())
+        self._free.put(program)
+        steps = worker.record.read_text().splitlines() if worker.record.exists() else []
+        return Ended(code, steps, worker.log.read_text())
+
+
+def main() -> None:
+    """Take orders until there are no more."""
+    while True:
+        try:
+            worker: Worker = pickle.load(sys.stdin.buffer)
+        except EOFError:
+            return
+        process = os.fork()
+        if not process:
+            _end(worker)
+        _, status = os.waitpid(process, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+def _end(worker: Worker) -> None:
+    """In the new process."""
+    code = 1
+    try:
+        signal.alarm(60)
+        _poll(worker)
+        code = 0
+    except BaseException:  # noqa: BLE001 - whatever it is, this process must not go on as its parent does
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _poll(worker: Worker) -> None:
+    with worker.log.open("wb") as log:
+        os.dup2(log.fileno(), sys.stderr.fileno())
+    sys.stderr = os.fdopen(2, "w", buffering=1)
+    for name in [name for name in os.environ if name.startswith("BCC_DROPBOX_")]:
+        del os.environ[name]
+    os.environ.update(worker.environment)
+    settings = Settings.load_for_mailbox(None)
+    start_log(settings)
+    if worker.poison:
+        _poison(worker.poison)
+    steps = Steps(worker.record, worker.dies_at)
+    steps.watch_statements()
+    steps.watch_imap()
+    with closing(_watched(settings, steps, worker)) as parts:
+        turns = Turns(parts)
+        turns.prepare()
+        report = turns.take()
+    if report is None or report.outage:
+        raise SystemExit(f"no poll: {report}")
+
+
+def _watched(settings: Settings, steps: Steps, worker: Worker) -> Parts:
+    """`compose`, but the poller sees the two ports through ``steps``."""
+    parts = compose(settings)
+    poller = Poller(
+        steps.watch(parts.mailbox, "mailbox"),
+        steps.watch(parts.store, "store"),
+        rules_of(settings),
+        limits=Limits(settings.batch_messages, settings.batch_bytes, worker.moves_at_once),
+        watcher=LoggingWatcher(),
+    )
+    return replace(parts, poller=poller)
+
+
+def _poison(poison: Poison) -> None:
+    """Let reading a marked message go wrong, as a bug in a parser would."""
+    read_content = intake.read_content  # type: ignore[attr-defined]
+
+    def poisoned(raw: bytes) -> Content:
+        if poison.mark in raw:
+            if poison.how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise KeyError("a bug that this message brings out")
+        return read_content(raw)
+
+    intake.read_content = poisoned  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    from tests.robustness.dying import main as _main  # the orders are pickled under this name
+
+    _main()

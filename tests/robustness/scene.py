@@ -1,0 +1,233 @@
+"""A mailbox of known messages and a database with one user: what must have become of each in the end."""
+
+import shutil
+from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+from sqlalchemy import text
+
+from tests.acceptance.letters import letter
+from tests.servers.dovecot import PASSWORD, Dovecot
+from tests.servers.postgres import Postgres
+from tests.store.crm import Crm, User
+from worker.domain.outcomes import Folder, Outcome
+from worker.store.database import Database
+from worker.store.schema import migrate
+from worker.store.tables import AttemptRow, DecisionRow
+
+ADDRESS = "drop@drop.example.com"
+OWNER = "jane@acme.example"
+KNOWN = "known@client.example"
+"""A contact that is there before any mail."""
+_TOKEN = f"{1:026}"
+DROPBOX = f"drop+{_TOKEN}@drop.example.com"
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One message and its end."""
+
+    number: int
+    to: tuple[str, ...]
+    outcome: Outcome = Outcome.ASSOCIATED
+    sender: str = OWNER
+    size: int = 0
+    message_id: str = ""
+
+    @property
+    def id(self) -> str:
+        return self.message_id or f"<{self.number}@acme.example>"
+
+    @property
+    def raw(self) -> bytes:
+        """The trace of its delivery differs, so that two copies of one email are told apart in the folders."""
+        body = f"Hello,\n\nthis is {self.id}.\n" + "Many words.\n" * (self.size // 12)
+        return letter(
+            DROPBOX,
+            sender=self.sender,
+            to=", ".join(self.to),
+            body=body,
+            Message_ID=self.id,
+            X_Delivery=str(self.number),
+        )
+
+
+def everyday(count: int) -> list[Mail]:
+    """Every kind of end, over and over: new and known people, copies, strangers."""
+    return [_mail(number) for number in range(1, count + 1)]
+
+
+def _mail(number: int) -> Mail:
+    group, kind = divmod(number - 1, 6)
+    match kind:
+        case 0:
+            return Mail(number, (f"new{group}@client.example",))
+        case 1:
+            return Mail(number, (f"new{group}@client.example", f"other{group}@client.example"))
+        case 2:
+            return Mail(number, ("x@client.example",), Outcome.REJECTED, sender="mallory@elsewhere.example")
+        case 3:
+            return Mail(number, (KNOWN,))
+        case 4:
+            return Mail(number, (KNOWN,), Outcome.DUPLICATE, message_id=f"<{number - 1}@acme.example>")
+        case _:
+            return Mail(number, (KNOWN, f"new{group}@client.example"))
+
+
+@dataclass
+class Templates:
+    """Databases with one user and one contact, copied for each scene."""
+
+    folder: Path
+    postgres: Postgres | None = None
+    _made: dict[str, str] = field(default_factory=dict)
+
+    def copy(self, kind: str) -> str:
+        """A URL of a database of one's own."""
+        if kind not in self._made:
+            self._made[kind] = self._make(kind)
+        if kind == "sqlite":
+            file = self.folder / f"{uuid4().hex}.db"
+            shutil.copyfile(self._made[kind], file)
+            return f"sqlite:///{file}"
+        assert self.postgres
+        return self.postgres.url(self.postgres.create_database(template=self._made[kind]))
+
+    def drop(self, url: str) -> None:
+        if url.startswith("sqlite"):
+            for file in self.folder.glob(Path(url).name + "*"):
+                file.unlink()
+        elif self.postgres:
+            self.postgres.drop_database(url.rpartition("/")[2])
+
+    def _make(self, kind: str) -> str:
+        template, url = str(self.folder / "template.db"), f"sqlite:///{self.folder}/template.db"
+        if kind == "postgresql":
+            assert self.postgres
+            template = self.postgres.create_database()
+            url = self.postgres.url(template)
+        database = Database.open(url)
+        migrate(database)
+        found(database)
+        database.close()
+        return template
+
+
+def found(database: Database) -> User:
+    """One account, one user, one contact."""
+    crm = Crm(database)
+    account = crm.account()
+    user = crm.user(account, OWNER)
+    assert user.token == _TOKEN
+    crm.record(account, KNOWN)
+    return user
+
+
+@dataclass
+class Scene:
+    """One mailbox of Dovecot and one database."""
+
+    dovecot: Dovecot
+    url: str
+    mails: Sequence[Mail] = ()
+    user: str = field(default_factory=lambda: f"mailbox-{uuid4().hex[:12]}")
+    port: int = 0
+
+    def environment(self, **settings: str) -> dict[str, str]:
+        """The settings of a worker on it."""
+        named = {
+            "ADDRESS": ADDRESS,
+            "IMAP_HOST": "127.0.0.1",
+            "IMAP_PORT": str(self.port or self.dovecot.imap),
+            "IMAP_TLS": "none",
+            "IMAP_USER": self.user,
+            "IMAP_PASSWORD": PASSWORD,
+            "DATABASE_URL": self.url,
+            "BATCH_MESSAGES": "4",
+            "LOG_FORMAT": "json",
+            **settings,
+        }
+        return {f"BCC_DROPBOX_{name}": value for name, value in named.items()}
+
+    def deliver(self, mails: Sequence[Mail]) -> None:
+        self.mails = (*self.mails, *mails)
+        self.dovecot.deliver_many(self.user, (mail.raw for mail in mails))
+
+    def decided(self) -> set[int]:
+        """The UIDs that have their decision."""
+        with self.reading() as crm:
+            return {row["uid"] for row in crm.rows(DecisionRow)}
+
+    def attempts(self) -> dict[int, tuple[bool, int]]:
+        """By UID: whether it is suspect, and its strikes."""
+        with self.reading() as crm:
+            return {row["uid"]: (row["suspect"], row["strikes"]) for row in crm.rows(AttemptRow)}
+
+    @contextmanager
+    def reading(self) -> Iterator[Crm]:
+        """The rows as a bystander sees them."""
+        database = Database.open(self.url)
+        try:
+            yield Crm(database)
+        finally:
+            database.close()
+
+    def faults(self, *, is_exact: bool = True) -> list[str]:
+        """What was lost, made twice or put in the wrong place; nothing, if all is well.
+
+        ``is_exact``: also which of two copies came first, which workers in a race decide.
+        """
+        return [*self._folder_faults(), *self._stored_faults(), *self._decision_faults(is_exact=is_exact)]
+
+    def _folder_faults(self) -> Iterator[str]:
+        for folder in (None, *Folder):
+            found = Counter(self.dovecot.folder(self.user, folder))
+            wanted = Counter(mail.raw for mail in self.mails if mail.outcome.folder is folder)
+            if found != wanted:
+                lost, more = (wanted - found).total(), (found - wanted).total()
+                yield f"{folder or 'queue'}: {lost} are missing, {more} too many"
+
+    def _stored_faults(self) -> Iterator[str]:
+        filed = [mail for mail in self.mails if mail.outcome is Outcome.ASSOCIATED]
+        wanted: dict[str, Sequence[Hashable]] = {
+            "emails": sorted(mail.id for mail in filed),
+            "records": sorted({KNOWN}.union(*(mail.to for mail in filed))),
+            "associations": sorted((mail.id, address) for mail in filed for address in mail.to),
+            "created": sorted({address for mail in filed for address in mail.to if address != KNOWN}),
+            "attempts": [],
+        }
+        stored = self._stored()
+        for name, rows in wanted.items():
+            lost, more = Counter(rows) - Counter(stored[name]), Counter(stored[name]) - Counter(rows)
+            if lost or more:
+                yield f"{name}: missing {list(lost)[:3]}, too many {list(more)[:3]}"
+
+    def _stored(self) -> dict[str, Sequence[Hashable]]:
+        on_record = "FROM association a JOIN email e ON e.id = a.email_id JOIN record r ON r.id = a.record_id"
+        queries = {
+            "emails": "SELECT message_id FROM email",
+            "records": "SELECT email FROM record",
+            "associations": f"SELECT message_id, r.email {on_record}",
+            "created": f"SELECT r.email {on_record} WHERE a.created",
+            "attempts": "SELECT uid, suspect, strikes FROM attempt",
+        }
+        with self.reading() as crm, crm.database.read() as connection:
+            return {
+                name: [row[0] if len(row) == 1 else tuple(row) for row in connection.execute(text(query))]
+                for name, query in queries.items()
+            }
+
+    def _decision_faults(self, *, is_exact: bool) -> Iterator[str]:
+        with self.reading() as crm:
+            found = Counter((row["message_id"], _end(row["outcome"], is_exact)) for row in crm.rows(DecisionRow))
+        wanted = Counter((mail.id, _end(mail.outcome, is_exact)) for mail in self.mails)
+        if found != wanted:
+            yield f"decisions: missing {list(wanted - found)[:3]}, too many {list(found - wanted)[:3]}"
+
+
+def _end(outcome: str, is_exact: bool) -> str:
+    return outcome if is_exact else Outcome(outcome).folder

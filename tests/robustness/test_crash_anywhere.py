@@ -1,0 +1,79 @@
+"""SIGKILL between any two steps of a poll: the next poll makes everything right."""
+
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.robustness.dying import KILLED, Ended, Worker, Workers
+from tests.robustness.scene import Scene, everyday
+from worker.mailbox.uidset import members
+
+AT_A_TIME = 4
+MAILS = 7
+
+_FETCH = re.compile(r"sent UID FETCH (\S+) ")
+
+
+@pytest.mark.timeout(300)
+def test_a_crash_at_any_step_loses_nothing_and_makes_nothing_twice(
+    new_scene: Callable[[], Scene], workers: Workers, folder: Path
+) -> None:
+    steps = _rehearse(new_scene(), workers, folder)
+    scenes = [new_scene() for _ in steps]
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        faults = list(threads.map(lambda step, scene: _die_at(step, scene, workers, folder), steps, scenes))
+    wrong = {step: fault for step, fault in zip(steps, faults, strict=True) if fault}
+    assert not wrong, f"{len(wrong)} of {len(steps)} steps:\n" + "\n".join(
+        f"{at}: {what}" for at, what in wrong.items()
+    )
+
+
+def _rehearse(scene: Scene, workers: Workers, folder: Path) -> list[str]:
+    """The steps of a whole poll, among them every kind that there is."""
+    scene.deliver(everyday(MAILS))
+    ended = workers.run(Worker(scene.environment(), folder))
+    assert (ended.code, scene.faults()) == (0, []), ended.log
+    for kind in (
+        "sent UID SEARCH",
+        "sent UID FETCH",
+        "literal read",
+        "after mailbox.heads",
+        "after mailbox.bodies",
+        "after store.take_in_hand",
+        "statement INSERT INTO attempt",
+        "statement INSERT INTO email ",
+        "statement INSERT INTO association",
+        "statement INSERT INTO decision",
+        "before the commit",
+        "after store.commit",
+        "half of UID MOVE",
+        "sent UID MOVE",
+        "after mailbox.move",
+    ):
+        assert any(step.startswith(kind) for step in ended.steps), f"no step like {kind!r} was seen"
+    return ended.steps
+
+
+def _die_at(step: str, scene: Scene, workers: Workers, folder: Path) -> list[str]:
+    scene.deliver(everyday(MAILS))
+    died = workers.run(Worker(scene.environment(), folder, dies_at=step))
+    if died.code != KILLED:
+        return [f"was not reached: exit {died.code}"]
+    decided = scene.decided()
+    again = workers.run(Worker(scene.environment(), folder))
+    if again.code != 0:
+        return [f"the next poll failed: exit {again.code}\n{again.log}"]
+    if fetched := decided & _fetched(again):
+        return [f"decided before, fetched again: {fetched}"]
+    return scene.faults()
+
+
+def _fetched(ended: Ended) -> set[int]:
+    return {uid for uid_set in _uid_sets(ended.steps) for uid in members(uid_set)}
+
+
+def _uid_sets(steps: Iterable[str]) -> list[str]:
+    return [found[1] for step in steps if (found := _FETCH.match(step))]

@@ -1,0 +1,102 @@
+"""A message on which the code fails, or that kills the process: it alone is quarantined, everybody else is filed."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.robustness.dying import KILLED, Ended, Poison, Worker, Workers
+from tests.robustness.scene import Mail, Scene, everyday
+from worker.domain.outcomes import Folder, Outcome
+from worker.store.attempts import DIED
+from worker.store.tables import DecisionRow, VerdictRow
+
+BAD = 4
+"""In the midst of its batch."""
+
+
+@pytest.fixture
+def poison(scene: Scene) -> Poison:
+    """Deliver a dozen messages of which one is bad; give what the code does with that one."""
+    scene.deliver([mail for mail in everyday(12) if mail.number not in {BAD, BAD + 1}])
+    bad = Mail(BAD, ("victim@client.example",), Outcome.QUARANTINED)
+    scene.deliver([bad])
+    return Poison(bad.id.encode())
+
+
+def run(scene: Scene, workers: Workers, folder: Path, poison: Poison | None = None) -> Ended:
+    return workers.run(Worker(scene.environment(BATCH_MESSAGES="250"), folder, poison=poison))
+
+
+def strikes(scene: Scene) -> list[tuple[bool, int]]:
+    return list(scene.attempts().values())
+
+
+def note_of(scene: Scene) -> tuple[str, str]:
+    """The Message-ID in the decision on the bad message, and the error."""
+    with scene.reading() as crm:
+        (decision,) = [row for row in crm.rows(DecisionRow) if row["outcome"] == "quarantined"]
+        (verdict,) = [row for row in crm.rows(VerdictRow) if row["decision_id"] == decision["id"]]
+        return decision["message_id"], verdict["trace"]["note"]
+
+
+def test_a_message_that_the_code_fails_on_is_quarantined_after_three_polls_and_holds_nobody_up(
+    scene: Scene, poison: Poison, workers: Workers, folder: Path
+) -> None:
+    filed = len(scene.mails) - 1
+    for poll in (1, 2):
+        assert run(scene, workers, folder, poison).code == 0
+        assert len(scene.decided()) == filed, "the rest is filed in the same poll"
+        assert strikes(scene) == [(True, poll)]
+    assert run(scene, workers, folder, poison).code == 0
+    assert scene.faults() == []
+    message_id, note = note_of(scene)
+    assert message_id == f"<{BAD}@acme.example>"
+    assert note.startswith("KeyError")
+    assert "dying.py:" in note
+
+
+def test_a_message_that_kills_the_process_is_quarantined_and_nobody_beside_it_collects_a_strike(
+    scene: Scene, poison: Poison, workers: Workers, folder: Path
+) -> None:
+    deadly = Poison(poison.mark, "kill")
+    count = len(scene.mails)
+    assert run(scene, workers, folder, deadly).code == KILLED
+    for poll in (1, 2, 3):
+        assert run(scene, workers, folder, deadly).code == KILLED
+        assert len(scene.decided()) == count - 1, "all but the culprit were filed before it killed again"
+        assert strikes(scene) == [(True, poll - 1)], "the last death is counted by the next process"
+    assert run(scene, workers, folder, deadly).code == 0
+    assert scene.faults() == []
+    assert note_of(scene)[1] == DIED
+
+
+def test_a_message_that_kills_only_now_and_then_is_filed_in_the_end(
+    scene: Scene, poison: Poison, workers: Workers, folder: Path
+) -> None:
+    """Two strikes are not three: what was a fault of the machine harms no message."""
+    for _ in range(3):
+        assert run(scene, workers, folder, Poison(poison.mark, "kill")).code == KILLED
+    assert run(scene, workers, folder).code == 0
+    scene.mails = [Mail(mail.number, mail.to) if mail.number == BAD else mail for mail in scene.mails]
+    assert scene.faults() == []
+
+
+def test_mail_that_comes_after_a_crash_is_not_kept_waiting_by_the_suspects(
+    scene: Scene, poison: Poison, workers: Workers, folder: Path
+) -> None:
+    assert run(scene, workers, folder, Poison(poison.mark, "kill")).code == KILLED
+    late = Mail(100, ("late@client.example",))
+    scene.deliver([late])
+    assert run(scene, workers, folder, Poison(poison.mark, "kill")).code == KILLED
+    with scene.reading() as crm:
+        assert late.id in {row["message_id"] for row in crm.rows(DecisionRow)}
+
+
+def test_two_poisoned_messages_in_one_batch_are_told_apart(
+    scene: Scene, poison: Poison, workers: Workers, folder: Path
+) -> None:
+    scene.deliver([Mail(200, ("second@client.example",), Outcome.QUARANTINED, message_id=f"<{BAD}@acme.example>")])
+    for _ in range(3):
+        assert run(scene, workers, folder, poison).code == 0
+    assert scene.faults() == []
+    assert len(scene.dovecot.folder(scene.user, Folder.QUARANTINE)) == 2
