@@ -86,12 +86,12 @@ class Intake:
             left_over=left_over,
         )
 
-    def claims_on(self, arrival: Arrival, now: datetime) -> tuple[Claim, ...]:
-        """Whose the message is by its head alone."""
+    def claims_on(self, arrival: Arrival, now: datetime) -> tuple[Head, tuple[Claim, ...]]:
+        """The head, and whose the message is by that alone."""
         head = read_head(arrival.head, is_complete=arrival.head_is_complete)
         found = routed(head, self._rules)
         issued = self._store.issued(found.tokens) if found.tokens else {}
-        return judge_head(head, found, self._rules, issued, now).accepted
+        return head, judge_head(head, found, self._rules, issued, now).accepted
 
     def _candidates(
         self, bodies: Sequence[tuple[Arrival, bytes]], issued: Issued, asked: Collection[str], now: datetime

@@ -9,13 +9,12 @@ from pathlib import PurePath
 
 from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError, Unavailable
 from worker.domain.masking import without_tokens
-from worker.domain.messages import Arrival
+from worker.domain.messages import Arrival, Head
 from worker.domain.outcomes import DEFERRED
 from worker.domain.ports import Mailbox, Queue, Store
 from worker.domain.text import clean
 from worker.domain.verdicts import Filing
 from worker.filing import Candidate, Claim, Rules, file_batch, quarantined, wanted
-from worker.mime import read_head
 from worker.poll.intake import Intake, Taken
 from worker.poll.moves import Moves
 from worker.poll.report import PollReport
@@ -26,6 +25,8 @@ STRIKES = 3
 
 _CONFLICTS = 10
 """How often a batch is decided anew because somebody else stored something of it first."""
+
+_UNREAD: tuple[Head, Sequence[Claim]] = Head(()), ()
 
 
 class Work:
@@ -135,23 +136,27 @@ class Work:
 
     def _quarantine(self, uid: int, error: str, strikes: int) -> None:
         for arrival in self._mailbox.heads([uid]):
-            claims = self._claims_on(arrival) if strikes == STRIKES else ()
+            head, claims = self._head_of(arrival) if strikes == STRIKES else _UNREAD
             error = error or "the process died while it worked on this message"
-            filing = quarantined(arrival, read_head(b""), error, claims)
-            self._store.commit(self._queue, [filing], _now())
-            self._announce([filing])
+            filing = quarantined(arrival, head, error, claims)
+            try:
+                self._store.commit(self._queue, [filing], _now())
+            except Conflict:
+                self._moves.add(self._store.standing(self._queue, [uid]).decided)  # another worker was faster
+            else:
+                self._announce([filing])
             return
         self._store.release(self._queue, [uid])
 
-    def _claims_on(self, arrival: Arrival) -> Sequence[Claim]:
-        """Whose the message is, if its head can be judged. A head that kills this process is not tried again."""
+    def _head_of(self, arrival: Arrival) -> tuple[Head, Sequence[Claim]]:
+        """The head and whose the message is, if it can be read. A head that kills this process is not tried again."""
         self._store.take_in_hand(self._queue, [arrival.uid], alone=True)
         try:
             return self._intake.claims_on(arrival, _now())
         except Unavailable:
             raise
         except Exception:  # noqa: BLE001 - it may be the head that the code fails on
-            return ()
+            return _UNREAD
 
     def _announce(self, filings: Sequence[Filing]) -> None:
         now = _now()

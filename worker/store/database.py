@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +18,9 @@ _EXPECTED = "sqlite:///folder/file.db or postgresql+psycopg://user:password@host
 _APPLICATION = "bcc-dropbox"
 _SQLITE_BEGIN = "bcc_dropbox_sqlite_begin"
 _CONNECTIONS = 5
+_LONGEST_SILENCE = 8000
+"""Milliseconds between two statements of one transaction."""
+_CHECKS_CLIENTS_SINCE = 140000
 
 
 class Database:
@@ -140,7 +143,7 @@ def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
 
 def _postgresql_engine(url: URL, statement_seconds: int) -> Engine:
     defaults = postgresql_parameters(statement_seconds)
-    return create_engine(
+    engine = create_engine(
         url,
         connect_args={name: value for name, value in defaults.items() if name not in url.query},
         pool_size=2,
@@ -151,10 +154,26 @@ def _postgresql_engine(url: URL, statement_seconds: int) -> Engine:
         hide_parameters=True,  # an error's text goes to the log, and parameters are people's mail
     )
 
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:
+        """Let the server end a statement whose worker was killed, and so the locks on its rows."""
+        if connection.info.server_version >= _CHECKS_CLIENTS_SINCE:
+            connection.autocommit = True
+            with suppress(engine.dialect.loaded_dbapi.Error):  # not every system that PostgreSQL runs on can
+                connection.execute("SET client_connection_check_interval = '2s'")
+            connection.autocommit = False
+
+    return engine
+
 
 def postgresql_parameters(statement_seconds: int) -> dict[str, Any]:
-    """What every connection asks of libpq: a cut network is noticed within ten seconds, a statement has an end."""
+    """What every connection asks of libpq and of the server: that nothing waits for a cut network.
+
+    Either side notices it within ten seconds, a statement has an end, and a transaction whose worker fell silent keeps
+    no rows from the next worker.
+    """
     milliseconds = statement_seconds * 1000
+    idle_milliseconds = min(2 * milliseconds, _LONGEST_SILENCE)
     return {
         "application_name": _APPLICATION,
         "connect_timeout": 5,
@@ -164,5 +183,6 @@ def postgresql_parameters(statement_seconds: int) -> dict[str, Any]:
         "keepalives_count": 2,
         "tcp_user_timeout": 8000,
         "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
-        f" -c idle_in_transaction_session_timeout={2 * milliseconds} -c TimeZone=UTC",
+        f" -c idle_in_transaction_session_timeout={idle_milliseconds} -c TimeZone=UTC"
+        " -c tcp_keepalives_idle=4 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2 -c tcp_user_timeout=8000",
     }

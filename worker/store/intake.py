@@ -1,12 +1,17 @@
 """The store as the core meets it: what is known, what is in hand, and the one commit of a batch."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import random
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import wraps
+from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Connection
 
+from worker.domain.errors import Conflict, DatabaseUnavailable
 from worker.domain.ports import Queue, Standing
 from worker.domain.records import AccountView, Wanted
 from worker.domain.tokens import IssuedToken
@@ -14,6 +19,30 @@ from worker.domain.verdicts import Filing
 from worker.store import attempts, commit, decisions, mailboxes, owners, statistics, views
 from worker.store.attempts import Uids
 from worker.store.database import Database
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+_MOST_TRIES = 8
+
+
+def _through_races(write: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Write marks again after a lost race for their rows (a deadlock, say): that is no fault of the messages.
+
+    Raises:
+        DatabaseUnavailable: when the races have no end.
+    """
+
+    @wraps(write)
+    def tried(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        for attempt in range(_MOST_TRIES):
+            try:
+                return write(*args, **kwargs)
+            except Conflict:
+                time.sleep(random.uniform(0, 0.01 * (attempt + 1)))  # noqa: S311 - jitter, no secret
+        raise DatabaseUnavailable("database: other workers keep writing the same marks")
+
+    return tried
 
 
 class IntakeStore:
@@ -29,6 +58,7 @@ class IntakeStore:
         self._mailboxes: dict[str, int] = {}
         self._has_statistics = False
 
+    @_through_races
     def standing(self, queue: Queue, uids: Sequence[int]) -> Standing:
         """What is known of these UIDs; marks of a process that died become strikes and suspects."""
         with self._work_on(queue, uids) as (connection, messages):
@@ -40,16 +70,19 @@ class IntakeStore:
             {uid: suspect.error for uid, suspect in suspects.items() if suspect.error is not None},
         )
 
+    @_through_races
     def take_in_hand(self, queue: Queue, uids: Sequence[int], *, alone: bool) -> None:
         """Mark as being worked on, before any work."""
         with self._work_on(queue, uids) as (connection, messages):
             attempts.mark(connection, messages, self.worker, alone=alone)
 
+    @_through_races
     def release(self, queue: Queue, uids: Sequence[int]) -> None:
         """Take the marks off without a strike."""
         with self._work_on(queue, uids) as (connection, messages):
             attempts.release(connection, messages)
 
+    @_through_races
     def strike(self, queue: Queue, uid: int, error: str) -> int:
         """Count one failure of the code on this message; the strikes so far."""
         with self._work_on(queue, [uid]) as (connection, message):

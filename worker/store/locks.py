@@ -8,12 +8,12 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
 
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import text
 
-from worker.domain.errors import DatabaseUnavailable, Refused, Unavailable
+from worker.domain.errors import DatabaseUnavailable, Refused
 from worker.store.database import Database
 from worker.store.errors import translated
+from worker.store.lease import Lease
 
 
 class _Lock(Protocol):
@@ -64,39 +64,36 @@ class _ServerLock:
         self._database = database
         digest = blake2b(mailbox_name.encode("utf-8", "replace"), digest_size=8, person=b"bcc-dropbox")
         self._key = int.from_bytes(digest.digest(), "big", signed=True)
-        self._connection: Connection | None = None
+        self._lease: Lease | None = None
 
     def acquire(self) -> bool:
-        if self._connection is not None:
+        if self._lease is not None:
             return self.held()
         with translated():
             connection = self._database.engine.connect()
             try:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
                 connection.detach()  # not the pool's any more: it ends with the lock
+                Lease.prepare(connection)
                 if connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}):
-                    self._connection = connection
+                    self._lease = Lease(connection)
             finally:
-                if self._connection is None:
+                if self._lease is None:
                     connection.close()
-        return self._connection is not None
+        return self._lease is not None
 
     def held(self) -> bool:
-        if self._connection is None:
+        if self._lease is None:
             return False
-        try:
-            with translated():
-                self._connection.execute(text("SELECT 1"))
-        except Unavailable as error:
+        if not self._lease.holds():
             self.release()
-            raise DatabaseUnavailable("the lock on the mailbox is lost with its connection to the database") from error
+            raise DatabaseUnavailable("the lock on the mailbox is lost with its connection to the database")
         return True
 
     def release(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(SQLAlchemyError, OSError):
-                connection.close()
+        lease, self._lease = self._lease, None
+        if lease is not None:
+            lease.end()
 
 
 class _FileLock:

@@ -1,0 +1,71 @@
+"""Keeps awake the connection that holds a lock, so that the server itself lets go of whoever is cut off from it."""
+
+import threading
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import SQLAlchemyError
+
+SILENCE_SECONDS = 5
+"""After so long without a word the server ends the session, and with it the lock: whatever swallowed the words."""
+_BEAT_SECONDS = 1.25
+_FAREWELL_SECONDS = 2.0
+_IDLE_TIMEOUT_SINCE = 140000
+"""Older servers are left with TCP's own keepalive, which a stalled proxy in between answers for the dead."""
+
+
+class Lease:
+    """Takes the connection over: from now on only a thread of its own talks on it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._news = threading.Condition()
+        self._asked = self._answered = 0
+        self._is_ending = self._is_over = False
+        self._thread = threading.Thread(target=self._keep, name="lock", daemon=True)
+        self._thread.start()
+
+    @staticmethod
+    def prepare(connection: Connection) -> None:
+        """Have the server end this session when it falls silent; before the lock is taken."""
+        driver = connection.connection.driver_connection
+        if driver is not None and driver.info.server_version >= _IDLE_TIMEOUT_SINCE:
+            connection.execute(text(f"SET idle_session_timeout = '{SILENCE_SECONDS}s'"))
+
+    def holds(self) -> bool:
+        """Whether the server answers now; False for ever once it did not in time."""
+        with self._news:
+            self._asked += 1
+            asked = self._asked
+            self._news.notify_all()
+            self._news.wait_for(lambda: self._is_over or self._answered >= asked, SILENCE_SECONDS)
+            self._is_over = self._is_over or self._answered < asked
+            return not self._is_over
+
+    def end(self) -> None:
+        """Give the connection up; a thread that still waits for a silent server ends with the process."""
+        with self._news:
+            self._is_ending = True
+            self._news.notify_all()
+        self._thread.join(_FAREWELL_SECONDS)
+
+    def _keep(self) -> None:
+        try:
+            while (asked := self._next()) is not None:
+                self._connection.execute(text("SELECT 1"))
+                with self._news:
+                    self._answered = asked
+                    self._news.notify_all()
+            self._connection.execute(text("SELECT pg_advisory_unlock_all()"))
+            self._connection.close()
+        except (SQLAlchemyError, OSError):
+            self._connection.invalidate()
+        finally:
+            with self._news:
+                self._is_over = True
+                self._news.notify_all()
+
+    def _next(self) -> int | None:
+        """Wait for somebody to ask, at most for one beat; None when all is over."""
+        with self._news:
+            self._news.wait_for(lambda: self._is_ending or self._is_over or self._asked > self._answered, _BEAT_SECONDS)
+            return None if self._is_ending or self._is_over else self._asked
