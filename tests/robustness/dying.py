@@ -24,6 +24,7 @@ from worker.domain.messages import Content
 from worker.poll import Limits, Poller, intake
 from worker.service.turns import Turns
 from worker.settings import Settings
+from worker.store.locks import MailboxLock
 from worker.wiring import LoggingWatcher, Parts, compose, rules_of, start_log
 
 KILLED = -signal.SIGKILL
@@ -56,6 +57,7 @@ class Worker:
     dies_at: str | None = None
     poison: Poison | None = None
     moves_at_once: int = 2500
+    locks: bool = True
     name: str = field(default_factory=lambda: uuid4().hex)
 
     @property
@@ -163,7 +165,21 @@ def _watched(settings: Settings, steps: Steps, worker: Worker) -> Parts:
         limits=Limits(settings.batch_messages, settings.batch_bytes, worker.moves_at_once),
         watcher=LoggingWatcher(),
     )
-    return replace(parts, poller=poller)
+    return replace(parts, poller=poller, lock=parts.lock if worker.locks else _NoLock())
+
+
+class _NoLock(MailboxLock):
+    """As if the mailbox were always ours."""
+
+    def __init__(self) -> None: ...
+
+    def acquire(self) -> bool:
+        return True
+
+    def held(self) -> bool:
+        return True
+
+    def release(self) -> None: ...
 
 
 def _poison(poison: Poison) -> None:

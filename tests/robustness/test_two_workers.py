@@ -1,0 +1,185 @@
+"""Two workers on one mailbox: the second stands by and takes over; without the lock they still store all of it once."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from tests.robustness.dying import Worker, Workers
+from tests.robustness.scene import Mail, Scene, everyday
+from tests.servers.cut import Cut
+from tests.servers.dovecot import Dovecot
+from tests.service.running import Installation
+from worker.domain.errors import DatabaseUnavailable
+from worker.poll import PollReport
+from worker.settings import Settings
+from worker.store.database import Database
+from worker.store.locks import MailboxLock
+from worker.store.tables import RecordRow
+from worker.wiring import Parts, compose
+
+TAKEN_OVER_WITHIN = 10.0
+on_server = pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
+"""SQLite serves one worker only."""
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> Iterator[Callable[[Scene], Installation]]:
+    """Give services of their own env file; all are killed after the test."""
+    made: list[Installation] = []
+
+    def install_one(scene: Scene) -> Installation:
+        settings = {name.removeprefix("BCC_DROPBOX_").lower(): value for name, value in scene.environment().items()}
+        made.append(Installation(tmp_path / f"{len(made)}.env", settings))
+        return made[-1]
+
+    yield install_one
+    for installation in made:
+        for running in installation.started:
+            running.kill()
+
+
+@pytest.fixture
+def cut_database(scene: Scene) -> Iterator[Cut]:
+    """Stand between a worker and PostgreSQL."""
+    with Cut(int(scene.url.rpartition(":")[2].partition("/")[0])) as proxy:
+        yield proxy
+
+
+@on_server
+def test_the_second_worker_takes_over_within_ten_seconds_of_a_kill(
+    scene: Scene, install: Callable[[Scene], Installation]
+) -> None:
+    first = install(scene).start()
+    first.wait_for("poll.finished")
+    second = install(scene).start()
+    second.wait_for("worker.standby")
+    first.kill()
+    second.wait_for("worker.active", seconds=TAKEN_OVER_WITHIN)
+    scene.deliver(everyday(6))
+    second.wait_for("message.duplicate")
+    second.end()
+    assert scene.faults() == []
+
+
+@on_server
+def test_the_second_worker_takes_over_within_ten_seconds_of_a_cut_network(
+    scene: Scene, install: Callable[[Scene], Installation], cut_database: Cut
+) -> None:
+    """The network swallows what the first one says, and answers TCP's own questions for it, as a stalled proxy does."""
+    cut_off = install(scene)
+    first = cut_off.start(database_url=scene.url.replace(f":{cut_database.target}/", f":{cut_database.port}/"))
+    first.wait_for("poll.finished")
+    second = install(scene).start()
+    second.wait_for("worker.standby")
+    cut_database.stall()
+    second.wait_for("worker.active", seconds=TAKEN_OVER_WITHIN)
+    scene.deliver(everyday(6))
+    second.wait_for("message.duplicate")
+    cut_database.resume()
+    second.end()
+    assert scene.faults() == []
+
+
+@on_server
+def test_a_worker_that_was_cut_off_knows_that_the_lock_is_lost(scene: Scene, cut_database: Cut) -> None:
+    database = Database.open(scene.url.replace(f":{cut_database.target}/", f":{cut_database.port}/"))
+    lock, other = (MailboxLock(each, "drop") for each in (database, Database.open(scene.url)))
+    assert lock.acquire()
+    assert not other.acquire()
+    cut_database.stall()
+    began = time.monotonic()
+    with pytest.raises(DatabaseUnavailable, match="the lock on the mailbox is lost"):
+        lock.held()
+    assert time.monotonic() - began < TAKEN_OVER_WITHIN
+    while not other.acquire():
+        assert time.monotonic() - began < TAKEN_OVER_WITHIN
+        time.sleep(0.1)
+    other.release()
+    cut_database.close()
+    database.close()
+
+
+@on_server
+def test_a_lock_is_kept_through_a_silence_longer_than_the_server_bears(scene: Scene) -> None:
+    database = Database.open(scene.url)
+    lock = MailboxLock(database, "drop")
+    assert lock.acquire()
+    time.sleep(7)
+    assert lock.held()
+    lock.release()
+    database.close()
+
+
+@pytest.mark.timeout(180)
+def test_without_the_lock_two_workers_on_one_mailbox_store_everything_once(
+    scene: Scene, workers: Workers, folder: Path
+) -> None:
+    scene.deliver(everyday(60))
+    together = [Worker(scene.environment(), folder, locks=False, moves_at_once=10) for _ in range(2)]
+    with ThreadPoolExecutor(2) as threads:
+        ended = list(threads.map(workers.run, together))
+    assert [each.code for each in ended] == [0, 0], [each.log[-2000:] for each in ended]
+    assert workers.run(Worker(scene.environment(), folder)).code == 0
+    assert scene.faults(is_exact=False) == []
+
+
+def test_eight_threads_with_mail_to_one_new_address_make_one_record(
+    new_url: Callable[[], str], dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has a mailbox of its own and its own worker; all wait for each other before they begin."""
+    url = new_url()
+    scenes = [Scene(dovecot, url) for _ in range(8)]
+    for place, scene in enumerate(scenes):
+        scene.deliver([Mail(100 * place + number, ("new@client.example",)) for number in range(5)])
+    parts = [_composed(scene, monkeypatch) for scene in scenes]
+    together = threading.Barrier(8)
+
+    def poll(part: Parts) -> PollReport:
+        together.wait()
+        report = part.poller.poll()
+        part.close()
+        return report
+
+    with ThreadPoolExecutor(8) as threads:
+        reports = list(threads.map(poll, parts))
+    assert [(report.outage, report.outcomes) for report in reports] == [(None, {"associated": 5})] * 8
+    whole = Scene(dovecot, url, mails=[mail for scene in scenes for mail in scene.mails])
+    assert whole.stored_faults() == []
+    with whole.reading() as crm:
+        assert [row["email"] for row in crm.rows(RecordRow)].count("new@client.example") == 1
+
+
+@pytest.mark.parametrize("seconds", [1, 3], ids=["shorter than the deadline", "longer than the deadline"])
+def test_contention_for_a_lock_is_waited_for_or_retried_and_never_a_duplicate(
+    scene: Scene, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.deliver(everyday(6))
+    parts = _composed(scene, monkeypatch, STATEMENT_SECONDS="2")
+    other = Database.open(scene.url)
+    with ThreadPoolExecutor(1) as beside, other.begin() as connection:
+        if not other.is_sqlite:
+            connection.execute(text("LOCK TABLE email, attempt IN ACCESS EXCLUSIVE MODE"))
+        coming = beside.submit(parts.poller.poll)
+        time.sleep(seconds)
+        connection.rollback()
+        report = coming.result()
+    if seconds > 2:
+        assert isinstance(report.outage, DatabaseUnavailable)
+        assert scene.attempts() == {}
+        assert report.counts["deferred"] == 6
+        report = parts.poller.poll()
+    parts.close()
+    other.close()
+    assert report.outage is None
+    assert scene.faults() == []
+
+
+def _composed(scene: Scene, monkeypatch: pytest.MonkeyPatch, **settings: str) -> Parts:
+    for name, value in scene.environment(**settings).items():
+        monkeypatch.setenv(name, value)
+    return compose(Settings.load_for_mailbox(None))
