@@ -9,7 +9,7 @@ SILENCE_SECONDS = 5
 """After so long without a word the server ends the session, and with it the lock: whatever swallowed the words."""
 _BEAT_SECONDS = 1.25
 _FAREWELL_SECONDS = 2.0
-_IDLE_TIMEOUT_SINCE = 140000
+_IDLE_TIMEOUT_SINCE = (14,)
 """Older servers are left with TCP's own keepalive, which a stalled proxy in between answers for the dead."""
 
 
@@ -27,8 +27,7 @@ class Lease:
     @staticmethod
     def prepare(connection: Connection) -> None:
         """Have the server end this session when it falls silent; before the lock is taken."""
-        driver = connection.connection.driver_connection
-        if driver is not None and driver.info.server_version >= _IDLE_TIMEOUT_SINCE:
+        if (connection.dialect.server_version_info or ()) >= _IDLE_TIMEOUT_SINCE:
             connection.execute(text(f"SET idle_session_timeout = '{SILENCE_SECONDS}s'"))
 
     def holds(self) -> bool:
