@@ -37,15 +37,16 @@ class Mail:
     sender: str = OWNER
     size: int = 0
     message_id: str = ""
+    has_id: bool = True
 
     @property
     def id(self) -> str:
-        return self.message_id or f"<{self.number}@acme.example>"
+        return (self.message_id or f"<{self.number}@acme.example>") if self.has_id else ""
 
     @property
     def raw(self) -> bytes:
         """The trace of its delivery differs, so that two copies of one email are told apart in the folders."""
-        body = f"Hello,\n\nthis is {self.id}.\n" + "Many words.\n" * (self.size // 12)
+        body = f"Hello,\n\nthis is {self.id or self.number}.\n" + "Many words.\n" * (self.size // 12)
         return letter(
             DROPBOX,
             sender=self.sender,
@@ -182,11 +183,11 @@ class Scene:
         Not ``is_exact``: where two workers race. Then either of two copies may be the first, and a folder may show a
         message twice: of two sessions that MOVE it in one moment, Dovecot obeys both.
         """
-        return [
-            *self._folder_faults(is_exact=is_exact),
-            *self.stored_faults(),
-            *self._decision_faults(is_exact=is_exact),
-        ]
+        return [*self.filing_faults(is_exact=is_exact), *self._decision_faults(is_exact=is_exact)]
+
+    def filing_faults(self, *, is_exact: bool = True) -> list[str]:
+        """The same, whatever decisions led there."""
+        return [*self._folder_faults(is_exact=is_exact), *self.stored_faults()]
 
     def _folder_faults(self, *, is_exact: bool) -> Iterator[str]:
         for folder in (None, *Folder):

@@ -16,6 +16,11 @@ class Outcome(StrEnum):
         """Where the message is moved."""
         return _FOLDERS[self]
 
+    @property
+    def is_filed(self) -> bool:
+        """The email is stored for this owner."""
+        return self in {Outcome.ASSOCIATED, Outcome.DUPLICATE}
+
 
 class Folder(StrEnum):
     """The IMAP folders beside the queue, without the server's prefix."""

@@ -20,6 +20,8 @@ from worker.mailbox.structure import attachment_octets
 from worker.mailbox.uidset import uid_sets
 
 _CLOSING_SECONDS = 0.5
+_LISTED_AT_ONCE, _READ_AT_ONCE = 10_000, 500
+"""UIDs of one search and heads of one FETCH, where a whole folder is looked through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,21 @@ class ImapMailbox:
         with self._within(folder) as session:
             return session.search(["HEADER", "Message-ID", message_id])
 
+    def messages(self, folder: Folder | None) -> Iterator[Arrival]:
+        """All messages of one of our folders, or of the queue (None); nothing where there is no such folder.
+
+        No other method may be called before the last one is taken.
+        """
+        if folder is not None and not self._has(folder):
+            return
+        with self._within(folder) as session:
+            above = 0
+            while uids := uids_above(session, above, _LISTED_AT_ONCE):
+                for first in range(0, len(uids), _READ_AT_ONCE):
+                    part = uids[first : first + _READ_AT_ONCE]
+                    yield from arrivals(fetch_each(lambda: session, part, self._head_items), part, datetime.now(UTC))
+                above = uids[-1]
+
     def fetch_one(self, folder: Folder | None, uid: int) -> bytes:
         """A whole message of one of our folders, or of the queue (None).
 
@@ -168,6 +185,8 @@ class ImapMailbox:
 
     def restore(self, uids: Sequence[int], folder: Folder) -> None:
         """Move messages out of one of our folders back into the queue, where they get new UIDs."""
+        if not uids:
+            return
         with self._within(folder) as session:
             moving.move(session, uids, folders.queue_folder(session, self._access), set())
 
@@ -186,6 +205,11 @@ class ImapMailbox:
     def _reading(self) -> Iterator[Callable[[], Session]]:
         with self._reader.lock:
             yield self._selected_reader
+
+    def _has(self, folder: Folder) -> bool:
+        with self._reader.lock:
+            session = self._reader.session(self._access)
+            return session.count(folders.own_folder(session, folder)) is not None
 
     @contextmanager
     def _within(self, folder: Folder | None) -> Iterator[Session]:

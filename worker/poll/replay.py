@@ -1,0 +1,79 @@
+"""Messages back into the queue, where the rules as they are now decide on them anew.
+
+A message has another UID in its folder than it had in the queue. It is known again by what no move changes: its size,
+and its Message-ID or else its time of arrival. Twins that nothing of that tells apart go back together: deciding anew
+harms nobody, for what is filed stays filed once (R19).
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from worker.domain.decided import Decided
+from worker.domain.messages import Arrival
+from worker.domain.outcomes import Folder
+from worker.domain.text import clean
+from worker.mime import read_head
+
+_ARRIVAL_SECONDS = 1.0
+"""By which two times of one arrival may differ: INTERNALDATE knows no fractions."""
+
+
+class Result(StrEnum):
+    """What became of one message that was to be replayed."""
+
+    RESTORED = "restored"
+    """Back in the queue."""
+    WAITING = "waiting"
+    """Was there already: the next poll decides."""
+    KEPT = "kept"
+    """Filed for everybody it was meant for: nothing is left to be decided."""
+    MISSING = "missing"
+    """No longer where it was put: moved or deleted by somebody."""
+
+
+class Shelves(Protocol):
+    """The mailbox with its folders. Every method raises `Unavailable` when the server is down."""
+
+    def messages(self, folder: Folder | None) -> Iterator[Arrival]:
+        """All messages of one of our folders, or of the queue (None); nothing where there is no such folder."""
+
+    def restore(self, uids: Sequence[int], folder: Folder) -> None:
+        """Move messages out of one of our folders back into the queue."""
+
+
+def replay(shelves: Shelves, wanted: Sequence[Decided]) -> list[Result]:
+    """Put the messages back; gives what became of each, in the same order. To do it again changes nothing."""
+    results = {place: Result.KEPT for place, message in enumerate(wanted) if message.is_filed_for_all}
+    for folder in Folder:
+        sought = {
+            place: message
+            for place, message in enumerate(wanted)
+            if place not in results and message.outcome.folder is folder
+        }
+        found = _found(shelves.messages(folder), sought) if sought else {}
+        shelves.restore(sorted({uid for uids in found.values() for uid in uids}), folder)
+        results |= dict.fromkeys(found, Result.RESTORED)
+    lost = {place: message for place, message in enumerate(wanted) if place not in results}
+    results |= dict.fromkeys(_found(shelves.messages(None), lost) if lost else {}, Result.WAITING)
+    return [results.get(place, Result.MISSING) for place in range(len(wanted))]
+
+
+def _found(arrivals: Iterable[Arrival], sought: Mapping[int, Decided]) -> dict[int, list[int]]:
+    """By place: the UIDs of the messages that fit."""
+    by_size: defaultdict[int, dict[int, Decided]] = defaultdict(dict)
+    for place, message in sought.items():
+        by_size[message.size][place] = message
+    found: defaultdict[int, list[int]] = defaultdict(list)
+    for arrival in arrivals:
+        for place, message in by_size.get(arrival.size, {}).items():
+            if _is_same(arrival, message):
+                found[place].append(arrival.uid)
+    return found
+
+
+def _is_same(arrival: Arrival, message: Decided) -> bool:
+    if message.message_id:
+        return clean(read_head(arrival.head).first("message-id")).startswith(message.message_id)
+    return abs((arrival.arrived_at - message.arrived_at).total_seconds()) < _ARRIVAL_SECONDS
