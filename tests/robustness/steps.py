@@ -17,7 +17,7 @@ from sqlalchemy import Engine, event
 _SILENT = frozenset({"LOGIN", "AUTHENTICATE", "CAPABILITY", "LOGOUT", "NOOP", ""})
 _CHANGING = ("UID MOVE", "UID COPY", "UID STORE", "UID EXPUNGE", "CREATE")
 """Where it may matter that only half of a command was sent."""
-_MOST_NAME = 60
+_MOST_NAME = 90
 
 
 class Steps:

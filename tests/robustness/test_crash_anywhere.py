@@ -9,12 +9,15 @@ import pytest
 
 from tests.robustness.dying import KILLED, Ended, Worker, Workers
 from tests.robustness.scene import Scene, everyday
+from tests.servers.dovecot import Dovecot, DovecotSettings
 from worker.mailbox.uidset import members
 
 AT_A_TIME = 4
 MAILS = 7
 
-_FETCH = re.compile(r"sent UID FETCH (\S+) ")
+_MOVING = re.compile(r"UID COPY|STORE|EXPUNGE|after mailbox.move")
+_FETCH = re.compile(r"sent UID FETCH (\S+) (?!.*HEADER\])")
+"""Whole heads are what copies are known by, where there is no MOVE."""
 
 
 @pytest.mark.timeout(300)
@@ -77,3 +80,26 @@ def _fetched(ended: Ended) -> set[int]:
 
 def _uid_sets(steps: Iterable[str]) -> list[str]:
     return [found[1] for step in steps if (found := _FETCH.match(step))]
+
+
+@pytest.mark.parametrize("without", [{"MOVE"}, {"MOVE", "UIDPLUS"}], ids=" and ".join)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_a_crash_in_the_midst_of_a_move_copies_nothing_twice_where_the_server_cannot_move(
+    dovecot_with: Callable[[DovecotSettings], Dovecot],
+    new_url: Callable[[], str],
+    workers: Workers,
+    folder: Path,
+    without: set[str],
+) -> None:
+    server = dovecot_with(DovecotSettings(without=frozenset(without)))
+    rehearsal = Scene(server, new_url())
+    rehearsal.deliver(everyday(MAILS))
+    ended = workers.run(Worker(rehearsal.environment(), folder))
+    assert rehearsal.faults() == []
+    steps = [step for step in ended.steps if _MOVING.search(step)]
+    assert any("UID COPY" in step for step in steps)
+    assert any("EXPUNGE" in step for step in steps)
+    scenes = [Scene(server, new_url()) for _ in steps]
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        faults = list(threads.map(lambda step, scene: _die_at(step, scene, workers, folder), steps, scenes))
+    assert not any(faults), [(step, fault) for step, fault in zip(steps, faults, strict=True) if fault]

@@ -2,10 +2,13 @@
 
 from collections.abc import Collection
 
+from worker.mailbox.copies import copied_before
 from worker.mailbox.folders import put_into
 from worker.mailbox.session import Session
 from worker.mailbox.uidset import members, uid_sets
 
+COPYING = "$BccDropboxCopying"
+"""The keyword of a message that is about to be copied: when this process dies, the folder tells whether it was."""
 COPIED = "$BccDropboxCopied"
 """The keyword of a message that stands in its folder already but could not be removed from the queue yet."""
 
@@ -25,19 +28,25 @@ def move(session: Session, uids: Collection[int], folder: str, copied: set[int])
 
 def _copy_once(session: Session, uids: Collection[int], folder: str, copied: set[int]) -> None:
     r"""Never by \Deleted alone: that flag may be a person's, and what they flagged was not copied by us."""
-    for uid_set in uid_sets(_not_copied(session, uids, copied)):
+    keeps_keywords = _keeps_keywords(session)
+    for uid_set in uid_sets(_not_copied(session, uids, folder, copied)):
+        if keeps_keywords:
+            session.command("STORE", uid_set, "+FLAGS.SILENT", f"({COPYING})")
         put_into(session, "COPY", uid_set, folder)
         copied.update(members(uid_set))
-        if _keeps_keywords(session):
+        if keeps_keywords:
             session.command("STORE", uid_set, "+FLAGS.SILENT", f"({COPIED})")
 
 
-def _not_copied(session: Session, uids: Collection[int], copied: set[int]) -> set[int]:
-    """The keyword outlives this process; ``copied`` serves where the server keeps no keywords."""
+def _not_copied(session: Session, uids: Collection[int], folder: str, copied: set[int]) -> set[int]:
+    """The keywords outlive this process; ``copied`` serves where the server keeps none."""
     fresh = set(uids) - copied
     if _keeps_keywords(session):
+        begun: set[int] = set()
         for uid_set in uid_sets(fresh):
             fresh.difference_update(session.search(["UID", uid_set, "KEYWORD", COPIED]))
+            begun.update(session.search(["UID", uid_set, "KEYWORD", COPYING]))
+        fresh -= copied_before(session, fresh & begun, folder)
     return fresh
 
 

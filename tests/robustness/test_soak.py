@@ -1,0 +1,117 @@
+"""The worker is killed at random moments while mail keeps coming; by `make soak` a hundred times."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+import pytest
+
+from tests.acceptance.dropbox import COMMAND, Dropbox
+from tests.robustness.scene import Mail, Scene, everyday
+from worker.domain.outcomes import Folder
+from worker.store.tables import AttemptRow
+
+MOST_SECONDS = 1.2
+"""A worker lives up to so long, or up to so long after the first line of its log."""
+SETTINGS = {"BATCH_MESSAGES": "20", "POLL_SECONDS": "1"}
+
+
+@dataclass(frozen=True)
+class Soaked:
+    """What is left after all kills."""
+
+    messages: int
+    kills: int
+    kills_at_work: int
+    """Those that left messages in hand, or committed and not moved yet."""
+    losses: int
+    duplicates: int
+    quarantined: int
+    faults: list[str]
+
+    @property
+    def harm(self) -> tuple[int, int, int, list[str]]:
+        return self.losses, self.duplicates, self.quarantined, self.faults
+
+
+NO_HARM: tuple[int, int, int, list[str]] = (0, 0, 0, [])
+
+
+@pytest.mark.soak
+def test_a_hundred_kills_at_random_moments_over_five_thousand_messages(
+    scene: Scene, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seed = int(os.environ.get("SOAK_SEED") or time.time_ns() % 10**6)
+    soaked = soak(scene, messages=5000, kills=100, chance=random.Random(seed))
+    with capsys.disabled():
+        sys.stdout.write(f"\n{kind}, seed {seed}: {soaked}\n")
+    assert soaked.harm == NO_HARM
+    assert soaked.kills_at_work >= 20, "most kills found nothing to break"
+
+
+def test_a_few_kills_at_random_moments(scene: Scene) -> None:
+    assert soak(scene, messages=200, kills=5, chance=random.Random()).harm == NO_HARM
+
+
+def soak(scene: Scene, messages: int, kills: int, chance: random.Random) -> Soaked:
+    """Deliver some, start a worker, deliver some more, kill it; in the end let one work in peace, and count."""
+    mails = everyday(messages)
+    share = -(-messages // kills)
+    done = killed = at_work = 0
+    while killed < kills:
+        coming = mails[done * share : (done + 1) * share]
+        scene.deliver(coming[: share // 2])
+        if _start_and_kill(scene, ("poll", "run")[done % 2], coming[share // 2 :], chance):
+            killed += 1
+            at_work += _is_unfinished(scene)
+        done += 1
+    in_peace = Dropbox(
+        scene.dovecot, scene.user, scene.url, {f"BCC_DROPBOX_{name}": SETTINGS[name] for name in SETTINGS}
+    )
+    in_peace.ok("poll")
+    delivered, found = Counter(mail.raw for mail in mails), Counter(_all_in_folders(scene))
+    return Soaked(
+        messages=len(scene.mails),
+        kills=killed,
+        kills_at_work=at_work,
+        losses=(delivered - found).total(),
+        duplicates=(found - delivered).total(),
+        quarantined=len(scene.dovecot.folder(scene.user, Folder.QUARANTINE)),
+        faults=scene.faults(is_exact=False),
+    )
+
+
+def _start_and_kill(scene: Scene, command: str, coming: list[Mail], chance: random.Random) -> bool:
+    """Gives whether it was still alive. Half of them get as far as the log, the others may die while they start."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("BCC_DROPBOX_")}
+    with subprocess.Popen(
+        [COMMAND, command],
+        env=ours | scene.environment(**SETTINGS),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as worker:
+        assert worker.stderr
+        if chance.random() < 0.5:
+            worker.stderr.readline()
+        scene.deliver(coming)
+        time.sleep(chance.uniform(0, MOST_SECONDS))
+        assert worker.poll() in {None, 0}, worker.stderr.read()
+        worker.kill()
+        worker.wait()
+        return worker.returncode < 0
+
+
+def _is_unfinished(scene: Scene) -> bool:
+    with scene.reading() as crm:
+        in_hand = any(row["in_hand"] for row in crm.rows(AttemptRow))
+    moved = sum(len(scene.dovecot.folder(scene.user, folder)) for folder in Folder)
+    return in_hand or len(scene.decided()) > moved
+
+
+def _all_in_folders(scene: Scene) -> list[bytes]:
+    return [raw for folder in (None, *Folder) for raw in scene.dovecot.folder(scene.user, folder)]
