@@ -159,13 +159,16 @@ def test_a_copy_that_is_refused_leaves_the_message_alone(opened: Opened) -> None
         "CAPABILITY": b"* CAPABILITY IMAP4rev1\r\nTAG OK c\r\n",
         "UID COPY": b"TAG NO [OVERQUOTA] full\r\n",
         "UID SEARCH": b"* SEARCH\r\nTAG OK s\r\n",
+        "UID STORE": b"TAG OK marked\r\n",
         "CREATE": b"TAG NO there\r\n",
     }
     with Scripted(lesser) as server:
         mailbox = opened(plain(server.port))
         with pytest.raises(Unavailable, match="OVERQUOTA"):
             mailbox.move([5], Folder.ASSOCIATED)
-    assert not [command for command in server.commands if "STORE" in command or "EXPUNGE" in command]
+    stored = [command.partition("STORE ")[2] for command in server.commands if "STORE" in command]
+    assert stored == ["5 +FLAGS.SILENT ($BccDropboxCopying)"]
+    assert not [command for command in server.commands if "EXPUNGE" in command]
 
 
 @pytest.mark.parametrize("garbage", [b"?!\r\n", b"* 1 FETCH (UID 5 BODY[] {9999}\r\nsecret words", LOST, b"* BYE\r\n"])

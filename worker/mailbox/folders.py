@@ -1,5 +1,6 @@
 """Where our folders stand on this server, and that they are there before a message comes."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from worker.domain.errors import Refused
@@ -7,10 +8,6 @@ from worker.domain.outcomes import Folder
 from worker.mailbox.access import ImapAccess
 from worker.mailbox.errors import SaidNo
 from worker.mailbox.session import Session, quoted
-
-_GONE = "[EXPUNGEISSUED]"
-"""RFC 5530: another session has removed some of the messages, and this one was not told yet."""
-_MOST_REMOVALS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +40,11 @@ def own_folder(session: Session, folder: Folder) -> str:
 def put_into(session: Session, command: str, uid_set: str, folder: str) -> None:
     """COPY or MOVE; makes the folder if that is what was missing. Servers do not always say so by TRYCREATE."""
     try:
-        _put_what_is_left(session, command, uid_set, folder)
-    except SaidNo as refused:
-        try:
+        session.command(command, uid_set, quoted(folder))
+    except SaidNo:
+        with suppress(SaidNo):  # it is there: full, read-only, or made by another worker just now
             session.create(folder)
-        except SaidNo:
-            raise refused from None  # it is there: full, or read-only
-        _put_what_is_left(session, command, uid_set, folder)
-
-
-def _put_what_is_left(session: Session, command: str, uid_set: str, folder: str) -> None:
-    """Once the server has told us what somebody else removed meanwhile, it passes over that in silence."""
-    for _ in range(_MOST_REMOVALS):
-        try:
-            session.command(command, uid_set, quoted(folder))
-        except SaidNo as refused:
-            if _GONE not in str(refused):
-                raise
-            session.noop()
-        else:
-            return
-    session.command(command, uid_set, quoted(folder))
+        session.command(command, uid_set, quoted(folder))
 
 
 def report(session: Session, access: ImapAccess) -> list[FolderReport]:

@@ -129,11 +129,6 @@ class Session:
                 return None
             return int(self._client.folder_status(folder, ["MESSAGES"])[b"MESSAGES"])
 
-    def noop(self) -> None:
-        """Let the server tell what happened meanwhile."""
-        with self._speaking():
-            self._client.noop()
-
     def idle_begin(self) -> None:
         """Have the server tell of new mail from now on; no other command until `idle_end`."""
         with self._speaking():
