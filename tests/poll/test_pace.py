@@ -25,3 +25,15 @@ def test_a_poll_that_failed_gives_back_what_it_changed() -> None:
         fail_at_work()
     assert pace() == before
     assert gc.get_freeze_count() == 0
+
+
+def test_of_two_polls_in_one_process_the_last_gives_it_back() -> None:
+    before = pace()
+    first, second = at_work(), at_work()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert pace() != before
+    second.__exit__(None, None, None)
+    assert pace() == before
+    assert gc.get_freeze_count() == 0

@@ -2,6 +2,7 @@
 
 import gc
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,16 +14,25 @@ _ALLOCATIONS = 10_000
 700 took a tenth of the time."""
 
 
+_lock = threading.Lock()
+_working: list[tuple[float, tuple[int, int, int]]] = []
+"""What the process was set to, once for each poll that is at work in it."""
+
+
 @contextmanager
 def at_work() -> Iterator[None]:
-    """Until the end of the block; what the process was set to comes back."""
-    interval, thresholds = sys.getswitchinterval(), gc.get_threshold()
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    gc.freeze()  # what was there before is not looked at again and again
-    gc.set_threshold(_ALLOCATIONS, *thresholds[1:])
+    """Until the end of the block; with the last of several polls, what the process was set to comes back."""
+    with _lock:
+        _working.append(_working[0] if _working else (sys.getswitchinterval(), gc.get_threshold()))
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        gc.freeze()  # what was there before is not looked at again and again
+        gc.set_threshold(_ALLOCATIONS, *gc.get_threshold()[1:])
     try:
         yield
     finally:
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
-        sys.setswitchinterval(interval)
+        with _lock:
+            interval, thresholds = _working.pop()
+            if not _working:
+                gc.set_threshold(*thresholds)
+                gc.unfreeze()
+                sys.setswitchinterval(interval)
