@@ -13,7 +13,7 @@ from worker.mailbox.oauth import OAuthClient, TokenSource
 from worker.mime.authentication import organisational_domain, read_authentication
 from worker.poll import Limits, Poller, Watcher
 from worker.settings import ImapAuth, LogFormat, OAuthAccess, Settings, state_folder
-from worker.store.database import Database
+from worker.store.database import Database, parse_url
 from worker.store.intake import IntakeStore
 from worker.store.locks import MailboxLock
 from worker.store.notices import NoticeOutbox
@@ -56,8 +56,8 @@ class Parts:
         self.database.close()
 
 
-def compose(settings: Settings, watcher: Watcher | None = None) -> Parts:
-    """Put a worker together.
+def compose(settings: Settings, watcher: Watcher | None = None, worker: str | None = None) -> Parts:
+    """Put a worker together; ``worker`` is its name where it had one before these settings.
 
     Raises:
         SettingsError: when a setting that the mailbox needs is missing.
@@ -67,12 +67,19 @@ def compose(settings: Settings, watcher: Watcher | None = None) -> Parts:
     access = imap_access(settings)
     database = open_database(settings)
     notifier = notifier_of(settings, database)
-    store = IntakeStore(database, gives_notice=notifier is not None)
+    store = IntakeStore(database, gives_notice=notifier is not None, worker=worker)
     mailbox = ImapMailbox(access, settings.token_headers)
     limits = Limits(messages=settings.batch_messages, octets=settings.batch_bytes)
     poller = Poller(mailbox, store, rules_of(settings), limits=limits, watcher=watcher or LoggingWatcher())
     lock = MailboxLock(database, access.queue_name)
     return Parts(settings, access, database, store, mailbox, poller, lock, notifier)
+
+
+def verify(settings: Settings) -> None:
+    """Raise what `compose` would raise for what the settings say; nothing is opened or made."""
+    imap_access(settings)
+    rules_of(settings)
+    parse_url(settings.database_url.get_secret_value())
 
 
 def open_database(settings: Settings) -> Database:

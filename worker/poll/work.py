@@ -79,21 +79,11 @@ class Work:
 
     def alone(self, uid: int, strikes: int, error: str = "") -> None:
         """Work on a suspect by itself, so that nobody beside it collects its strikes."""
-        if strikes >= STRIKES:
-            self._quarantine(uid, error, strikes)
-            return
         try:
-            self.settle(self.take([uid], alone=True))
+            self._try(uid, strikes, error)
         except Unavailable:
+            self.release([uid])  # this process may be stopped during the outage, and the next one would blame the mail
             raise
-        except Exception as raised:  # noqa: BLE001 - whatever the code raises on one message is that message's strike
-            error = _described(raised)
-            strikes = self._store.strike(self._queue, uid, error)
-            if strikes >= STRIKES:
-                self._quarantine(uid, error, strikes)
-            else:
-                self._report.outcomes[DEFERRED] += 1
-                self._watcher.deferred(uid, error)
 
     def release(self, uids: Sequence[int]) -> None:
         """Leave these untouched, without a strike, as far as the store still listens."""
@@ -101,6 +91,23 @@ class Work:
             self._store.release(self._queue, uids)
         except Unavailable:
             return  # the marks are this process's own: it takes them off when it comes back
+
+    def _try(self, uid: int, strikes: int, error: str) -> None:
+        if strikes < STRIKES:
+            try:
+                self.settle(self.take([uid], alone=True))
+            except Unavailable:
+                raise
+            except Exception as raised:  # noqa: BLE001 - whatever the code raises on one message is its strike
+                error = _described(raised)
+                strikes = self._store.strike(self._queue, uid, error)
+            else:
+                return
+        if strikes >= STRIKES:
+            self._quarantine(uid, error, strikes)
+        else:
+            self._report.outcomes[DEFERRED] += 1
+            self._watcher.deferred(uid, error)
 
     def _work_through(self, uids: Sequence[int]) -> None:
         while uids:

@@ -22,7 +22,7 @@ from worker.service.tally import Tally
 from worker.service.work import Work
 from worker.settings import Settings
 from worker.settings.values import ListenAddress
-from worker.wiring import imap_access, start_log
+from worker.wiring import start_log, verify
 
 if TYPE_CHECKING:
     from worker.service.metrics import MetricsServer
@@ -156,7 +156,7 @@ class Service:
         """Take new settings over between two polls; what is wrong with them is told and changes nothing."""
         try:
             settings = self._load()
-            imap_access(settings)
+            verify(settings)
             if settings.metrics_address != self._settings.metrics_address:
                 self._show_metrics(settings.metrics_address)
         except DropboxError as error:
@@ -191,16 +191,18 @@ class Service:
         log.info(Event.SERVICE_STOPPING, **reason)
         self._systemd.stopping()
         self._work.stop()
-        is_clean = self._resting.wait(_GRACE_SECONDS) and self._closed()
+        is_clean = self._resting.wait(_GRACE_SECONDS)
+        is_clean = _ends_in_time(self._work.close if is_clean else self._work.let_go) and is_clean
         self._scheduler.shutdown(wait=False)
         log.info(Event.SERVICE_STOPPED)
         if not is_clean:
             end_process(code)
         return code
 
-    def _closed(self) -> bool:
-        """Close everything; False when that takes too long."""
-        closing = threading.Thread(target=self._work.close, name="close", daemon=True)
-        closing.start()
-        closing.join(_CLOSE_SECONDS)
-        return not closing.is_alive()
+
+def _ends_in_time(last: Callable[[], None]) -> bool:
+    """Do the last thing, unless it takes too long."""
+    thread = threading.Thread(target=last, name="end", daemon=True)
+    thread.start()
+    thread.join(_CLOSE_SECONDS)
+    return not thread.is_alive()

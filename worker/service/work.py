@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from uuid import uuid4
 
 import structlog
 
@@ -48,6 +50,7 @@ class Work:
         self._systemd = systemd
         self._tally = tally
         self._wake = wake
+        self._name = uuid4().hex
         self._has_changed = False
         self._stopping = threading.Event()
         self._outage = Outage()
@@ -81,6 +84,13 @@ class Work:
     def stop(self) -> None:
         """End after the batch in hand."""
         self._stopping.set()
+
+    def let_go(self) -> None:
+        """Nobody is to blame for what is in hand: the process is stopped, whatever it waits for."""
+        parts = self._parts
+        if parts is not None:
+            with suppress(DropboxError):
+                parts.store.release_all()
 
     def close(self) -> None:
         """Give everything back."""
@@ -128,7 +138,7 @@ class Work:
             self._has_changed = False
             self.close()
             self._is_connected = False
-            self._parts = compose(self._settings, _Watcher(self._systemd, self._tally))
+            self._parts = compose(self._settings, _Watcher(self._systemd, self._tally), self._name)
             self._turns = Turns(self._parts, reached=self._reached)
         return self._turns
 

@@ -76,6 +76,13 @@ def release(connection: Connection, messages: Uids) -> None:
     connection.execute(update(AttemptRow).where(known).values(in_hand=None))
 
 
+def release_all(connection: Connection, worker: str) -> None:
+    """The same for all that this worker has in hand."""
+    own = and_(col(AttemptRow.worker) == worker, col(AttemptRow.in_hand).is_not(None))
+    connection.execute(delete(AttemptRow).where(own, ~col(AttemptRow.suspect)))
+    connection.execute(update(AttemptRow).where(own).values(in_hand=None))
+
+
 def forget(connection: Connection, messages: Uids) -> None:
     """They are decided."""
     connection.execute(delete(AttemptRow).where(messages.within(connection, AttemptRow)))

@@ -45,7 +45,7 @@ class Database:
             Refused: when the URL is not of a database that this program can use.
             Unavailable: when the file cannot be made, or is missing and ``create`` is off.
         """
-        parsed = _parse(url)
+        parsed = parse_url(url)
         if parsed.drivername == "sqlite":
             _prepare_file(_file_of(parsed), create=create)
             return cls(_sqlite_engine(parsed, statement_seconds))
@@ -82,7 +82,8 @@ class Database:
         self.engine.dispose()
 
 
-def _parse(url: str) -> URL:
+def parse_url(url: str) -> URL:
+    """Read the URL of a database. Raises `Refused` where this program cannot use it."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:

@@ -46,15 +46,15 @@ def _through_races(write: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 class IntakeStore:
-    """`worker.domain.ports.Store` on a database. Made once per process: ``worker`` tells its marks from others'.
+    """`worker.domain.ports.Store` on a database. ``worker`` tells its marks from those that others left.
 
     ``gives_notice``: a decision that the owner is to be told of leaves a notice in the `NoticeOutbox`.
     """
 
-    def __init__(self, database: Database, *, gives_notice: bool = False) -> None:
+    def __init__(self, database: Database, *, gives_notice: bool = False, worker: str | None = None) -> None:
         self._database = database
         self._gives_notice = gives_notice
-        self.worker = uuid4().hex
+        self.worker = worker or uuid4().hex
         self._mailboxes: dict[str, int] = {}
         self._has_statistics = False
 
@@ -81,6 +81,11 @@ class IntakeStore:
         """Take the marks off without a strike."""
         with self._work_on(queue, uids) as (connection, messages):
             attempts.release(connection, messages)
+
+    def release_all(self) -> None:
+        """The same for whatever this worker has in hand, of any mailbox: it is stopped in the midst of it."""
+        with self._database.begin() as connection:
+            attempts.release_all(connection, self.worker)
 
     @_through_races
     def strike(self, queue: Queue, uid: int, error: str) -> int:

@@ -1,0 +1,101 @@
+"""The end, whatever the backlog and whoever does not answer; and new settings without an end."""
+
+import signal
+import time
+
+import pytest
+
+from tests.outages.between import breaks
+from tests.outages.conftest import InFrontOf
+from tests.outages.ledger import Ledger
+from tests.outages.patience import await_balance, await_true
+from tests.servers.cut import Cut
+
+BACKLOG = 600
+
+
+@pytest.mark.parametrize("step", [b"BODY.PEEK[HEADER", b"BODY.PEEK[]", b"UID MOVE"], ids=["heads", "bodies", "move"])
+def test_a_stop_leaves_each_message_filed_and_moved_or_untouched(
+    ledger: Ledger, in_front_of: InFrontOf, step: bytes
+) -> None:
+    mails = ledger.deliver(BACKLOG)
+    proxy = in_front_of(ledger)
+    service = ledger.installation.start(batch_messages="20")
+    service.wait_for("message.associated")
+    proxy.before(step, lambda: service.send(signal.SIGTERM))
+    began = time.monotonic()
+    assert service.wait() == 0
+    assert time.monotonic() - began < 10
+    assert service.names[-1] == "service.stopped"
+    moved = len(ledger.folder("Associated"))
+    assert ledger.outcomes() == {"associated": moved}
+    assert len(ledger.folder()) == BACKLOG - moved
+    assert step == b"UID MOVE" or moved < BACKLOG, "the backlog is too small for this test"
+    assert ledger.count("attempt") == 0
+    ledger.installation.start()
+    await_balance(ledger, mails)
+
+
+def test_stops_during_an_outage_blame_no_message_not_even_one_that_is_tried_alone(
+    ledger: Ledger, in_front_of: InFrontOf
+) -> None:
+    """It was in hand when a process was killed, so it is a suspect; no one has failed on it yet."""
+    proxy = in_front_of(ledger)
+    mails = ledger.deliver(1)
+    with Cut(proxy.port) as line:
+        ledger.installation.settings["imap_port"] = str(line.port)
+        for end in (signal.SIGKILL, signal.SIGTERM, signal.SIGTERM):
+            silent = proxy.count(b"BODY.PEEK[]") + 1
+            proxy.before(b"BODY.PEEK[]", line.stall)
+            service = ledger.installation.start()
+            await_true(lambda silent=silent: proxy.count(b"BODY.PEEK[]") == silent)  # type: ignore[misc]
+            code, seconds = service.end(end)
+            line.resume()
+            if end is signal.SIGTERM:
+                assert (code, seconds < 10, service.names[-1]) == (0, True, "service.stopped")
+                assert [strikes for _, strikes, _ in ledger.blamed()] == [0]
+        ledger.installation.start()
+        await_balance(ledger, mails)
+
+
+def test_restarts_while_the_mail_server_hangs_up_blame_nobody(ledger: Ledger, in_front_of: InFrontOf) -> None:
+    mails = ledger.deliver(1)
+    proxy = in_front_of(ledger)
+    killed = ledger.installation.start()
+    proxy.before(b"BODY.PEEK[]", killed.kill)
+    await_true(lambda: killed.process.poll() is not None)
+    for _ in range(3):
+        proxy.before(b"BODY.PEEK[]", breaks)
+        service = ledger.installation.start()
+        service.wait_for("mailbox.lost")
+        assert service.end()[0] == 0
+        assert [strikes for _, strikes, _ in ledger.blamed()] == [0]
+    ledger.installation.start()
+    await_balance(ledger, mails)
+
+
+def test_new_settings_take_effect_without_a_restart(ledger: Ledger) -> None:
+    service = ledger.installation.start(poll_seconds="150", log_level="info")
+    service.wait_for("poll.finished")
+    ledger.installation.write(poll_seconds="1", log_level="debug")
+    service.send(signal.SIGHUP)
+    service.wait_for("settings.reloaded")
+    service.wait_for("poll.finished", times=4, seconds=10)
+    ledger.installation.write(log_level="error")
+    service.send(signal.SIGHUP)
+    mails = ledger.deliver(3)
+    await_balance(ledger, mails)
+    assert service.count("message.associated") == 0
+
+
+@pytest.mark.parametrize("url", ["sqlite:///:memory:", "postgresql+psycopg://host:port/x", "mysql://host/x"])
+def test_a_database_that_cannot_be_used_is_refused_and_the_old_one_kept(ledger: Ledger, url: str) -> None:
+    service = ledger.installation.start()
+    service.wait_for("poll.finished")
+    kept = ledger.installation.settings["database_url"]
+    ledger.installation.write(database_url=url)
+    service.send(signal.SIGHUP)
+    assert service.wait_for("settings.refused")["problems"]
+    ledger.installation.settings["database_url"] = kept
+    await_balance(ledger, ledger.deliver(3))
+    assert service.end()[0] == 0
