@@ -57,6 +57,8 @@ class Between(Listening):
     def serve(self, connection: socket.socket) -> None:
         with socket.create_connection(("127.0.0.1", self._target), timeout=30) as server:
             server.settimeout(None)
+            for end in (connection, server):
+                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=self._answer, args=(server, connection), daemon=True).start()
             with suppress(OSError), connection.makefile("rb") as commands:
                 for command in commands:

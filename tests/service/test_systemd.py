@@ -4,7 +4,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.servers.requirement import require
 from tests.service.running import Installation
+from tests.service.test_running import LETTER
 
 CONFIG = Path(__file__).parents[2] / "config"
 UNITS = ["bcc-dropbox.service", "bcc-dropbox@.service"]
@@ -84,14 +85,29 @@ def test_a_service_is_not_ready_before_it_reached_its_mailbox(
     manager.wait_for("READY=1")
 
 
+@pytest.mark.parametrize("breaking", [Cut.stall, lambda cut: cut.trickle(3)], ids=["silent", "an octet now and then"])
 def test_a_poll_without_progress_does_not_feed_the_watchdog(
-    installation: Installation, manager: Manager, cut: Cut
+    installation: Installation, manager: Manager, cut: Cut, breaking: Callable[[Cut], None]
 ) -> None:
     service = installation.start(imap_port=str(cut.port), idle="off", poll_seconds="1")
     service.wait_for("poll.finished")
-    cut.stall()
+    breaking(cut)
     manager.hear(1.5)  # until the next poll has begun
     assert "WATCHDOG=1" not in manager.hear(3)
+
+
+def test_each_batch_of_a_long_poll_feeds_the_watchdog(
+    installation: Installation, manager: Manager, cut: Cut, dovecot: Dovecot, mailbox_user: str
+) -> None:
+    dovecot.deliver_many(mailbox_user, (LETTER % number for number in range(200)))
+    cut.delay(0.02)
+    service = installation.start(imap_port=str(cut.port), idle="off", batch_messages="5")
+    service.wait_for("message.rejected")
+    manager.hear(0.1)
+    fed = 0
+    while fed < 3 and not service.count("poll.finished"):
+        fed += manager.hear(0.2).count("WATCHDOG=1")
+    assert fed == 3
 
 
 @pytest.mark.parametrize("unit", UNITS)
