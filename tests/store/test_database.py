@@ -214,3 +214,18 @@ def test_a_dead_network_is_given_less_than_ten_seconds() -> None:
 def test_json_keeps_everything_but_what_no_database_takes() -> None:
     assert to_json({"a\x00": ["é", "b\ud800", 1, None, {"c": "\x00"}]}) == '{"a":["é","b",1,null,{"c":""}]}'
     assert to_json("\\u0000") == '"\\\\u0000"'
+
+
+def test_a_note_does_not_wait_for_the_disk_and_what_follows_it_does(database: Database) -> None:
+    asked = "PRAGMA synchronous" if database.is_sqlite else "SHOW synchronous_commit"
+    with database.note() as connection:
+        assert connection.exec_driver_sql(asked).scalar() in {1, "off"}
+    with database.begin() as connection:
+        assert connection.exec_driver_sql(asked).scalar() in {2, "on"}
+
+
+def test_a_note_is_written_for_other_processes_to_see(database: Database) -> None:
+    with database.note() as connection:
+        connection.exec_driver_sql("INSERT INTO mailbox (id, name, backlog) VALUES (4711, 'noted', 0)")
+    with database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM mailbox WHERE name = 'noted'").scalar() == 1

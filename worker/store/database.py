@@ -17,6 +17,7 @@ from worker.store.errors import translated
 _EXPECTED = "sqlite:///folder/file.db or postgresql+psycopg://user:password@host/database"
 _APPLICATION = "bcc-dropbox"
 _SQLITE_BEGIN = "bcc_dropbox_sqlite_begin"
+_SQLITE_SYNCHRONOUS = "bcc_dropbox_sqlite_synchronous"
 _CONNECTIONS = 5
 _LONGEST_SILENCE = 8000
 """Milliseconds between two statements of one transaction."""
@@ -31,9 +32,11 @@ class Database:
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._writing: Engine = engine
         self._reading: Engine = engine
+        self._noting: Engine = engine
         if self.is_sqlite:
             # Taking the write lock first: a reader that turns writer later could only be refused, not made to wait.
             self._writing = engine.execution_options(**{_SQLITE_BEGIN: "BEGIN IMMEDIATE"})
+            self._noting = self._writing.execution_options(**{_SQLITE_SYNCHRONOUS: "NORMAL"})
         else:
             self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
@@ -65,6 +68,20 @@ class Database:
             Unavailable: when the database is down, full, or too busy to answer in time.
         """
         with translated(), self._writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def note(self) -> Iterator[Connection]:
+        """The same for what has to outlive this process, but not a power cut: the end does not wait for the disk.
+
+        Whatever is committed after it carries it to the disk, too.
+
+        Raises:
+            Conflict, Unavailable: as `begin`.
+        """
+        with translated(), self._noting.begin() as connection:
+            if not self.is_sqlite:
+                connection.exec_driver_sql("SET LOCAL synchronous_commit = off")
             yield connection
 
     @contextmanager
@@ -129,7 +146,6 @@ def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
         cursor = connection.cursor()
         cursor.execute("PRAGMA page_size = 8192")  # before the first table; an original spans several pages
         cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")  # commit, then move: what is committed must survive a power cut
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute("PRAGMA cache_size = -16000")  # 16 MB
         cursor.execute("PRAGMA journal_size_limit = 67108864")
@@ -137,7 +153,10 @@ def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get(_SQLITE_BEGIN, "BEGIN"))
+        options = connection.get_execution_options()
+        # commit, then move: what is committed must survive a power cut
+        connection.exec_driver_sql(f"PRAGMA synchronous = {options.get(_SQLITE_SYNCHRONOUS, 'FULL')}")
+        connection.exec_driver_sql(options.get(_SQLITE_BEGIN, "BEGIN"))
 
     return engine
 

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -22,6 +22,8 @@ from worker.store.database import Database
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+_Begin = Callable[[], AbstractContextManager[Connection]]
 
 _MOST_TRIES = 8
 
@@ -72,8 +74,8 @@ class IntakeStore:
 
     @_through_races
     def take_in_hand(self, queue: Queue, uids: Sequence[int], *, alone: bool) -> None:
-        """Mark as being worked on, before any work."""
-        with self._work_on(queue, uids) as (connection, messages):
+        """Mark as being worked on, before any work. A power cut may take the marks: it is no message's fault."""
+        with self._work_on(queue, uids, self._database.note) as (connection, messages):
             attempts.mark(connection, messages, self.worker, alone=alone)
 
     @_through_races
@@ -113,8 +115,10 @@ class IntakeStore:
         self._has_statistics |= fills
 
     @contextmanager
-    def _work_on(self, queue: Queue, uids: Sequence[int]) -> Iterator[tuple[Connection, Uids]]:
-        with self._database.begin() as connection:
+    def _work_on(
+        self, queue: Queue, uids: Sequence[int], begin: _Begin | None = None
+    ) -> Iterator[tuple[Connection, Uids]]:
+        with (begin or self._database.begin)() as connection:
             mailbox_id = self._mailboxes.get(queue.name) or mailboxes.mailbox_id(connection, queue.name)
             yield connection, Uids(mailbox_id, queue.uidvalidity, uids)
         self._mailboxes[queue.name] = mailbox_id  # remembered once it is committed
