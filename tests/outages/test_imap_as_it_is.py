@@ -240,3 +240,29 @@ def test_a_server_that_cannot_read_its_own_disk_is_an_outage(ledger: Ledger) -> 
         file.chmod(0o600)
     poll_well(ledger)
     assert ledger.differences(mails) == []
+
+
+@pytest.mark.parametrize("was_read_before", [True, False], ids=["head in the server's cache", "nothing to be had"])
+def test_a_message_at_which_the_server_hangs_up_is_put_off_and_keeps_nobody_waiting(
+    ledger: Ledger, was_read_before: bool
+) -> None:
+    mails = ledger.deliver(ALL)
+    with ledger.server.connect(ledger.mailbox) as person:
+        person.select_folder("INBOX")
+        if was_read_before:
+            person.fetch(range(1, ALL + 1), ["RFC822.SIZE", "BODY.PEEK[HEADER]"])
+    (broken,) = [
+        file
+        for file in (ledger.server.mail / ledger.mailbox / "Maildir" / "cur").iterdir()
+        if b"Subject: Letter 3\r\n" in file.read_bytes()
+    ]
+    broken.chmod(0)
+    for first in (20, 30, 40, 50):
+        code, told = poll(ledger)
+        assert (code, len(ledger.folder())) == (0, 1), told
+        assert '"uid": 4, "error": "IMAP server' in told
+        assert ledger.count("attempt") == 0
+        mails += ledger.deliver(2, first=first)
+    broken.chmod(0o600)
+    poll_well(ledger)
+    assert ledger.differences(mails) == []

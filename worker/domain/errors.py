@@ -17,6 +17,10 @@ class DatabaseUnavailable(Unavailable):
     """It is the database that is down, or its disk; the log tells it from the mailbox."""
 
 
+class Withheld(Unavailable):
+    """The mailbox is up and fails on what it was asked for: it says no, or hangs up. It may do the rest."""
+
+
 class LoginRefused(Unavailable):
     """The server answered and did not let us in: retry rarely, a person has to mend it."""
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from imaplib import IMAP4
 
-from worker.domain.errors import LoginRefused, Unavailable
+from worker.domain.errors import LoginRefused, Unavailable, Withheld
 from worker.mailbox.access import ImapAccess
 
 _MOST_TEXT = 200
@@ -15,8 +15,12 @@ _TEMPORARY = re.compile(r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\b", re.IGNORECAS
 """RFC 5530: the login itself was not judged."""
 
 
-class SaidNo(Unavailable):
+class SaidNo(Withheld):
     """The server understood a command and would not do it (NO); the connection is as good as before."""
+
+
+class ConnectionLost(Withheld):
+    """The server hung up, or something between us did."""
 
 
 class Unreadable(Unavailable):
@@ -34,9 +38,11 @@ def translated(access: ImapAccess) -> Iterator[None]:
     except IMAP4.readonly as error:  # a kind of abort
         raise Unavailable(f"{access.server}: the folder {access.folder} is read-only") from error
     except IMAP4.abort as error:
-        raise Unavailable(f"{access.server}: the connection was lost") from error
+        raise ConnectionLost(f"{access.server}: the connection was lost") from error
     except IMAP4.error as error:
         raise Unreadable(f"{access.server}: an answer that cannot be read: {said(error)}") from error
+    except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError) as error:
+        raise ConnectionLost(f"{access.server}: the connection was lost") from error
     except OSError as error:
         raise Unavailable(f"{access.server}: {_reason(error, access)}") from error
 
@@ -67,8 +73,6 @@ def _reason(error: OSError, access: ImapAccess) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             reason = f"its certificate is refused: {error.verify_message}"
-        case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
-            reason = "the connection was lost"
         case ssl.SSLError():
             reason = f"no TLS with it: {error.reason or error}"
         case TimeoutError():

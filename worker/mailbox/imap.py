@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from worker.domain.errors import Refused, Unavailable
+from worker.domain.errors import Refused, Unavailable, Withheld
 from worker.domain.messages import Arrival
 from worker.domain.outcomes import Folder
 from worker.domain.ports import Queue
@@ -15,7 +15,7 @@ from worker.mailbox.access import ImapAccess
 from worker.mailbox.answers import BODY_ITEMS, arrivals, body, head_items
 from worker.mailbox.errors import SaidNo
 from worker.mailbox.queue import fetch_each, uids_above
-from worker.mailbox.session import Selected, Session
+from worker.mailbox.session import Answer, Selected, Session
 from worker.mailbox.structure import attachment_octets
 from worker.mailbox.uidset import uid_sets
 
@@ -96,7 +96,8 @@ class ImapMailbox:
 
     def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
         """Decoded octets that the attachments hold at the least; absent where the server cannot say."""
-        with self._reading() as session:
+        answers: Mapping[int, Answer] = {}
+        with self._reading() as session, suppress(SaidNo):
             answers = fetch_each(session, uids, "(UID BODYSTRUCTURE)")
         return {
             uid: attachment_octets(answer[b"BODYSTRUCTURE"])
@@ -138,11 +139,7 @@ class ImapMailbox:
         """What waits in the queue now."""
         with self._reader.lock:
             messages = self._select_queue(self._reader).messages
-            session = self._reader.session(self._access)
-            first = session.search(["1"]) if messages else []
-            answers = fetch_each(lambda: session, first, self._head_items)
-            oldest = arrivals(answers, first, datetime.now(UTC))
-            return Backlog(messages, oldest[0].arrived_at if oldest else None)
+            return Backlog(messages, self._oldest() if messages else None)
 
     def folder_report(self) -> list[folders.FolderReport]:
         """The queue and our folders beside it, by their names on the server."""
@@ -200,6 +197,15 @@ class ImapMailbox:
                 session.command("STORE", uid_set, "+FLAGS.SILENT", r"(\Deleted)")
                 if session.has("UIDPLUS"):
                     session.command("EXPUNGE", uid_set)
+
+    def _oldest(self) -> datetime | None:
+        """When the first message arrived; None where the server does not give it."""
+        session = self._reader.session(self._access)
+        first = session.search(["1"])
+        with suppress(Withheld):
+            for arrival in arrivals(fetch_each(lambda: session, first, "(UID INTERNALDATE)"), first, datetime.now(UTC)):
+                return arrival.arrived_at
+        return None
 
     @contextmanager
     def _reading(self) -> Iterator[Callable[[], Session]]:

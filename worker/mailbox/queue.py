@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from worker.domain.errors import Unavailable
-from worker.mailbox.errors import SaidNo, Unreadable
+from worker.domain.errors import Unavailable, Withheld
+from worker.mailbox.errors import ConnectionLost, SaidNo, Unreadable
 from worker.mailbox.session import Answer, Session
 from worker.mailbox.uidset import uid_sets
 
@@ -11,6 +11,8 @@ _WIDEST = 50_000
 """Messages of one SEARCH: imaplib takes no line above a megabyte, and a UID takes up to eleven octets of it."""
 _MOST_FAILURES = 100
 """FETCHes that may fail in one call before it is the server that is taken for broken."""
+_MOST_LOST = 20
+"""Connections: enough to find one message among thousands at which the server hangs up."""
 
 
 def uids_above(session: Session, above: int, most: int) -> list[int]:
@@ -34,9 +36,12 @@ def fetch_each(session: Callable[[], Session], uids: Collection[int], items: str
     """One FETCH for all; where the server cannot answer, halves and halves again, until the bad message is alone.
 
     That one is absent from what is given. ``session`` gives a live session with the queue selected.
+
+    Raises:
+        Withheld: the server said no, or hung up, and gave nothing at all.
     """
     answers: dict[int, Answer] = {}
-    failures = 0
+    failures = lost = 0
     waiting: list[Sequence[int]] = [sorted(set(uids))] if uids else []
     while waiting:
         part = waiting.pop()
@@ -44,13 +49,16 @@ def fetch_each(session: Callable[[], Session], uids: Collection[int], items: str
         if failure is None:
             continue
         failures += 1
-        if failures > _MOST_FAILURES:
+        lost += isinstance(failure, ConnectionLost)
+        if failures > _MOST_FAILURES or lost > _MOST_LOST:
             raise failure
         rest = [uid for uid in part if uid not in answers]
         if 0 < len(rest) < len(part):
             waiting.append(rest)
         elif len(rest) > 1:
             waiting += [rest[len(rest) // 2 :], rest[: len(rest) // 2]]
+        elif rest and not waiting and not answers and isinstance(failure, Withheld):
+            raise failure
     return answers
 
 
@@ -60,7 +68,7 @@ def _fetch(session: Session, uids: Sequence[int], items: str, answers: dict[int,
     for uid_set in uid_sets(uids):
         try:
             fetched = session.fetch(uid_set, items)
-        except Unreadable as error:
+        except (Unreadable, ConnectionLost) as error:
             return error
         # Keys that are no UIDs of ours are answers nobody asked for.
         answers.update((uid, answer) for uid, answer in fetched.answers.items() if uid in wanted)

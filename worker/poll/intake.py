@@ -21,9 +21,11 @@ from worker.filing import (
 )
 from worker.mime import read_content, read_head
 
+_MOST_ASKED = 5
 
-class BodyMissing(Exception):
-    """The server lists a message but does not give its body."""
+
+class Missing(Exception):
+    """The server lists a message but does not give its head or its body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +61,10 @@ class Intake:
 
         Raises:
             Unavailable: an outage.
-            BodyMissing: a message without a body.
+            Missing: a message without a head or a body.
         """
         self._store.take_in_hand(queue, uids, alone=alone)
-        arrivals = self._mailbox.heads(uids)
+        arrivals = self._arrivals(uids)
         heads = [read_head(arrival.head, is_complete=arrival.head_is_complete) for arrival in arrivals]
         routes = [routed(head, self._rules) for head in heads]
         tokens = {token for found in routes for token in found.tokens}
@@ -136,11 +138,22 @@ class Intake:
                 return accepted[:place], tuple(arrival.uid for arrival in accepted[place:])
         return accepted, ()
 
+    def _arrivals(self, uids: Sequence[int]) -> list[Arrival]:
+        """Their heads; absent are those that are gone, which is asked of a few: people remove many at once."""
+        arrivals = self._mailbox.heads(uids)
+        if len(arrivals) < len(uids):
+            present = {arrival.uid for arrival in arrivals}
+            absent = [uid for uid in uids if uid not in present]
+            for uid in absent[:_MOST_ASKED]:
+                if self._mailbox.uids(uid - 1, 1) == [uid]:
+                    raise Missing(f"the server gave no head of UID {uid}")
+        return arrivals
+
     def _bodies(self, arrivals: list[Arrival]) -> tuple[tuple[tuple[Arrival, bytes], ...], tuple[int, ...]]:
         if not arrivals:
             return (), ()
         found = self._mailbox.bodies([arrival.uid for arrival in arrivals])
         absent = [arrival.uid for arrival in arrivals if arrival.uid not in found]
         if absent and (still_there := self._mailbox.heads(absent)):
-            raise BodyMissing(f"the server gave no body of UID {still_there[0].uid}")
+            raise Missing(f"the server gave no body of UID {still_there[0].uid}")
         return tuple((arrival, found[arrival.uid]) for arrival in arrivals if arrival.uid in found), tuple(absent)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import PurePath
 
-from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError, Unavailable
+from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError, Unavailable, Withheld
 from worker.domain.masking import without_tokens
 from worker.domain.messages import Arrival, Head
 from worker.domain.outcomes import DEFERRED
@@ -22,6 +22,9 @@ from worker.poll.watcher import Watcher
 
 STRIKES = 3
 """After so many failures of the code on one message it is quarantined."""
+
+_MOST_PUT_OFFS = 10
+"""In one poll; a server that fails on more is down."""
 
 _CONFLICTS = 10
 """How often a batch is decided anew because somebody else stored something of it first."""
@@ -41,7 +44,7 @@ class Work:
 
     def begin(self, queue: Queue, moves: Moves, report: PollReport) -> None:
         """Turn to a queue that was opened."""
-        self._queue, self._moves, self._report = queue, moves, report
+        self._queue, self._moves, self._report, self._put_offs = queue, moves, report, 0
 
     def take(self, uids: Sequence[int], *, alone: bool = False) -> Taken:
         """Mark in hand and fetch."""
@@ -81,6 +84,9 @@ class Work:
         """Work on a suspect by itself, so that nobody beside it collects its strikes."""
         try:
             self._try(uid, strikes, error)
+        except Withheld as failure:
+            self.release([uid])
+            self._put_off(uid, failure)
         except Unavailable:
             self.release([uid])  # this process may be stopped during the outage, and the next one would blame the mail
             raise
@@ -91,6 +97,14 @@ class Work:
             self._store.release(self._queue, uids)
         except Unavailable:
             return  # the marks are this process's own: it takes them off when it comes back
+
+    def _put_off(self, uid: int, failure: Withheld) -> None:
+        """The server fails on this message: no strike, and nobody else waits for it. Raises what is worse."""
+        self._put_offs += 1
+        if self._put_offs > _MOST_PUT_OFFS or self._mailbox.open().uidvalidity != self._queue.uidvalidity:
+            raise failure
+        self._report.outcomes[DEFERRED] += 1
+        self._watcher.deferred(uid, str(failure))
 
     def _try(self, uid: int, strikes: int, error: str) -> None:
         if strikes < STRIKES:
@@ -114,6 +128,9 @@ class Work:
             try:
                 taken = self.take(uids)
                 self.settle(taken)
+            except Withheld:
+                self.apart(uids)
+                return
             except Unavailable:
                 raise
             except Exception:  # noqa: BLE001 - found again, and told, when it is alone
