@@ -7,8 +7,8 @@ from tests.outages.between import CutHere
 from tests.outages.conftest import InFrontOf
 from tests.outages.ledger import Ledger
 
-LETTERS, TURNS, WARM = 3, 100, 40
-MOST_GROWTH = 3 * 1024 * 1024  # a body that is kept at each turn comes to fifteen
+LETTERS, TURNS, WARM = 3, 60, 25
+MOST_GROWTH = 3 * 1024 * 1024  # a body that is kept at each turn comes to eight
 
 
 def cut_within_the_body(line: bytes, literal: bytes) -> tuple[bytes, bytes]:
