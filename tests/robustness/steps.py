@@ -44,7 +44,7 @@ class Steps:
         return _Watched(port, name, self)
 
     def watch_statements(self) -> None:
-        """A step before each statement and each commit, and at each row of a COPY, on every connection."""
+        """A step before each statement and each commit, on every connection."""
 
         def before(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
             self.at(f"statement {' '.join(statement.split())[:_MOST_NAME]}")
@@ -53,13 +53,8 @@ class Steps:
             self.at(f"statement {statement[:_MOST_NAME]}")
             return copy(cursor, statement, *more)
 
-        def write_watched(copying: Any, row: Any) -> None:
-            write_row(copying, row)
-            self.at("row copied")
-
-        copy, write_row = psycopg.Cursor.copy, psycopg.Copy.write_row
+        copy = psycopg.Cursor.copy
         psycopg.Cursor.copy = copy_watched  # type: ignore[method-assign, assignment]
-        psycopg.Copy.write_row = write_watched  # type: ignore[method-assign, assignment]
         event.listen(Engine, "before_cursor_execute", before)
         event.listen(Engine, "commit", lambda _connection: self.at("before the commit"))
 

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance.dropbox import Dropbox
 from tests.robustness.dying import KILLED, Ended, Worker, Workers
-from tests.robustness.scene import Scene, everyday
+from tests.robustness.scene import Mail, Scene, everyday
+from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot, DovecotSettings
 from worker.mailbox.uidset import members
 
 AT_A_TIME = 4
 MAILS = 7
+IMAP_PORT = "BCC_DROPBOX_IMAP_PORT"
 
 _MOVING = re.compile(r"UID COPY|STORE|EXPUNGE|after mailbox.move")
 _FETCH = re.compile(r"sent UID FETCH (\S+) (?!.*HEADER\])")
@@ -25,13 +28,7 @@ def test_a_crash_at_any_step_loses_nothing_and_makes_nothing_twice(
     new_scene: Callable[[], Scene], workers: Workers, folder: Path
 ) -> None:
     steps = _rehearse(new_scene(), workers, folder)
-    scenes = [new_scene() for _ in steps]
-    with ThreadPoolExecutor(AT_A_TIME) as threads:
-        faults = list(threads.map(lambda step, scene: _die_at(step, scene, workers, folder), steps, scenes))
-    wrong = {step: fault for step, fault in zip(steps, faults, strict=True) if fault}
-    assert not wrong, f"{len(wrong)} of {len(steps)} steps:\n" + "\n".join(
-        f"{at}: {what}" for at, what in wrong.items()
-    )
+    _die_at_each(steps, new_scene, workers, folder)
 
 
 def _rehearse(scene: Scene, workers: Workers, folder: Path) -> list[str]:
@@ -58,6 +55,13 @@ def _rehearse(scene: Scene, workers: Workers, folder: Path) -> list[str]:
     ):
         assert any(step.startswith(kind) for step in ended.steps), f"no step like {kind!r} was seen"
     return ended.steps
+
+
+def _die_at_each(steps: list[str], new_scene: Callable[[], Scene], workers: Workers, folder: Path) -> None:
+    with ThreadPoolExecutor(AT_A_TIME) as threads:
+        faults = list(threads.map(lambda step: _die_at(step, new_scene(), workers, folder), steps))
+    wrong = [f"{step}: {fault}" for step, fault in zip(steps, faults, strict=True) if fault]
+    assert not wrong, f"{len(wrong)} of {len(steps)} steps:\n" + "\n".join(wrong)
 
 
 def _die_at(step: str, scene: Scene, workers: Workers, folder: Path) -> list[str]:
@@ -99,7 +103,15 @@ def test_a_crash_in_the_midst_of_a_move_copies_nothing_twice_where_the_server_ca
     steps = [step for step in ended.steps if _MOVING.search(step)]
     assert any("UID COPY" in step for step in steps)
     assert any("EXPUNGE" in step for step in steps)
-    scenes = [Scene(server, new_url()) for _ in steps]
-    with ThreadPoolExecutor(AT_A_TIME) as threads:
-        faults = list(threads.map(lambda step, scene: _die_at(step, scene, workers, folder), steps, scenes))
-    assert not any(faults), [(step, fault) for step, fault in zip(steps, faults, strict=True) if fault]
+    _die_at_each(steps, lambda: Scene(server, new_url()), workers, folder)
+
+
+def test_a_crash_between_commit_and_move_costs_no_second_download(scene: Scene, workers: Workers, folder: Path) -> None:
+    """The command itself, counted on the wire."""
+    scene.deliver([Mail(number, (f"c{number}@client.example",), size=50_000) for number in range(20)])
+    died = workers.run(Worker(scene.environment(BATCH_MESSAGES="250"), folder, dies_at="after store.commit #1"))
+    assert (died.code, len(scene.decided())) == (KILLED, 20)
+    with Cut(scene.dovecot.imap) as cut:
+        Dropbox(scene.dovecot, scene.user, scene.url, scene.environment() | {IMAP_PORT: str(cut.port)}).ok("poll")
+        assert cut.passed() < 10_000, "a megabyte was moved on the server, nothing of it over the line"
+    assert scene.faults() == []

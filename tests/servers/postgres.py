@@ -16,6 +16,7 @@ from tests.servers.account import unprivileged
 from tests.servers.process import ServerProcess, free_port, new_folder
 from tests.servers.requirement import require
 
+STRATEGIES_SINCE = 150000
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -73,7 +74,11 @@ class Postgres:
     def create_database(self, template: str = "template1", name: str | None = None) -> str:
         """Make a database as a copy of another and give its name."""
         name = name or f"test_{uuid4().hex[:12]}"
-        self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template)))
+        with self._connect() as connection:
+            # Without fsync, copying files is three times as fast as writing the copy to the log (the default since 15).
+            strategy = sql.SQL(" STRATEGY FILE_COPY" if connection.info.server_version >= STRATEGIES_SINCE else "")
+            names = sql.Identifier(name), sql.Identifier(template)
+            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names) + strategy)
         return name
 
     def drop_database(self, name: str) -> None:
