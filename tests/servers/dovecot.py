@@ -176,8 +176,12 @@ class Dovecot:
     def folder(self, user: str, name: str | None = None) -> list[bytes]:
         """Give what stands in a folder, in the order of delivery; an absent folder is empty."""
         maildir = self._maildir(user, name)
-        files = [file for part in ("new", "cur") for file in (maildir / part).glob("*")]
-        return [file.read_bytes() for file in sorted(files, key=lambda file: file.name)]
+        while True:
+            files = [file for part in ("new", "cur") for file in (maildir / part).glob("*")]
+            try:
+                return [file.read_bytes() for file in sorted(files, key=lambda file: file.name)]
+            except FileNotFoundError:
+                continue  # Dovecot moved or renamed one meanwhile: look again
 
     def folders(self, user: str) -> list[str]:
         """Name the folders beside INBOX, without the namespace's prefix."""
