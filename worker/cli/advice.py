@@ -4,7 +4,7 @@ import shlex
 
 from worker.domain.outcomes import Outcome, Reason
 
-_AGAIN = "Then move the message from Rejected back into the queue folder with any mail client: it is decided anew."
+_AGAIN = "Then `bcc-dropbox replay --rejected {reason}` has such mail decided anew."
 
 _ADVICE = {
     Reason.NO_TOKEN: "No field that can be trusted names a dropbox address. `bcc-dropbox check` tells whether the mail"
@@ -35,7 +35,7 @@ _ADVICE = {
 
 _QUARANTINED = (
     "The program failed on this message three times; it lies untouched in the folder Quarantine. Please report the"
-    " error. Moved back into the queue folder with any mail client it is tried again."
+    " error. `bcc-dropbox replay --quarantined` has such mail tried again."
 )
 
 
@@ -45,7 +45,9 @@ def advice_on(outcome: Outcome, reason: Reason | None, owner: str | None, sender
         return _QUARANTINED
     if reason is None:
         return None
-    return _ADVICE[reason].format(owner=shlex.quote(owner or "USER"), sender=shlex.quote(sender or "ADDRESS"))
+    return _ADVICE[reason].format(
+        reason=reason.value, owner=shlex.quote(owner or "USER"), sender=shlex.quote(sender or "ADDRESS")
+    )
 
 
 def advice_on_waiting(address: str) -> str:
