@@ -35,36 +35,39 @@ class Body:
     attachments: tuple[Attachment, ...] = ()
 
 
-def read_body(head: Head, body: bytes) -> Body:
-    """Read the parts of a message; never raises. What no parser can read is one attachment of its size.
+def read_body(head: Head, message: bytes, start: int) -> Body:
+    """Read the parts of a message whose body begins at ``start``; never raises.
 
-    Only the fields that tell how the body is made are shown to the parsers: of all others there is one reading.
+    What no parser can read is one attachment of its size. Only the fields that tell how the body is made are shown to
+    the parsers: of all others there is one reading. A body is copied once, for that; it may be long.
     """
-    if _is_overdone(body):
-        return _unreadable(body)
-    raw = _mime_fields(head) + body
+    if _is_overdone(message, start):
+        return _unreadable(len(message) - start)
+    raw = _mime_fields(head) + memoryview(message)[start:]
     try:
         return _read_fast(raw)
     except ParseError:
         pass
     if (raw.count(b"\n") + 1) * (raw.lower().count(b"boundary") + 1) > _MOST_LINE_CHECKS:
-        return _unreadable(body)
+        return _unreadable(len(message) - start)
     try:
         return _read_standard(raw)
     except Exception:  # noqa: BLE001 - of hostile mail it raises anything, RecursionError too
-        return _unreadable(body)
+        return _unreadable(len(message) - start)
 
 
-def _is_overdone(body: bytes) -> bool:
+def _is_overdone(message: bytes, start: int) -> bool:
     """Counted only where the body is long enough to hold so many: most are not."""
-    if len(body) <= 2 * _MOST_ENCODED_WORDS:
+    if len(message) - start <= 2 * _MOST_ENCODED_WORDS:
         return False
-    return _is_oftener(body, b"-", b"\n--", _MOST_PARTS) or _is_oftener(body, b"?", b"=?", _MOST_ENCODED_WORDS)
+    return _is_oftener(message, start, b"-", b"\n--", _MOST_PARTS) or _is_oftener(
+        message, start, b"?", b"=?", _MOST_ENCODED_WORDS
+    )
 
 
-def _is_oftener(body: bytes, octet: bytes, words: bytes, most: int) -> bool:
+def _is_oftener(message: bytes, start: int, octet: bytes, words: bytes, most: int) -> bool:
     """One octet is counted many times as fast as two, and is mostly seldom enough."""
-    return body.count(octet) > most and body.count(words) > most
+    return message.count(octet, start) > most and message.count(words, start) > most
 
 
 def _mime_fields(head: Head) -> bytes:
@@ -76,8 +79,8 @@ def _mime_fields(head: Head) -> bytes:
     return "".join([*lines, "\r\n"]).encode("utf-8", "replace")
 
 
-def _unreadable(body: bytes) -> Body:
-    return Body(attachments=(Attachment("", "application/octet-stream", len(body)),))
+def _unreadable(octets: int) -> Body:
+    return Body(attachments=(Attachment("", "application/octet-stream", octets),))
 
 
 def _read_fast(raw: bytes) -> Body:

@@ -23,7 +23,7 @@ def read_content(raw: bytes) -> Content:
     """Read a message; never raises. What cannot be decoded is replaced, what is absent is empty."""
     start_of_body = _start_of_body(raw)
     head = read_head(raw[:start_of_body])
-    body = read_body(head, raw[start_of_body:])
+    body = read_body(head, raw, start_of_body)
     return Content(
         head=head,
         raw=raw,
