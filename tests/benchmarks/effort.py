@@ -1,4 +1,4 @@
-"""How much is measured: the whole table as the targets state it, or a small share of it in under two minutes."""
+"""How much is measured: the whole table as the targets state it, or a small share of it in two to three minutes."""
 
 from dataclasses import dataclass
 

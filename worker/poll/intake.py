@@ -39,6 +39,11 @@ class Taken:
     left_over: tuple[int, ...]
     """Their bodies would not fit into the batch any more."""
 
+    @property
+    def octets(self) -> int:
+        """Of all its bodies."""
+        return sum(len(candidate.content.raw) for candidate in self.candidates)
+
 
 @dataclass(frozen=True, slots=True)
 class _Judged:

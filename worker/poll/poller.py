@@ -118,17 +118,16 @@ class Poller:
                 coming = self._fetch_next(ahead, todo, in_hand)
                 while coming is not None:
                     taken = coming.result()
-                    if isinstance(taken, _Broken):
-                        self._work.apart(taken.uids)
-                        in_hand.difference_update(taken.uids)
-                        coming = None if stop() else self._fetch_next(ahead, todo, in_hand)
-                        continue
-                    if taken.left_over:
+                    if isinstance(taken, Taken) and taken.left_over:
                         todo.extendleft(reversed(list(_chunks(taken.left_over, max(8, 2 * len(taken.candidates))))))
-                    coming = None if stop() else self._fetch_next(ahead, todo, in_hand)
+                    coming = None
+                    if self._leaves_room(taken) and not stop():
+                        coming = self._fetch_next(ahead, todo, in_hand)
                     self._settle(taken, coming)
                     in_hand.difference_update(taken.uids)
                     del taken  # its bodies are not kept while the next ones come
+                    if coming is None and not stop():
+                        coming = self._fetch_next(ahead, todo, in_hand)
             finally:
                 ahead.shutdown()
                 if in_hand:
@@ -149,7 +148,14 @@ class Poller:
         except Exception:  # noqa: BLE001 - found again, and told, when the message is alone
             return _Broken(tuple(uids))
 
-    def _settle(self, taken: Taken, coming: _Coming | None) -> None:
+    def _leaves_room(self, taken: Taken | _Broken) -> bool:
+        """Whether the next batch may be fetched beside it: not beside one message that is larger than a batch."""
+        return isinstance(taken, Taken) and taken.octets <= self._limits.octets
+
+    def _settle(self, taken: Taken | _Broken, coming: _Coming | None) -> None:
+        if isinstance(taken, _Broken):
+            self._work.apart(taken.uids)
+            return
         try:
             self._work.settle(taken)
         except Unavailable:
