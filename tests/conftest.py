@@ -86,6 +86,8 @@ def cut(dovecot: Dovecot) -> Iterator[Cut]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    for server in STARTED:
+        server.revive()
     item.stash[LOG_STARTS] = {str(s.log): s.log.stat().st_size for s in STARTED if s.log.exists()}
 
 

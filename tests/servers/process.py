@@ -45,6 +45,16 @@ def accepts(port: int) -> bool:
     return False
 
 
+def _lives(group: int) -> bool:
+    """Whether a process group has a member that is not merely waiting to be reaped (proc(5), stat)."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state not in "ZX":
+                return True
+    return False
+
+
 class ServerProcess:
     """A server in the foreground, whose whole process group ends with it."""
 
@@ -97,6 +107,11 @@ class ServerProcess:
             STARTED.append(self)
         self._await_ready(time.monotonic() + seconds)
 
+    def revive(self) -> None:
+        """Start it again if a test ended it and failed before it started it itself: that test is to fail alone."""
+        if self._process is None:
+            self.start()
+
     def stop(self) -> None:
         """Stop the server as its operator would; its folder stays, so that it can start again."""
         self._end(self._stop_signal)
@@ -122,7 +137,17 @@ class ServerProcess:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._await_the_group()
         self._process = None
+
+    def _await_the_group(self) -> None:
+        """A port listens until the last child that inherited it is dead, which is after its parent was waited for."""
+        assert self._process is not None
+        deadline = time.monotonic() + 10
+        while _lives(self._process.pid):
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name}: a process of its group outlived SIGKILL")
+            time.sleep(0.005)
 
     def _dismiss_guard(self) -> None:
         if self._guard is not None:
