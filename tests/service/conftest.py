@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.dovecot import Dovecot, DovecotSettings
-from tests.service.running import Installation, mailbox_settings
+from tests.service.running import Installation, Running, mailbox_settings
 
 
 @pytest.fixture
@@ -17,6 +17,17 @@ def installation(dovecot: Dovecot, mailbox_user: str, tmp_path: Path) -> Iterato
     yield installation
     for running in installation.started:
         running.kill()
+
+
+@pytest.fixture
+def pair(installation: Installation, dovecot: Dovecot, mailbox_user: str, database_url: str) -> tuple[Running, Running]:
+    """Start one worker that empties the mailbox, and one that stands by."""
+    installation.settings = mailbox_settings(dovecot.imap, mailbox_user, database_url)
+    first = installation.start()
+    first.wait_for("poll.finished")
+    second = installation.start()
+    second.wait_for("worker.standby")
+    return first, second
 
 
 @pytest.fixture

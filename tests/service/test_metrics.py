@@ -79,11 +79,15 @@ def test_a_database_that_is_down_is_one_of_the_figures(installation: Installatio
     assert (value(samples, "database_up"), value(samples, "active")) == (0, 0)
 
 
-def test_a_worker_that_stands_by_says_so(installation: Installation, port: int, database_url: str) -> None:
+def test_a_worker_that_stands_by_says_so(
+    installation: Installation, port: int, database_url: str, mailbox_user: str
+) -> None:
     installation.settings["database_url"] = database_url
     installation.start(metrics_address="").wait_for("poll.finished")
     installation.start(metrics_address=f"127.0.0.1:{port}").wait_for("worker.standby")
-    assert value(scraped(port), "active") == 0
+    samples = scraped(port)
+    assert value(samples, "active") == 0
+    assert value(samples, "standby_workers", mailbox=f"{mailbox_user}@127.0.0.1/INBOX") == 1
 
 
 def test_an_address_that_is_taken_stops_the_start_with_its_name(installation: Installation, dovecot: Dovecot) -> None:

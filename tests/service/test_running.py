@@ -9,7 +9,7 @@ import pytest
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
-from tests.service.running import Installation, mailbox_settings
+from tests.service.running import Installation, Running, mailbox_settings
 
 LETTER = b"""\
 Delivered-To: drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com
@@ -170,13 +170,9 @@ def test_a_second_worker_on_an_sqlite_file_is_refused(installation: Installation
 
 
 def test_a_worker_that_stands_by_takes_over_from_one_that_is_killed(
-    installation: Installation, dovecot: Dovecot, mailbox_user: str, database_url: str
+    pair: tuple[Running, Running], dovecot: Dovecot, mailbox_user: str
 ) -> None:
-    installation.settings = mailbox_settings(dovecot.imap, mailbox_user, database_url)
-    first = installation.start()
-    first.wait_for("poll.finished")
-    second = installation.start()
-    second.wait_for("worker.standby")
+    first, second = pair
     first.kill()
     second.wait_for("worker.active", seconds=10)
     dovecot.deliver(mailbox_user, LETTER % 1)

@@ -1,6 +1,7 @@
 """`status`: for people, for programs, and as a monitor's question."""
 
 import json
+import re
 import signal
 import subprocess
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.servers.dovecot import Dovecot
-from tests.service.running import COMMAND, Installation
+from tests.service.running import COMMAND, Installation, Running
 from tests.service.test_running import LETTER
 from worker.cli.standing import standing_of
 from worker.settings import Settings
@@ -94,6 +95,29 @@ def test_a_failed_poll_is_shown_with_its_error(installation: Installation) -> No
     assert ran.returncode == 1
     (mailbox,) = json.loads(ran.stdout)["mailboxes"]
     assert mailbox["last_error"] == "IMAP server 127.0.0.1:1: nothing listens there"
+
+
+def test_the_worker_that_stands_by_is_named_beside_the_active_one_until_it_is_that_itself(
+    installation: Installation, pair: tuple[Running, Running]
+) -> None:
+    first, second = pair
+    (mailbox,) = installation.admin("status", "--max-age", "5m")["mailboxes"]
+    assert mailbox["state"] == "active"
+    assert mailbox["worker"].startswith(f"process {first.process.pid} on ")
+    (standby,) = mailbox["standby"]
+    assert standby.keys() == {"worker", "since", "last_seen_at", "last_seen_age_seconds"}
+    assert standby["worker"].startswith(f"process {second.process.pid} on ")
+    assert standby["since"] <= standby["last_seen_at"]
+    assert standby["last_seen_age_seconds"] < 5
+    told = installation.run("status").stdout
+    assert re.search(
+        rf"^standby +process {second.process.pid} on \S+ since \S+ \(\d+ s ago\), last sign", told, re.MULTILINE
+    )
+    first.kill()
+    second.wait_for("poll.finished")
+    (mailbox,) = installation.admin("status")["mailboxes"]
+    assert mailbox["worker"].startswith(f"process {second.process.pid} on ")
+    assert mailbox["standby"] == []
 
 
 def test_watching_shows_it_again_until_it_is_interrupted(installation: Installation) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.outages.patience import await_true
 from tests.servers.postgres import Postgres
 from worker.domain.errors import Refused, Unavailable
 from worker.store.database import Database
 from worker.store.locks import MailboxLock
+from worker.store.presence import MailboxKey, standing_by, this_process
 
 HOLD = (
     "import sys; from worker.store.locks import *; lock = MailboxLock(Database.open(sys.argv[1]), 'drop');"
@@ -55,7 +57,7 @@ def test_the_lock_ends_with_the_process_that_is_killed(url: str, open_database: 
             assert not lock.acquire()
         other.kill()
         other.wait()
-    assert any(lock.acquire() for _ in range(100))
+    await_true(lock.acquire)
     lock.release()
 
 
@@ -81,3 +83,52 @@ def test_a_server_that_is_down_is_an_outage(open_database: Callable[[str], Datab
     lock = MailboxLock(open_database("postgresql+psycopg://nobody@127.0.0.1:1/none"), "drop")
     with pytest.raises(Unavailable, match="database: connection failed"):
         lock.acquire()
+
+
+def test_a_worker_that_stands_by_is_known_by_its_name_until_it_has_the_lock(on_server: Database) -> None:
+    first, second, other = (MailboxLock(on_server, name) for name in ("drop", "drop", "drop-2"))
+    assert (first.acquire(), second.acquire(), other.acquire()) == (True, False, True)
+    ((key, (standby,)),) = standing_by(on_server).items()
+    assert (key, standby.worker) == (MailboxKey.of("drop"), this_process()[:51])
+    assert standby.since
+    assert standby.seen_at
+    assert standby.since <= standby.seen_at
+    first.release()
+    assert second.acquire()
+    assert standing_by(on_server) == {}
+    for lock in (second, other):
+        lock.release()
+
+
+def test_a_worker_that_stands_by_is_forgotten_when_it_ends_or_is_killed(on_server: Database) -> None:
+    first, second = (MailboxLock(on_server, "drop") for _ in range(2))
+    assert (first.acquire(), second.acquire()) == (True, False)
+    url = on_server.engine.url.render_as_string(hide_password=False)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as killed:
+        assert killed.stdout
+        assert killed.stdout.readline() == "False\n"
+        ours, its = standing_by(on_server)[MailboxKey.of("drop")]
+        assert its.worker.startswith(f"process {killed.pid} on ")
+        killed.kill()
+    second.release()
+    await_true(lambda: standing_by(on_server) == {})
+    first.release()
+    assert ours.worker != its.worker
+
+
+def test_a_worker_that_stands_by_comes_back_after_its_connection_was_killed(
+    on_server: Database, postgres: Postgres
+) -> None:
+    first, second = (MailboxLock(on_server, "drop") for _ in range(2))
+    assert (first.acquire(), second.acquire()) == (True, False)
+    postgres.kill_connections(on_server.engine.url.database)
+    assert second.acquire()
+    first.release()
+    second.release()
+
+
+def test_workers_of_all_versions_lock_a_mailbox_by_the_same_number() -> None:
+    assert MailboxKey.of("drop@mx.example.com/INBOX").whole == -5_733_482_134_227_523_524
+    assert MailboxKey.of("b@mx.example.com/INBOX").whole == 3_097_323_794_568_510_448

@@ -1,5 +1,6 @@
 """How the worker stands: what `status` shows and a monitor asks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from worker.domain.outcomes import Outcome
 from worker.store import health
 from worker.store.database import Database
 from worker.store.health import Ends, MailboxHealth
+from worker.store.presence import MailboxKey, Standby, standing_by
 
 _SILENT = timedelta(minutes=5)
 """The longest pause between two polls is half of this: a worker that has been silent for longer is none."""
@@ -16,9 +18,10 @@ _SILENT = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class MailboxStanding:
-    """One mailbox and who empties it."""
+    """One mailbox, who empties it, and who is ready to."""
 
     health: MailboxHealth
+    standby: Sequence[Standby] = ()
 
     def state(self, now: datetime) -> str:
         """``active``, ``failing`` or ``silent``."""
@@ -36,6 +39,7 @@ class MailboxStanding:
         return [
             ("mailbox", found.name),
             ("state", f"{self.state(now)}: {found.worker or 'no worker yet'}"),
+            *(("standby", _standby_text(each, now)) for each in self.standby),
             ("backlog", found.backlog),
             ("oldest message", _with_age(found.oldest_arrived_at, now)),
             ("last poll", _with_age(found.last_poll_at, now)),
@@ -50,6 +54,15 @@ class MailboxStanding:
             "mailbox": found.name,
             "state": self.state(now),
             "worker": found.worker,
+            "standby": [
+                {
+                    "worker": each.worker,
+                    "since": each.since,
+                    "last_seen_at": each.seen_at,
+                    "last_seen_age_seconds": _seconds(each.seen_at, now),
+                }
+                for each in self.standby
+            ],
             "backlog": found.backlog,
             "oldest_arrived_at": found.oldest_arrived_at,
             "oldest_age_seconds": _seconds(found.oldest_arrived_at, now),
@@ -104,7 +117,12 @@ def standing_of(database: Database, mailbox: str | None, now: datetime) -> Stand
         Unavailable: when the database is down.
     """
     found = health.mailboxes(database)
-    shown = tuple(MailboxStanding(each) for each in found if mailbox is None or each.name == mailbox)
+    ready = standing_by(database)
+    shown = tuple(
+        MailboxStanding(each, ready.get(MailboxKey.of(each.name), ()))
+        for each in found
+        if mailbox is None or each.name == mailbox
+    )
     lately = health.lately(database, mailbox, now)
     return Standing(now, shown, lately.today, lately.week)
 
@@ -116,6 +134,12 @@ def _ends_json(ends: Ends) -> dict[str, Any]:
         "p50_seconds": ends.median_seconds,
         "p99_seconds": ends.slowest_percent_seconds,
     }
+
+
+def _standby_text(standby: Standby, now: datetime) -> str:
+    since = "" if standby.since is None else f" since {_with_age(standby.since, now)}"
+    seen = "" if standby.seen_at is None else f", last sign of life {_age_text(now - standby.seen_at)} ago"
+    return f"{standby.worker}{since}{seen}"
 
 
 def _with_age(moment: datetime | None, now: datetime) -> str | None:

@@ -33,7 +33,7 @@ def status(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show backlog, last poll, and how mail ended today and this week."""
+    """Show which worker empties the mailbox and which stand by, backlog, last poll, and how mail ended lately."""
     from worker.cli.standing import standing_of  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
     from worker.store.database import Database  # noqa: PLC0415

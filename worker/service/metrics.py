@@ -19,6 +19,7 @@ from worker.settings.values import ListenAddress
 from worker.store import health
 from worker.store.database import Database
 from worker.store.health import Ends, Lately, MailboxHealth
+from worker.store.presence import MailboxKey, standing_by
 
 _FRESH_SECONDS = 30.0
 """How long the sums over a week serve, however often somebody asks."""
@@ -66,15 +67,15 @@ class Figures(Collector):
         yield from _of_process(self._tally)
         settings = self._settings()
         try:
-            found, lately = self._read(settings)
+            found, standby, lately = self._read(settings)
         except DropboxError:
             yield _gauge("database_up", "Whether the database answers.", 0)
             return
         yield _gauge("database_up", "Whether the database answers.", 1)
-        yield from _of_mailbox(found, settings.mailbox_name or "")
+        yield from _of_mailbox(found, standby, settings.mailbox_name or "")
         yield from _of_period({"today": lately.today, "week": lately.week})
 
-    def _read(self, settings: Settings) -> tuple[MailboxHealth | None, Lately]:
+    def _read(self, settings: Settings) -> tuple[MailboxHealth | None, int, Lately]:
         url = settings.database_url.get_secret_value()
         name = settings.mailbox_name
         with self._lock, closing(Database.open(url, statement_seconds=_STATEMENT_SECONDS, create=False)) as database:
@@ -82,7 +83,8 @@ class Figures(Collector):
             if self._lately is None or time.monotonic() - self._read_at > _FRESH_SECONDS:
                 self._lately = health.lately(database, name, datetime.now(UTC))
                 self._read_at = time.monotonic()
-            return found, self._lately
+            standby = len(standing_by(database).get(MailboxKey.of(name or ""), ()))
+            return found, standby, self._lately
 
 
 def _of_process(tally: Tally) -> Iterator[Metric]:
@@ -104,7 +106,7 @@ def _of_process(tally: Tally) -> Iterator[Metric]:
     )
 
 
-def _of_mailbox(found: MailboxHealth | None, name: str) -> Iterator[Metric]:
+def _of_mailbox(found: MailboxHealth | None, standby: int, name: str) -> Iterator[Metric]:
     figures: dict[str, tuple[str, Any]] = {
         "backlog_messages": ("Messages that wait, as the last poll left them.", found and found.backlog),
         "oldest_message_timestamp_seconds": ("When the oldest of them arrived.", found and found.oldest_arrived_at),
@@ -113,6 +115,7 @@ def _of_mailbox(found: MailboxHealth | None, name: str) -> Iterator[Metric]:
             "When it was last polled and all went well.",
             found and found.last_good_poll_at,
         ),
+        "standby_workers": ("Workers that are ready to take the mailbox over.", standby),
     }
     for metric, (text, value) in figures.items():
         family = GaugeMetricFamily(f"bcc_dropbox_{metric}", text, labels=("mailbox",))

@@ -1,7 +1,5 @@
 """One turn of the worker: reach the database, own the mailbox, poll it, and write down how it went."""
 
-import os
-import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -13,6 +11,7 @@ from worker.mail import Round
 from worker.mailbox import Backlog
 from worker.poll import PollReport
 from worker.store import health
+from worker.store.presence import this_process
 from worker.store.schema import migrate
 from worker.wiring import Parts
 
@@ -92,7 +91,7 @@ class Turns:
             poll = health.Poll(
                 mailbox=self._parts.mailbox_name,
                 at=datetime.now(UTC),
-                worker=f"process {os.getpid()} on {socket.gethostname()}",
+                worker=this_process(),
                 error=described(report.outage) if report.outage else None,
                 backlog=waiting.messages if waiting else None,
                 oldest=waiting.oldest if waiting else None,

@@ -2,18 +2,15 @@
 
 import fcntl
 import os
-import socket
 from contextlib import suppress
-from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
-
-from sqlalchemy import text
 
 from worker.domain.errors import DatabaseUnavailable, Refused
 from worker.store.database import Database
 from worker.store.errors import translated
 from worker.store.lease import Lease
+from worker.store.presence import MailboxKey, announce, this_process
 
 
 class _Lock(Protocol):
@@ -58,32 +55,33 @@ class MailboxLock:
 
 
 class _ServerLock:
-    """An advisory lock of PostgreSQL, on a connection of its own that holds it for as long as it lives."""
+    """An advisory lock of PostgreSQL, on a connection of its own that holds it for as long as it lives.
+
+    The connection stays while another worker has the lock: by it this one is seen to stand by.
+    """
 
     def __init__(self, database: Database, mailbox_name: str) -> None:
         self._database = database
-        digest = blake2b(mailbox_name.encode("utf-8", "replace"), digest_size=8, person=b"bcc-dropbox")
-        self._key = int.from_bytes(digest.digest(), "big", signed=True)
+        self._key = MailboxKey.of(mailbox_name)
         self._lease: Lease | None = None
+        self._owns = False
 
     def acquire(self) -> bool:
-        if self._lease is not None:
+        if self._owns:
             return self.held()
-        with translated():
-            connection = self._database.engine.connect()
-            try:
-                connection.execution_options(isolation_level="AUTOCOMMIT")
-                connection.detach()  # not the pool's any more: it ends with the lock
-                Lease.prepare(connection)
-                if connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}):
-                    self._lease = Lease(connection)
-            finally:
-                if self._lease is None:
-                    connection.close()
-        return self._lease is not None
+        answer = self._try()
+        if answer is None:
+            self.release()
+            self._connect()
+            answer = self._try()
+        if answer is None:
+            self.release()
+            raise DatabaseUnavailable("database: the connection was lost as soon as it was made")
+        self._owns = answer
+        return answer
 
     def held(self) -> bool:
-        if self._lease is None:
+        if not self._owns or self._lease is None:
             return False
         if not self._lease.holds():
             self.release()
@@ -92,8 +90,29 @@ class _ServerLock:
 
     def release(self) -> None:
         lease, self._lease = self._lease, None
+        self._owns = False
         if lease is not None:
             lease.end()
+
+    def _try(self) -> bool | None:
+        """Whether the lock is ours now; None where there is no connection, or it is lost."""
+        if self._lease is None:
+            return None
+        answer: bool | None = self._lease.ask(f"SELECT pg_try_advisory_lock({self._key.whole})")
+        return answer
+
+    def _connect(self) -> None:
+        with translated():
+            connection = self._database.engine.connect()
+            try:
+                connection.execution_options(isolation_level="AUTOCOMMIT")
+                connection.detach()  # not the pool's any more: it ends with the lock
+                Lease.prepare(connection)
+                announce(connection, self._key)
+                self._lease = Lease(connection)
+            finally:
+                if self._lease is None:
+                    connection.close()
 
 
 class _FileLock:
@@ -101,7 +120,7 @@ class _FileLock:
 
     def __init__(self, database: Path, mailbox_name: str) -> None:
         self._file = database.with_name(database.name + ".lock")
-        self._who = f"process {os.getpid()} on {socket.gethostname()}, for {mailbox_name}"
+        self._who = f"{this_process()}, for {mailbox_name}"
         self._descriptor: int | None = None
 
     def acquire(self) -> bool:
