@@ -5,7 +5,7 @@ import pytest
 
 from tests.domain.chains import CHAINS, SENDERS_OWN, Chain
 from tests.domain.made import head
-from worker.domain.authentication import authenticate
+from worker.domain.authentication import AuthenticationResults, authenticate
 from worker.mime.authentication import organisational_domain, read_authentication
 
 OURS = "mx.drop.example"
@@ -50,6 +50,9 @@ CASES: list[tuple[str, str, str, bool]] = [
     ("a method that proves nothing", "mx.drop.example; iprev=pass header.d=sales.example; auth=pass smtp.auth=jane@sales.example", "sales.example", False),
     ("ARC proves nothing", "mx.drop.example; arc=pass header.d=sales.example", "sales.example", False),
     ("none", "mx.drop.example; none", "sales.example", False),
+    ("the bare name of a server that checked nothing", "mx.drop.example", "sales.example", False),
+    ("the bare name, with the mark behind it", "mx.drop.example;", "sales.example", False),
+    ("a bare verdict", "dmarc=pass", "sales.example", False),
     ("an international domain", "mx.drop.example; dmarc=pass header.from=xn--mnchen-3ya.example", "xn--mnchen-3ya.example", True),
     ("another server", "mx.evil.example; dmarc=pass header.from=sales.example", "sales.example", False),
     ("a server whose name begins with ours", "mx.drop.example.evil.example; dmarc=pass header.from=sales.example", "sales.example", False),
@@ -102,6 +105,20 @@ def test_a_forged_field_below_the_servers_own_proves_nothing_in_any_chain(chain:
 def test_a_message_without_the_field_is_not_authenticated() -> None:
     said = authenticate(read_authentication(head("From: jane@sales.example\n")), OURS, "x.example", str)
     assert not said.passed
+
+
+@pytest.mark.parametrize(
+    "field", ["mx.drop.example", "mx.drop.example;", "mx.drop.example 1 (as is)", "mx.drop.example; none"]
+)
+def test_a_server_that_checked_nothing_is_told_from_one_that_wrote_nothing(field: str) -> None:
+    """Exim leaves the "none" out."""
+    found = read_authentication(head(f"Authentication-Results: {field}\n"))
+    assert found == AuthenticationResults(authserv_id=OURS, results=())
+
+
+@pytest.mark.parametrize("field", [";", "; ;", "two words", "mx.drop.example; dmarc=pass;"])
+def test_what_is_no_bare_name_is_not_read_as_one(field: str) -> None:
+    assert read_authentication(head(f"Authentication-Results: {field}\n")) is None
 
 
 def test_the_authserv_id_is_compared_whole_and_without_regard_to_case() -> None:

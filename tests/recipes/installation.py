@@ -22,8 +22,15 @@ class Installation:
 
     def poll(self, **settings: str) -> Ran:
         """Poll once, with these settings besides those of the recipe."""
+        return self._run("poll", settings)
+
+    def check(self, **settings: str) -> dict[str, dict[str, str]]:
+        """Give what `check` finds with these settings, by what was looked at."""
+        return {finding["what"]: finding for finding in self._run("check", settings).json}
+
+    def _run(self, command: str, settings: dict[str, str]) -> Ran:
         named = {f"BCC_DROPBOX_{name}": value for name, value in settings.items()}
-        return self.dropbox.ok("poll", "--json", settings=named)
+        return self.dropbox.ok(command, "--json", settings=named)
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,8 @@ def test_the_worker_believes_its_own_server_and_no_forged_verdict(chain: Chain, 
 
     outcomes = {event["event"]: event.get("reason") for event in polled.events if event["event"].startswith("message")}
     assert outcomes == {"message.associated": None, "message.rejected": "sender_unauthenticated"}
+    found = installation.check(AUTHSERV_ID=OUR_ID)["sender authentication"]
+    assert (found["result"], found["seen"]) == ("pass", f"2 of the last 2 messages were stamped by {OUR_ID}")
 
 
 def test_a_probe_shows_the_stamp_of_the_server(chain: Chain, tmp_path: Path) -> None:

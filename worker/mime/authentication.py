@@ -20,13 +20,19 @@ def read_authentication(head: Head) -> AuthenticationResults | None:
 @lru_cache(maxsize=512)  # each field is asked for twice: with the heads of a batch and with its bodies
 def _read(value: str) -> AuthenticationResults | None:
     try:
-        found = _features().parse_value(value)
+        found = _features().parse_value(_with_results(value))
     except Exception:  # noqa: BLE001 - its own errors, and RecursionError or TypeError of hostile values
         return None
     return AuthenticationResults(
         authserv_id=found.authserv_id,
         results=tuple(_method_result(result) for result in found.results),
     )
+
+
+def _with_results(value: str) -> str:
+    """Exim writes its bare name where it has checked nothing, without the "none" that RFC 8601 §2.2 asks for."""
+    bare = value.rstrip("; \t\r\n")
+    return value if ";" in bare else f"{bare}; none"
 
 
 def _method_result(result: Any) -> MethodResult:
