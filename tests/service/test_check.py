@@ -47,6 +47,27 @@ def test_files_that_others_can_read_are_told(installation: Installation, tmp_pat
     assert "secret file" not in opened
 
 
+@pytest.mark.parametrize(
+    ("settings", "mending"),
+    [
+        ({}, "set it, or remove BCC_DROPBOX_NOTICE_FROM"),
+        ({"authserv_id": "mx", "sender_auth": "off"}, "remove it, or remove BCC_DROPBOX_NOTICE_FROM"),
+    ],
+    ids=["no authserv-id", "switched off"],
+)
+def test_notices_that_nobody_can_ever_get_are_told(
+    settings: dict[str, str], mending: str, installation: Installation
+) -> None:
+    """They go to owners whose mail is certainly theirs only: registered and authenticated."""
+    found = checked(installation, smtp_url="smtp://127.0.0.1:1", notice_from="drop@drop.example.com", **settings)
+    assert (found["notices"].result, found["notices"].mending) == (Result.WARN, mending)
+
+
+def test_notices_to_authenticated_owners_are_no_reason_to_warn(installation: Installation) -> None:
+    with_notices = {"smtp_url": "smtp://127.0.0.1:1", "notice_from": "drop@drop.example.com"}
+    assert "notices" not in checked(installation, authserv_id="mx", **with_notices)
+
+
 def test_every_setting_that_is_wrong_is_a_failure(installation: Installation) -> None:
     installation.write(imap_port="x", typo="1")
     findings = check_all(installation.env_file)

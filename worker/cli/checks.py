@@ -60,6 +60,13 @@ def _check_settings(settings: Settings, env_file: Path | None) -> Iterator[Findi
             "the From address is believed unchecked",
             "let your mail server write Authentication-Results and set BCC_DROPBOX_AUTHSERV_ID",
         )
+    if settings.notice_from and not settings.requires_sender_auth:
+        unset = "BCC_DROPBOX_SENDER_AUTH is off" if settings.authserv_id else "BCC_DROPBOX_AUTHSERV_ID is not set"
+        yield warned(
+            "notices",
+            f"none will ever be sent: they go only to owners whose mail is authenticated, and {unset}",
+            f"{'remove it' if settings.authserv_id else 'set it'}, or remove BCC_DROPBOX_NOTICE_FROM",
+        )
 
 
 def _is_open_to_all(file: Path) -> bool:
