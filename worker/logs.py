@@ -26,6 +26,8 @@ _SHORTEST_SECRET = 6
 _TOKEN = re.compile(rf"(?<![0-9a-z])[{ALPHABET}]{{{LENGTH}}}(?![0-9a-z])", re.IGNORECASE)
 _TAG = re.compile(rf"(?<=\+)[{ALPHABET}]{{{LENGTH}}}", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/\s]*@")
+_OUR_KEYS = frozenset({"event", "level", "timestamp"})
+"""What stands there is written by this module alone; a password may well be the word "database"."""
 _SECRET_KEYS = re.compile(r"password|passwd|secret|credential|authorization|token$", re.IGNORECASE)
 
 Fields = MutableMapping[str, Any]
@@ -166,6 +168,8 @@ def tidier(secrets: Iterable[str]) -> Callable[[Any, str, Fields], Fields]:
 
     def tidy(_logger: Any, _method: str, fields: Fields) -> Fields:
         for key, value in fields.items():
+            if key in _OUR_KEYS:
+                continue
             if _SECRET_KEYS.search(key):
                 fields[key] = _HIDDEN
             elif isinstance(value, str):

@@ -1,5 +1,6 @@
 """The composition root: from the settings to the parts that work together. The only module that knows them all."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from worker.domain.verdicts import Filing
@@ -138,14 +139,20 @@ def _token_source(oauth: OAuthAccess, timeout_seconds: float) -> TokenSource:
 
 def start_log(settings: Settings) -> None:
     """Log as the settings say, and nothing of what they keep secret."""
-    oauth = settings.require_mailbox().oauth
-    mail_server = mail_server_of(settings)
-    secrets = [
-        *(settings.require_mailbox().password, oauth and oauth.client_secret, oauth and oauth.refresh_token),
-        mail_server and mail_server.password,
-    ]
     configure(
         level=settings.log_level,
         as_json=None if settings.log_format is LogFormat.AUTO else settings.log_format is LogFormat.JSON,
-        secrets=[secret for secret in secrets if secret],
+        secrets=[secret for secret in _secrets_of(settings) if secret],
     )
+
+
+def _secrets_of(settings: Settings) -> Iterator[str | None]:
+    mailbox = settings.require_mailbox()
+    yield mailbox.password
+    if mailbox.oauth is not None:
+        yield from (mailbox.oauth.client_secret, mailbox.oauth.refresh_token)
+    if mail_server := mail_server_of(settings):
+        yield mail_server.password
+    database = parse_url(settings.database_url.get_secret_value())
+    yield database.password
+    yield from database.normalized_query.get("password", ())  # libpq takes it from there, too

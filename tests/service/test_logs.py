@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ import structlog
 from freezegun import freeze_time
 from structlog.testing import capture_logs
 
+from tests.service.running import Installation, mailbox_settings
 from worker import logs
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.owners import Owner
@@ -20,6 +22,8 @@ from worker.domain.profiles import Permission
 from worker.domain.tokens import new_token
 from worker.domain.verdicts import Filing, Trace, Verdict
 from worker.logs import Event, log_filed
+from worker.settings import Settings
+from worker.wiring import start_log
 
 JANE = Owner(
     account_id=1,
@@ -60,6 +64,15 @@ def logged(secrets: tuple[str, ...] = (), **fields: Any) -> dict[str, object]:
     structlog.get_logger().info(Event.POLL_FINISHED, **fields)
     line: dict[str, object] = json.loads(stream.getvalue())
     return line
+
+
+def logged_with(tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, str], error: str) -> object:
+    """Give an error as the service of these settings logs it."""
+    installation = Installation(tmp_path / "worker.env", mailbox_settings(143, "drop", f"sqlite:///{tmp_path}/db"))
+    installation.write(**changes)
+    start_log(Settings.load_for_mailbox(installation.env_file))
+    structlog.get_logger().info(Event.POLL_FINISHED, error=error)
+    return json.loads(capsys.readouterr().err)["error"]
 
 
 def test_an_associated_message_leaves_one_line() -> None:
@@ -156,6 +169,34 @@ def test_a_field_named_like_a_secret_is_hidden(field: str) -> None:
 def test_a_secret_is_struck_out_wherever_it_appears() -> None:
     line = logged(secrets=("hunter22",), error="LOGIN drop hunter22 failed", url="smtp://drop:other@mx.example:25")
     assert (line["error"], line["url"]) == ("LOGIN drop *** failed", "smtp://drop:***@mx.example:25")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"database_url": "postgresql+psycopg://drop:hunter%2322@db.example/drop"},
+        {"database_url": "postgresql+psycopg://drop@db.example/drop?password=hunter%2322"},
+        {"smtp_url": "smtps://drop:hunter%2322@mx.example"},
+    ],
+    ids=["database", "database, for libpq", "mail server"],
+)
+def test_a_password_within_a_url_is_a_known_secret(
+    changes: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert logged_with(tmp_path, capsys, changes, "login of drop with hunter#22") == "login of drop with ***"
+
+
+@pytest.mark.parametrize("password", ["a", "drop"])
+def test_a_password_so_short_that_it_stands_in_many_words_is_left_there(
+    password: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {"database_url": f"postgresql+psycopg://drop:{password}@db.example/drop"}
+    assert logged_with(tmp_path, capsys, changes, "login of drop at last") == "login of drop at last"
+
+
+def test_a_password_that_is_a_common_word_leaves_the_names_of_events_alone() -> None:
+    line = logged(secrets=("finished",), error="not finished")
+    assert (line["event"], line["error"]) == ("poll.finished", "not ***")
 
 
 def test_controls_of_strangers_do_not_reach_the_terminal() -> None:
