@@ -13,7 +13,7 @@ from tests.robustness.dying import Worker, Workers
 from tests.robustness.scene import Mail, Scene, everyday
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
-from tests.service.running import Installation
+from tests.service.running import Installation, Running
 from worker.domain.errors import DatabaseUnavailable
 from worker.poll import PollReport
 from worker.settings import Settings
@@ -50,18 +50,24 @@ def cut_database(scene: Scene) -> Iterator[Cut]:
         yield proxy
 
 
+def taken_over(scene: Scene, first: Running, beside: Installation, end: Callable[[], None]) -> Running:
+    """Let a second worker stand by until the first one's end, and do its work from then on."""
+    first.wait_for("poll.finished")
+    second = beside.start()
+    second.wait_for("worker.standby")
+    end()
+    second.wait_for("worker.active", seconds=TAKEN_OVER_WITHIN)
+    scene.deliver(everyday(6))
+    second.wait_for("message.duplicate")
+    return second
+
+
 @on_server
 def test_the_second_worker_takes_over_within_ten_seconds_of_a_kill(
     scene: Scene, install: Callable[[Scene], Installation]
 ) -> None:
     first = install(scene).start()
-    first.wait_for("poll.finished")
-    second = install(scene).start()
-    second.wait_for("worker.standby")
-    first.kill()
-    second.wait_for("worker.active", seconds=TAKEN_OVER_WITHIN)
-    scene.deliver(everyday(6))
-    second.wait_for("message.duplicate")
+    second = taken_over(scene, first, install(scene), first.kill)
     second.end()
     assert scene.faults() == []
 
@@ -73,13 +79,7 @@ def test_the_second_worker_takes_over_within_ten_seconds_of_a_cut_network(
     """The network swallows what the first one says, and answers TCP's own questions for it, as a stalled proxy does."""
     cut_off = install(scene)
     first = cut_off.start(database_url=scene.url.replace(f":{cut_database.target}/", f":{cut_database.port}/"))
-    first.wait_for("poll.finished")
-    second = install(scene).start()
-    second.wait_for("worker.standby")
-    cut_database.stall()
-    second.wait_for("worker.active", seconds=TAKEN_OVER_WITHIN)
-    scene.deliver(everyday(6))
-    second.wait_for("message.duplicate")
+    second = taken_over(scene, first, install(scene), cut_database.stall)
     cut_database.resume()
     second.end()
     assert scene.faults() == []
