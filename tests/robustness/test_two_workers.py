@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from tests.outages.patience import await_true
 from tests.robustness.dying import Worker, Workers
 from tests.robustness.scene import Mail, Scene, everyday
 from tests.servers.cut import Cut
@@ -19,6 +20,7 @@ from worker.poll import PollReport
 from worker.settings import Settings
 from worker.store.database import Database
 from worker.store.locks import MailboxLock
+from worker.store.presence import standing_by
 from worker.store.tables import RecordRow
 from worker.wiring import Parts, compose
 
@@ -102,6 +104,22 @@ def test_a_worker_that_was_cut_off_knows_that_the_lock_is_lost(scene: Scene, cut
     other.release()
     cut_database.close()
     database.close()
+
+
+@on_server
+def test_a_worker_that_stands_by_and_is_cut_off_is_forgotten_and_comes_back(scene: Scene, cut_database: Cut) -> None:
+    through_it = Database.open(scene.url.replace(f":{cut_database.target}/", f":{cut_database.port}/"))
+    here = Database.open(scene.url)
+    first, second = (MailboxLock(each, "drop") for each in (here, through_it))
+    assert (first.acquire(), second.acquire(), len(standing_by(here))) == (True, False, 1)
+    cut_database.stall()
+    await_true(lambda: standing_by(here) == {}, TAKEN_OVER_WITHIN)
+    cut_database.resume()
+    assert (second.acquire(), len(standing_by(here))) == (False, 1)
+    for lock in (first, second):
+        lock.release()
+    for database in (here, through_it):
+        database.close()
 
 
 @on_server
