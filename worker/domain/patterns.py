@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from worker.domain.profiles import Permission
 
@@ -61,6 +62,7 @@ _SEARCHES = {
 }
 
 
+@cache
 def search_of(pattern: SearchPattern, permissions: frozenset[Permission]) -> Search:
     """What the pattern searches and makes for an owner with these permissions (R10, R15)."""
     return _SEARCHES[pattern].allowed_by(permissions)

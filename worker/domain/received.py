@@ -12,6 +12,9 @@ from itertools import pairwise
 
 _MOST_KEPT = 1000
 """Characters; what servers write has a few hundred."""
+_DEEPEST = 2
+"""Comments within comments that servers write: what TLS was used, with the bits of its cipher."""
+_INNERMOST_COMMENT = re.compile(r"\([^()]*\)")
 _SEPARATORS = re.compile(r"[\s()\[\];]+")
 
 
@@ -51,7 +54,7 @@ _read_again = lru_cache(maxsize=2048)(_read)
 
 
 def _behind(name: str, words: list[str]) -> list[str]:
-    return [after for word, after in pairwise(words) if word.lower() == name]
+    return [after for word, after in pairwise(words) if len(word) == len(name) and word.lower() == name]
 
 
 def _recipient(words: list[str]) -> str:
@@ -65,8 +68,16 @@ def _recipient(words: list[str]) -> str:
 
 
 def _without_comments(value: str) -> str:
-    if "(" not in value:
-        return value
+    left = value
+    for _ in range(_DEEPEST):
+        left = _INNERMOST_COMMENT.sub("", left)
+    if "\\" in value or "(" in left or ")" in left:
+        return _without_comments_as_written(value)
+    return left
+
+
+def _without_comments_as_written(value: str) -> str:
+    """The same where some are left open, or where characters are quoted."""
     kept: list[str] = []
     depth = 0
     for piece in re.split(r"(\\.|[()])", value):

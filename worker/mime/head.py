@@ -1,8 +1,8 @@
 """The header block, read one way only (RFC 5322 §2.2): every decision rests on what stands here."""
 
 import re
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from worker.domain.messages import Field, Head
 
@@ -17,8 +17,10 @@ MOST_FIELD_CHARACTERS = 256 * 1024
 
 _REPLACEMENT = "\ufffd"
 _BARE_CR = re.compile(rb"\r(?!\n)")
-_FIELD = re.compile(r"([!-9;-~]*)[ \t]*:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)\n?")
-_PASSED_OVER = re.compile(r"(?:From |[ \t])[^\n]*(?:\n[ \t][^\n]*)*\n?")
+_END_OF_FIELD = re.compile(r"\n(?![ \t])")
+_NAME = re.compile(r"([!-9;-~]*)[ \t]*")
+_LONGEST_NAME_KEPT = 40
+_PASSED_OVER = ("From ", " ", "\t")
 """An mbox separator that some delivery agents leave in, and a first line that continues nothing."""
 
 
@@ -32,29 +34,37 @@ def read_head(raw: bytes, *, is_complete: bool = True) -> Head:
     block = raw[:most]
     if block.count(b"\r") != block.count(b"\r\n"):
         block = _BARE_CR.sub(_REPLACEMENT.encode(), block)
-    fields = tuple(islice(_fields(block.decode("utf-8", "replace")), MOST_FIELDS + 1))
-    is_whole = len(raw) <= most and len(fields) <= MOST_FIELDS
-    return Head(fields[:MOST_FIELDS], is_complete=is_complete and is_whole)
+    lines = _END_OF_FIELD.split(block.decode("utf-8", "replace"), MOST_FIELDS + 1)
+    is_whole = len(raw) <= most and len(lines) <= MOST_FIELDS + 1  # the last one is what stands behind the last end
+    return Head(tuple(_fields(lines[:MOST_FIELDS])), is_complete=is_complete and is_whole)
 
 
-def _fields(text: str) -> Iterator[Field]:
-    position = 0
-    while True:
-        if found := _FIELD.match(text, position):
-            name, value = found.groups()
-            if name:
-                yield Field(name.lower(), _bounded(_unfolded(value)))
-        elif not (found := _PASSED_OVER.match(text, position)):
+def _fields(lines: Iterable[str]) -> Iterator[Field]:
+    for line in lines:
+        stated, colon, value = line.partition(":")
+        name = (_kept_name if len(stated) <= _LONGEST_NAME_KEPT else _name)(stated) if colon else None
+        if name:
+            yield Field(name, _unfolded(value.lstrip(" \t")))
+        elif name is None and not line.startswith(_PASSED_OVER):
             return
-        position = found.end()
+
+
+def _name(stated: str) -> str | None:
+    """In lower case; None if it cannot be the name of a field."""
+    found = _NAME.fullmatch(stated)
+    return found[1].lower() if found else None
+
+
+_kept_name = lru_cache(maxsize=1024)(_name)
+"""Mail has the same few dozen names again and again."""
 
 
 def _unfolded(value: str) -> str:
-    """RFC 5322 §2.2.3: what goes is the end of the line, the white space after it stays."""
+    """RFC 5322 §2.2.3: what goes is the end of the line, the white space after it stays.
+
+    The mark at the end of what was cut is a fault wherever a fault matters (R12).
+    """
     value = value.rstrip("\r")
-    return value.replace("\r\n", "").replace("\n", "") if "\n" in value else value
-
-
-def _bounded(value: str) -> str:
-    """The mark at the end of what was cut is a fault wherever a fault matters (R12)."""
+    if "\n" in value:
+        value = value.replace("\r\n", "").replace("\n", "")
     return value if len(value) <= MOST_FIELD_CHARACTERS else value[:MOST_FIELD_CHARACTERS] + _REPLACEMENT
