@@ -4,17 +4,22 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import NamedTuple
+
+from worker.domain.mailboxes import MOST_FIELDS, MailboxList, read_mailboxes
 
 LOOP_MARK = "X-BCC-Dropbox-Loop"
 """The field that every mail sent by this worker carries, so that it is never taken for correspondence (R23)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One header field: name in lower case, value unfolded, undecodable octets as U+FFFD, encoded words left alone."""
 
     name: str
-    value: str = field(repr=False)
+    value: str
+
+    def __repr__(self) -> str:
+        return f"Field({self.name!r})"
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,20 @@ class Head:
         return next(iter(self._values.get(name, ())), "")
 
     @cached_property
+    def addressees(self) -> MailboxList:
+        """The To and Cc mailboxes in order, each once."""
+        found = [read_mailboxes(value) for name in ("to", "cc") for value in self.all(name)[:MOST_FIELDS]]
+        return MailboxList(
+            tuple(dict.fromkeys(address for each in found for address in each.addresses)),
+            tuple(fault for each in found for fault in each.faults),
+        )
+
+    @cached_property
     def _values(self) -> dict[str, list[str]]:
         """By name: the rules ask for the same few fields again and again."""
         values: dict[str, list[str]] = {}
-        for each in self.fields:
-            values.setdefault(each.name, []).append(each.value)
+        for name, value in self.fields:
+            values.setdefault(name, []).append(value)
         return values
 
 

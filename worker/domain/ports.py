@@ -36,6 +36,9 @@ class Mailbox(Protocol):
     def heads(self, uids: Sequence[int]) -> list[Arrival]:
         """One FETCH for all; messages that are gone are absent."""
 
+    def expect_heads(self, uids: Sequence[int]) -> None:
+        """Tell which heads will be asked for next, so that the server can be at work on them; waits for nothing."""
+
     def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
         """From BODYSTRUCTURE: the decoded octets of the attachments at the least; absent if the server cannot say."""
 

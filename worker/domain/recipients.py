@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from worker.domain.addresses import Address
-from worker.domain.mailboxes import MOST_FIELDS, read_mailboxes
 from worker.domain.masking import without_tokens
 from worker.domain.messages import Head
 from worker.domain.owners import Owner
-from worker.domain.patterns import Search
+from worker.domain.patterns import Module, Search
 from worker.domain.records import AccountView, NewRecord, Record, best_match
 from worker.domain.tokens import DropboxAddress
 from worker.domain.verdicts import RecipientResult, RecipientTrace
@@ -25,26 +25,13 @@ class Recipients:
     skipped: tuple[RecipientTrace, ...]
 
 
-def addressees(head: Head) -> tuple[list[Address], list[str]]:
-    """The To and Cc mailboxes in order, each once, and the faults of the fields."""
-    addresses: dict[str, Address] = {}
-    faults: list[str] = []
-    for name in ("to", "cc"):
-        for value in head.all(name)[:MOST_FIELDS]:
-            found = read_mailboxes(value)
-            faults.extend(found.faults)
-            for address in found.addresses:
-                addresses.setdefault(address.key, address)
-    return list(addresses.values()), faults
-
-
 def recipients_of(head: Head, owner: Owner, dropbox: DropboxAddress, view: AccountView, most: int) -> Recipients:
     """R14: not the dropbox's own addresses, the owner's senders or the never-log list; the first ``most`` count."""
-    found, faults = addressees(head)
+    found = head.addressees
     counted: list[Address] = []
-    skipped = [_skipped(without_tokens(fault), "cannot be read") for fault in faults[:MOST_NAMED]]
+    skipped = [_skipped(without_tokens(fault), "cannot be read") for fault in found.faults[:MOST_NAMED]]
     beyond = 0
-    for address in found:
+    for address in found.addresses:
         if why := _exclusion(address, owner, dropbox, view):
             skipped.append(_skipped(without_tokens(address.text), why))
         elif len(counted) < most:
@@ -77,7 +64,7 @@ def resolve(
                 f"{module} made by an earlier message of the same poll",
                 new,
             )
-    where = " or ".join(f"{module}s" for module in search.modules) or "no module"
+    where = _named(search.modules)
     if search.makes is None:
         return RecipientTrace(
             address.text,
@@ -88,6 +75,11 @@ def resolve(
         return _skipped(address.text, "a colleague: never made a record, and none exists")
     record = NewRecord(owner.account_id, search.makes, address, owner.id)
     return RecipientTrace(address.text, RecipientResult.CREATED, f"nobody among {where}: new {search.makes}", record)
+
+
+@cache
+def _named(modules: tuple[Module, ...]) -> str:
+    return " or ".join(f"{module}s" for module in modules) or "no module"
 
 
 def _matched(address: Address, record: Record, owner: Owner) -> RecipientTrace:

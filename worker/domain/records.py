@@ -33,6 +33,9 @@ class NewRecord:
     address: Address
     owner_id: int = field(compare=False)
 
+    def __hash__(self) -> int:
+        return hash(self.address.key)
+
 
 RecordRef = Record | NewRecord
 
@@ -78,4 +81,6 @@ class Wanted:
 def best_match(records: tuple[Record, ...], module: Module, owner_id: int) -> Record | None:
     """R16: the owner's own record first, then the oldest (by id where two are equally old)."""
     candidates = [record for record in records if record.module is module]
+    if len(candidates) == 1:  # nearly always
+        return candidates[0]
     return min(candidates, key=lambda r: (r.owner_id != owner_id, r.created_at, r.id), default=None)

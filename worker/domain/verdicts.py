@@ -20,14 +20,14 @@ class NewEmail:
     content: Content
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, NewEmail) and self._key == other._key
+        return (
+            isinstance(other, NewEmail)
+            and self.fingerprint == other.fingerprint
+            and self.account_id == other.account_id
+        )
 
     def __hash__(self) -> int:
-        return hash(self._key)
-
-    @property
-    def _key(self) -> tuple[int, bytes]:
-        return self.account_id, self.fingerprint
+        return hash(self.fingerprint)
 
 
 EmailRef = StoredEmail | NewEmail

@@ -13,9 +13,11 @@ from worker.filing import (
     Issued,
     Judgement,
     Rules,
+    holds_for,
     judge_content,
     judge_head,
     judge_size,
+    judged_before,
     rejected_by_head,
     routed,
 )
@@ -61,8 +63,10 @@ class Intake:
         self._rules = rules
         self._most_bytes = most_bytes
 
-    def take(self, queue: Queue, uids: Sequence[int], now: datetime, *, alone: bool = False) -> Taken:
-        """Fetch one batch.
+    def take(
+        self, queue: Queue, uids: Sequence[int], now: datetime, *, following: Sequence[int] = (), alone: bool = False
+    ) -> Taken:
+        """Fetch one batch. The server is told of the ``following`` one, to be at work on it while this one is read.
 
         Raises:
             Unavailable: an outage.
@@ -84,12 +88,14 @@ class Intake:
         rejected = [one for one in judged if not one.judgement.accepted]
         fitting, left_over = self._fit(accepted)
         bodies, vanished = self._bodies(fitting)
+        if following and not left_over:
+            self._mailbox.expect_heads(following)
         present = {arrival.uid for arrival in arrivals}
         return Taken(
             uids=tuple(uid for uid in uids if uid not in set(left_over)),
             gone=(*(uid for uid in uids if uid not in present), *vanished),
             rejections=tuple(rejected_by_head(one.arrival, one.head, one.judgement) for one in rejected),
-            candidates=self._candidates(bodies, issued, tokens, now),
+            candidates=self._candidates(bodies, judged, issued, tokens, now),
             left_over=left_over,
         )
 
@@ -101,17 +107,29 @@ class Intake:
         return head, judge_head(head, found, self._rules, issued, now).accepted
 
     def _candidates(
-        self, bodies: Sequence[tuple[Arrival, bytes]], issued: Issued, asked: Collection[str], now: datetime
+        self,
+        bodies: Sequence[tuple[Arrival, bytes]],
+        judged: Sequence[_Judged],
+        issued: Issued,
+        asked: Collection[str],
+        now: datetime,
     ) -> tuple[Candidate, ...]:
         """Read the bodies and judge each message by its own octets; ``asked`` are the tokens that its heads named."""
-        contents = [read_content(body) for _, body in bodies]
-        routes = [routed(content.head, self._rules) for content in contents]
+        before = {one.arrival.uid: one for one in judged}
+        contents = {arrival.uid: read_content(body) for arrival, body in bodies}
         # The server's reading of a malformed head may differ from ours.
-        if beyond := {token for found in routes for token in found.tokens}.difference(asked):
+        routes = {
+            uid: routed(content.head, self._rules)
+            for uid, content in contents.items()
+            if not holds_for(before[uid].head, content.head, self._rules)
+        }
+        if beyond := {token for found in routes.values() for token in found.tokens}.difference(asked):
             issued = {**issued, **self._store.issued(beyond)}
         return tuple(
-            judge_content(arrival, content, found, self._rules, issued, now)
-            for (arrival, _), content, found in zip(bodies, contents, routes, strict=True)
+            judge_content(before[uid].arrival, content, routes[uid], self._rules, issued, now)
+            if uid in routes
+            else judged_before(before[uid].arrival, content, before[uid].judgement, self._rules)
+            for uid, content in contents.items()
         )
 
     def _judge_sizes(self, judged: list[_Judged]) -> list[_Judged]:

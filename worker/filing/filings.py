@@ -1,0 +1,45 @@
+"""What is stored of every message, whatever became of it."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from worker.domain.masking import without_tokens
+from worker.domain.messages import Arrival, Content, Head
+from worker.domain.outcomes import Outcome
+from worker.domain.recipients import MOST_NAMED
+from worker.domain.text import clean
+from worker.domain.verdicts import Filing, Trace, Verdict
+from worker.filing.judging import Claim, Judgement
+
+
+def rejected_by_head(arrival: Arrival, head: Head, judgement: Judgement) -> Filing:
+    """The filing of a message for which no claim is left."""
+    return filing_of(arrival, head, judgement.rejected)
+
+
+def quarantined(arrival: Arrival, head: Head, error: str, claims: Sequence[Claim] = ()) -> Filing:
+    """The filing of a message on which the code failed three times; ``claims`` where its head could still be judged."""
+    ends = [
+        Verdict(Outcome.QUARANTINED, replace(claim.trace, note=error), owner=claim.owner, is_certain=claim.is_certain)
+        for claim in claims
+    ]
+    return filing_of(arrival, head, tuple(ends) or (Verdict(Outcome.QUARANTINED, Trace(note=error)),))
+
+
+def filing_of(arrival: Arrival, head: Head, verdicts: tuple[Verdict, ...], content: Content | None = None) -> Filing:
+    """The filing of a message with these verdicts; ``content`` where its body was read."""
+    return Filing(
+        uid=arrival.uid,
+        arrived_at=arrival.arrived_at,
+        size=arrival.size,
+        message_id=content.message_id if content else without_tokens(clean(head.first("message-id"))),
+        sender=_sender_text(head, verdicts),
+        subject=content.subject if content else "",
+        recipients=tuple(without_tokens(address.text) for address in head.addressees.addresses[:MOST_NAMED]),
+        verdicts=verdicts,
+    )
+
+
+def _sender_text(head: Head, verdicts: tuple[Verdict, ...]) -> str:
+    stated = next((verdict.trace.sender for verdict in verdicts if verdict.trace.sender), None)
+    return without_tokens(stated or clean(head.first("from"), most=320))

@@ -1,0 +1,235 @@
+"""Whose a message is and whether it is let in: token, permission, sender, size (R1 to R13, R21, R23)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+
+from worker.domain.authentication import AuthenticationResults, OrganisationalDomain, authenticate
+from worker.domain.masking import masked, without_tokens
+from worker.domain.messages import Arrival, Content, Head
+from worker.domain.outcomes import Outcome, Reason
+from worker.domain.owners import Owner
+from worker.domain.patterns import search_of
+from worker.domain.profiles import Permission
+from worker.domain.routing import DEFAULT_TOKEN_HEADERS, NOT_RECORDED, RECORDED, Route, carries_trusted_field, route
+from worker.domain.senders import Sender, automatic_sign, sender_of
+from worker.domain.text import clean
+from worker.domain.tokens import DropboxAddress, IssuedToken
+from worker.domain.verdicts import Trace, Verdict
+
+Issued = Mapping[str, IssuedToken]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that the rules ask about. Sizes in octets."""
+
+    dropbox: DropboxAddress
+    token_headers: tuple[str, ...] = DEFAULT_TOKEN_HEADERS
+    received_by: str | None = None
+    authserv_id: str | None = None
+    """None: the sender's authentication is not asked for."""
+    max_attachment_bytes: int = 10 * 1024 * 1024
+    max_recipients: int = 50
+    read_authentication: Callable[[Head], AuthenticationResults | None] = lambda _head: None
+    organisational_domain: OrganisationalDomain = lambda domain: domain
+
+    @property
+    def max_message_bytes(self) -> int:
+        """The whole message: attachments at their limit in base64 (RFC 2045 §6.8: 57 in 78), and as much text."""
+        return self.max_attachment_bytes * 78 // 57 + self.max_attachment_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the head says: verdicts that are final, and the owners for whom the body decides."""
+
+    route: Route
+    rejected: tuple[Verdict, ...]
+    accepted: tuple["Claim", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An owner for whom the message passed every rule of the head, and the story so far."""
+
+    owner: Owner
+    trace: Trace
+    proven_sender: str | None = None
+    is_certain: bool = False
+    """The sender is authenticated, not only registered (R13)."""
+
+    def rejected(self, reason: Reason, note: str | None = None) -> Verdict:
+        """The end of this claim."""
+        trace = replace(self.trace, note=note or self.trace.note)
+        return replace(_rejection(reason, trace, self.owner), is_certain=self.is_certain)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A whole message with the claims on it that are still alive and the verdicts that are not."""
+
+    arrival: Arrival
+    content: Content
+    judgement: Judgement
+
+
+def routed(head: Head, rules: Rules) -> Route:
+    """Where the tokens stand that the store is to be asked about (R4 to R6)."""
+    return route(head, rules.dropbox, rules.token_headers, rules.received_by)
+
+
+def judge_head(  # noqa: PLR0913 - what is judged, and by what
+    head: Head, found: Route, rules: Rules, issued: Issued, now: datetime, *, is_whole: bool = False
+) -> Judgement:
+    """Permit, check the sender of what was ``routed`` (R7 to R13, R23).
+
+    Of an overlong head only the top was read, which holds what the server wrote; then the sender is left to the
+    judgement over the ``is_whole`` message.
+    """
+    if not found.tokens:
+        return Judgement(found, (_rejection(Reason.NO_TOKEN, Trace(note=_why_no_token(head, rules))),), ())
+    rejected: dict[Owner | None, Verdict] = {}
+    accepted: dict[Owner, Claim] = {}
+    for token in found.tokens:
+        trace = Trace(token_header=found.header, token=masked(token))
+        end = _judge_token(issued.get(token), trace, now)
+        if isinstance(end, Claim):
+            end = _judge_mail(end, head, rules, is_whole=is_whole)
+        elif end.owner:
+            end = replace(end, is_certain=_is_certainly_of(end.owner, head, rules))
+        if isinstance(end, Claim):
+            accepted.setdefault(end.owner, end)
+        else:
+            rejected.setdefault(end.owner, end)
+    for owner in accepted:  # R6: each owner once, by the token that is good
+        rejected.pop(owner, None)
+    return Judgement(found, tuple(rejected.values()), tuple(accepted.values()))
+
+
+def judge_size(judgement: Judgement, size: int, attachment_bytes: int, rules: Rules) -> Judgement:
+    """R21, by what the server says: ``attachment_bytes`` decoded octets at the least, ``size`` octets in all."""
+    if attachment_bytes > rules.max_attachment_bytes:
+        return _reject_all(
+            judgement,
+            Reason.ATTACHMENTS_TOO_LARGE,
+            _too_large("attachments", attachment_bytes, rules.max_attachment_bytes),
+        )
+    if size > rules.max_message_bytes:
+        return _reject_all(
+            judgement,
+            Reason.MESSAGE_TOO_LARGE,
+            _too_large("message", size, rules.max_message_bytes),
+        )
+    return judgement
+
+
+def judge_content(  # noqa: PLR0913, PLR0917 - the same
+    arrival: Arrival, content: Content, found: Route, rules: Rules, issued: Issued, now: datetime
+) -> Candidate:
+    """The rules of the head once more, now over the message's own octets, then its attachments (R21)."""
+    return judged_before(arrival, content, judge_head(content.head, found, rules, issued, now, is_whole=True), rules)
+
+
+def holds_for(judged: Head, whole: Head, rules: Rules) -> bool:
+    """Whether a message's own octets say what the ``judged`` head said, so that its judgement needs no second one."""
+    if not (judged.is_complete and whole.is_complete) or automatic_sign(whole):
+        return False
+    names = _deciding(rules.token_headers)
+    return [field for field in judged.fields if field.name in names] == [
+        field for field in whole.fields if field.name in names
+    ]
+
+
+@cache
+def _deciding(token_headers: tuple[str, ...]) -> frozenset[str]:
+    """The fields by which a head that is no automatic mail's can be accepted."""
+    return frozenset({"received", "from", "authentication-results", *(header.lower() for header in token_headers)})
+
+
+def judged_before(arrival: Arrival, content: Content, judgement: Judgement, rules: Rules) -> Candidate:
+    """A message for which the judgement of its head ``holds_for`` the whole; then its attachments (R21)."""
+    return Candidate(arrival, content, judge_size(judgement, arrival.size, content.attachment_bytes, rules))
+
+
+def _why_no_token(head: Head, rules: Rules) -> str:
+    """Whether it is the mail server that lost the envelope recipient, or the mail was for no dropbox at all."""
+    return RECORDED if carries_trusted_field(head, rules.token_headers, rules.received_by) else NOT_RECORDED
+
+
+def _judge_token(issued: IssuedToken | None, trace: Trace, now: datetime) -> Claim | Verdict:
+    if issued is None:
+        return _rejection(Reason.UNKNOWN_TOKEN, trace)
+    if reason := _access_denied(issued, now):
+        return _rejection(reason, trace, issued.owner)
+    return Claim(issued.owner, trace)
+
+
+def _judge_mail(claim: Claim, head: Head, rules: Rules, *, is_whole: bool) -> Claim | Verdict:
+    if sign := automatic_sign(head):
+        return claim.rejected(Reason.AUTOMATIC, without_tokens(clean(sign)))
+    if not is_whole and not head.is_complete:
+        return claim
+    return _judge_sender(claim.owner, sender_of(head), claim.trace, head, rules)
+
+
+def _access_denied(issued: IssuedToken, now: datetime) -> Reason | None:
+    """R2, R9, R10."""
+    owner = issued.owner
+    if issued.is_revoked(now):
+        return Reason.REVOKED_TOKEN
+    if not owner.enabled:
+        return Reason.USER_DISABLED
+    if Permission.BCC_DROPBOX not in owner.permissions:
+        return Reason.PERMISSION_DENIED
+    if search_of(owner.pattern, owner.permissions).is_empty:
+        return Reason.MODULE_FORBIDDEN
+    return None
+
+
+def _is_certainly_of(owner: Owner, head: Head, rules: Rules) -> bool:
+    """Whether this is the owner's own mail, where the rules need not ask who sent it."""
+    end = _judge_mail(Claim(owner, Trace()), head, rules, is_whole=True)
+    return isinstance(end, Claim) and end.is_certain
+
+
+def _judge_sender(owner: Owner, sender: Sender, trace: Trace, head: Head, rules: Rules) -> Claim | Verdict:
+    """R12, R13."""
+    if sender.address is None:
+        trace = replace(trace, sender_check=without_tokens(sender.why))
+        return _rejection(sender.reason or Reason.SENDER_MISSING, trace, owner)
+    key, text = sender.address.key, without_tokens(sender.address.text)
+    unproven = key in owner.unproven_senders
+    if key not in owner.senders and not unproven:
+        return _rejection(
+            Reason.SENDER_NOT_REGISTERED, replace(trace, sender=text, sender_check="not registered"), owner
+        )
+    trace = replace(trace, sender=text, sender_check="registered, not proven yet" if unproven else "registered")
+    if rules.authserv_id is None:
+        if unproven:
+            return _rejection(Reason.SENDER_NOT_REGISTERED, trace, owner)
+        return Claim(owner, trace)
+    check = authenticate(
+        rules.read_authentication(head),
+        rules.authserv_id,
+        sender.address.domain,
+        rules.organisational_domain,
+    )
+    trace = replace(trace, authentication=check.why)
+    if not check.passed:
+        return _rejection(Reason.SENDER_UNAUTHENTICATED, trace, owner)
+    return Claim(owner, trace, proven_sender=key if unproven else None, is_certain=True)
+
+
+def _rejection(reason: Reason, trace: Trace, owner: Owner | None = None) -> Verdict:
+    return Verdict(Outcome.REJECTED, trace, reason, owner)
+
+
+def _reject_all(judgement: Judgement, reason: Reason, note: str) -> Judgement:
+    ends = tuple(claim.rejected(reason, note) for claim in judgement.accepted)
+    return Judgement(judgement.route, (*ends, *judgement.rejected), ())
+
+
+def _too_large(what: str, octets: int, limit: int) -> str:
+    return f"{what} of {octets} octets, the limit is {limit}"
