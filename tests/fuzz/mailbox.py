@@ -11,7 +11,7 @@ from worker.domain.outcomes import Folder
 from worker.domain.ports import Queue
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS
 from worker.mailbox.answers import DECIDING_FIELDS, MOST_HEAD, arrivals, body
-from worker.mailbox.session import Answer
+from worker.mailbox.fetched import Answer
 
 Lines = list[tuple[bytes, bytes] | bytes]
 """As imaplib hands them over: a line with the literal that follows it, or the rest of a line."""
@@ -46,6 +46,9 @@ class OctetMailbox:
 
     def heads(self, uids: Sequence[int]) -> list[Arrival]:
         return arrivals(self._fetch(uids, self._head), uids, NOW)
+
+    def expect_heads(self, uids: Sequence[int]) -> None:
+        pass
 
     def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
         return {}

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from worker.domain.errors import Refused
 from worker.domain.messages import Arrival
-from worker.mailbox.session import Answer
+from worker.mailbox.fetched import Answer
 
 MOST_HEAD = 65536
 """Octets of a head that are read; the fields that decide rarely take a hundredth of it."""

@@ -12,6 +12,7 @@ from imapclient import IMAPClient, SocketTimeout
 from worker.domain.errors import LoginRefused, Unavailable
 from worker.domain.hosts import is_loopback
 from worker.mailbox.access import ImapAccess, Mechanism, Tls
+from worker.mailbox.ahead import read_ahead
 from worker.mailbox.deadline import ended_after, interrupt
 from worker.mailbox.errors import login_failure, said, translated
 
@@ -41,6 +42,7 @@ def connect(access: ImapAccess) -> IMAPClient:
             raise
         # imapclient has imaplib describe every answer to a debug logger, whole bodies included: never cheap.
         client._imap.debug = 0  # noqa: SLF001
+        client._imap.file = read_ahead(client._imap.file)  # noqa: SLF001
         client.capabilities()  # as told with the login; SELECT would make imaplib forget it
         return client
 

@@ -13,9 +13,10 @@ from worker.domain.ports import Queue
 from worker.mailbox import folders, moving
 from worker.mailbox.access import ImapAccess
 from worker.mailbox.answers import BODY_ITEMS, arrivals, body, head_items
-from worker.mailbox.errors import SaidNo
+from worker.mailbox.errors import ConnectionLost, SaidNo, Unreadable
+from worker.mailbox.fetched import Answer
 from worker.mailbox.queue import fetch_each, uids_above
-from worker.mailbox.session import Answer, Selected, Session
+from worker.mailbox.session import Selected, Session
 from worker.mailbox.structure import attachment_octets
 from worker.mailbox.uidset import uid_sets
 
@@ -42,6 +43,11 @@ class _Line:
     @property
     def is_open(self) -> bool:
         return self._session is not None and not self._session.is_over
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether an answer is under way on it."""
+        return self._session is not None and self._session.has_asked
 
     def session(self, access: ImapAccess) -> Session:
         if self._session is None or self._session.is_over:
@@ -75,6 +81,7 @@ class ImapMailbox:
         self._mover = _Line()
         self._uidvalidity: int | None = None
         self._copied: set[int] = set()
+        self._expected: tuple[int, ...] = ()
 
     def open(self) -> Queue:
         """Select the queue afresh; a kept connection that turns out dead is replaced once."""
@@ -92,7 +99,19 @@ class ImapMailbox:
     def heads(self, uids: Sequence[int]) -> list[Arrival]:
         """One FETCH for all; messages that are gone are absent."""
         with self._reading() as session:
-            return arrivals(fetch_each(session, uids, self._head_items), uids, datetime.now(UTC))
+            answers = self._expected_answers(uids)
+            if answers is None:
+                answers = fetch_each(session, uids, self._head_items)
+        return arrivals(answers, uids, datetime.now(UTC))
+
+    def expect_heads(self, uids: Sequence[int]) -> None:
+        """Ask for them now; `heads` of the same UIDs takes the answer. What goes wrong here goes wrong there."""
+        uid_set = list(uid_sets(uids))
+        if len(uid_set) != 1:
+            return
+        with suppress(Unavailable), self._reading() as session:
+            session().ask(uid_set[0], self._head_items)
+            self._expected = tuple(uids)
 
     def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
         """Decoded octets that the attachments hold at the least; absent where the server cannot say."""
@@ -115,7 +134,7 @@ class ImapMailbox:
         """Move to the folder, making it when absent. UIDs that are gone are passed over in silence."""
         if not uids:
             return
-        if not self._mover.is_open and self._reader.lock.acquire(blocking=False):
+        if not (self._mover.is_open or self._reader.has_asked) and self._reader.lock.acquire(blocking=False):
             try:
                 self._move_on(self._selected_reader(), uids, folder)
             finally:
@@ -197,6 +216,16 @@ class ImapMailbox:
                 session.command("STORE", uid_set, "+FLAGS.SILENT", r"(\Deleted)")
                 if session.has("UIDPLUS"):
                     session.command("EXPUNGE", uid_set)
+
+    def _expected_answers(self, uids: Sequence[int]) -> dict[int, Answer] | None:
+        """The answer that is under way for just these; None where they have to be asked for."""
+        expected, self._expected = self._expected, ()
+        if expected != tuple(uids) or not self._reader.is_open:
+            return None
+        try:
+            return self._reader.session(self._access).answer()
+        except (ConnectionLost, Unreadable):
+            return None
 
     def _oldest(self) -> datetime | None:
         """When the first message arrived; None where the server does not give it."""

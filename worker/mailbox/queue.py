@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Sequence
 
 from worker.domain.errors import Unavailable, Withheld
 from worker.mailbox.errors import ConnectionLost, SaidNo, Unreadable
-from worker.mailbox.session import Answer, Session
+from worker.mailbox.fetched import Answer
+from worker.mailbox.session import Session
 from worker.mailbox.uidset import uid_sets
 
 _WIDEST = 50_000

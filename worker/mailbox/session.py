@@ -7,15 +7,14 @@ from imaplib import IMAP4
 from typing import Any
 
 from imapclient.imap_utf7 import encode
-from imapclient.response_parser import parse_fetch_response
 
 from worker.mailbox.access import ImapAccess
 from worker.mailbox.connection import connect, hang_up, take_leave
 from worker.mailbox.deadline import ended_after, interrupt
 from worker.mailbox.errors import SaidNo, Unreadable, said, translated
+from worker.mailbox.fetched import Answer, read_answers
 
-Answer = dict[bytes, Any]
-"""One message's FETCH items, names in upper case."""
+_TOLD_OF_MESSAGES = ("FETCH", "EXPUNGEISSUED")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ class Session:
         self._prefix: str | None = None
         self.selected: Selected | None = None
         self.is_over = False
+        self._asked: str | None = None
 
     def has(self, capability: str) -> bool:
         """Whether the server offers it."""
@@ -88,9 +88,33 @@ class Session:
         with self._speaking():
             typ, data = self._uid("FETCH", uid_set, items)
             if typ == "OK":
-                return Fetched(dict(parse_fetch_response(data, normalise_times=False)))
+                return Fetched(read_answers(data))
             answered = self._client._imap.untagged_responses.pop("FETCH", [None])  # noqa: SLF001
-            return Fetched(dict(parse_fetch_response(answered, normalise_times=False)), self._refusal("FETCH", data[0]))
+            return Fetched(read_answers(answered), self._refusal("FETCH", data[0]))
+
+    def ask(self, uid_set: str, items: str) -> None:
+        """Send a FETCH without waiting for its answer, which `answer` gives; any other command drops it."""
+        with self._speaking():
+            imap = self._client._imap  # noqa: SLF001
+            for code in _TOLD_OF_MESSAGES:
+                imap.untagged_responses.pop(code, None)
+            self._asked = imap._command("UID", "FETCH", uid_set, items)  # noqa: SLF001
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether an answer is under way that nobody has taken."""
+        return self._asked is not None
+
+    def answer(self) -> dict[int, Answer] | None:
+        """What was answered to `ask`; None if nothing was asked, or it has to be asked again."""
+        tag, self._asked = self._asked, None
+        if tag is None:
+            return None
+        with self._speaking():
+            typ, data = self._awaited(tag)
+            if typ == "OK" and not self._client._imap.untagged_responses.pop("EXPUNGEISSUED", None):  # noqa: SLF001
+                return read_answers(data)
+        return None
 
     def command(self, name: str, uid_set: str, *arguments: str) -> None:
         """A UID command whose answers we do not need: COPY, MOVE, STORE, EXPUNGE. Raises `SaidNo`."""
@@ -167,13 +191,20 @@ class Session:
         For those it says NO, or gives placeholders: an empty head, no octets, the year 1970.
         """
         imap = self._client._imap  # noqa: SLF001
-        for code in ("FETCH", "EXPUNGEISSUED"):
+        for code in _TOLD_OF_MESSAGES:
             imap.untagged_responses.pop(code, None)
         typ, data = imap.uid(name, *arguments)
         if imap.untagged_responses.pop("EXPUNGEISSUED", None):  # RFC 5530 §3
             imap.noop()  # now it tells
             imap.untagged_responses.pop("FETCH", None)
             typ, data = imap.uid(name, *arguments)
+        return typ, data
+
+    def _awaited(self, tag: str) -> tuple[str, list[Any]]:
+        """The answer to the FETCH with this tag, as imaplib gives it to who waits from the start."""
+        imap = self._client._imap  # noqa: SLF001
+        typ, data = imap._command_complete("UID", tag)  # noqa: SLF001
+        typ, data = imap._untagged_response(typ, data, "FETCH")  # noqa: SLF001
         return typ, data
 
     def _await_idle(self) -> None:
@@ -191,6 +222,9 @@ class Session:
         try:
             with deadline, translated(self._access):
                 try:
+                    if self._asked is not None:
+                        tag, self._asked = self._asked, None
+                        self._awaited(tag)
                     yield
                 except (RecursionError, ValueError, TypeError, IndexError) as error:  # from imapclient's parser
                     raise Unreadable(f"{self._access.server}: an answer that cannot be read") from error

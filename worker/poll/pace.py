@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_SWITCH_SECONDS = 0.0005
-"""What the fetching thread waits for its turn after each read of the socket, and it reads twice a message; with
-CPython's 5 ms the storing thread would keep it from fetching at all."""
-_ALLOCATIONS = 10_000
+_SWITCH_SECONDS = 0.02
+"""How long a thread may keep another one waiting. A change of hands costs some 30 µs, and at CPython's 5 ms there are
+two of them a message; either thread gives way by itself whenever it waits for the server or the database."""
+_ALLOCATIONS = 50_000
 """Between two looks for cycles. A batch is some ten thousand objects and holds hardly any: looking for them at every
 700 took a tenth of the time."""
 

@@ -138,11 +138,11 @@ class Poller:
             return None
         uids = todo.popleft()
         in_hand.update(uids)
-        return ahead.submit(self._fetch, uids)
+        return ahead.submit(self._fetch, uids, todo[0] if todo else ())
 
-    def _fetch(self, uids: Sequence[int]) -> Taken | _Broken:
+    def _fetch(self, uids: Sequence[int], following: Sequence[int]) -> Taken | _Broken:
         try:
-            return self._work.take(uids)
+            return self._work.take(uids, following=following)
         except Unavailable:
             raise
         except Exception:  # noqa: BLE001 - found again, and told, when the message is alone

@@ -46,9 +46,9 @@ class Work:
         """Turn to a queue that was opened."""
         self._queue, self._moves, self._report, self._put_offs = queue, moves, report, 0
 
-    def take(self, uids: Sequence[int], *, alone: bool = False) -> Taken:
-        """Mark in hand and fetch."""
-        return self._intake.take(self._queue, uids, _now(), alone=alone)
+    def take(self, uids: Sequence[int], *, following: Sequence[int] = (), alone: bool = False) -> Taken:
+        """Mark in hand and fetch; the ``following`` ones are those that are taken next."""
+        return self._intake.take(self._queue, uids, _now(), following=following, alone=alone)
 
     def settle(self, taken: Taken) -> None:
         """Decide and commit one batch.
