@@ -5,6 +5,7 @@ At the one that is chosen the process kills itself.
 
 import imaplib
 import os
+import re
 import signal
 import threading
 from collections import Counter
@@ -19,6 +20,8 @@ _SILENT = frozenset({"LOGIN", "AUTHENTICATE", "CAPABILITY", "LOGOUT", "NOOP", ""
 _CHANGING = ("UID MOVE", "UID COPY", "UID STORE", "UID EXPUNGE", "CREATE")
 """Where it may matter that only half of a command was sent."""
 _MOST_NAME = 90
+_LOCK = re.compile(r"-?\d{6,}")
+"""Its number is another one for each mailbox."""
 
 
 class Steps:
@@ -47,7 +50,7 @@ class Steps:
         """A step before each statement and each commit, on every connection."""
 
         def before(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-            self.at(f"statement {' '.join(statement.split())[:_MOST_NAME]}")
+            self.at(f"statement {_LOCK.sub('LOCK', ' '.join(statement.split()))[:_MOST_NAME]}")
 
         def copy_watched(cursor: Any, statement: str, *more: Any) -> Any:
             self.at(f"statement {statement[:_MOST_NAME]}")

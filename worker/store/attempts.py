@@ -7,16 +7,21 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, text, update
 from sqlmodel import col
 
+from worker.store.columns import to_json
 from worker.store.keys import among_numbers
 from worker.store.tables import AttemptRow
 
 DIED = "the worker ended while it worked on this message alone"
 
-_MARK = text(
+_MARK = (
     "INSERT INTO attempt (mailbox_id, uidvalidity, uid, in_hand, worker, suspect, strikes)"
-    " VALUES (:mailbox_id, :uidvalidity, :uid, :in_hand, :worker, FALSE, 0)"
+    " SELECT :mailbox_id, :uidvalidity, uid, :in_hand, :worker, FALSE, 0 FROM ({uids}) AS marked WHERE TRUE"
     " ON CONFLICT (mailbox_id, uidvalidity, uid) DO UPDATE SET in_hand = excluded.in_hand, worker = excluded.worker"
 )
+_MARKS = {
+    "sqlite": text(_MARK.format(uids="SELECT value AS uid FROM json_each(:uids)")),
+    "postgresql": text(_MARK.format(uids="SELECT unnest(CAST(:uids AS bigint[])) AS uid")),
+}
 _STRIKE = text(
     "INSERT INTO attempt (mailbox_id, uidvalidity, uid, worker, suspect, strikes, error)"
     " VALUES (:mailbox_id, :uidvalidity, :uid, :worker, TRUE, 1, :error)"
@@ -57,9 +62,19 @@ class Suspect:
 
 def mark(connection: Connection, messages: Uids, worker: str, *, alone: bool) -> None:
     """Put them in this worker's hand."""
-    in_hand = "alone" if alone else "batch"
     if messages.uids:
-        connection.execute(_MARK, [{**key, "in_hand": in_hand, "worker": worker} for key in messages.identities()])
+        name = connection.dialect.name
+        uids = sorted(messages.uids)  # in one order, so that workers cannot deadlock
+        connection.execute(
+            _MARKS[name],
+            {
+                "mailbox_id": messages.mailbox_id,
+                "uidvalidity": messages.uidvalidity,
+                "uids": to_json(uids) if name == "sqlite" else uids,
+                "in_hand": "alone" if alone else "batch",
+                "worker": worker,
+            },
+        )
 
 
 def strike(connection: Connection, message: Uids, worker: str, error: str) -> int:

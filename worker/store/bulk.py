@@ -1,6 +1,7 @@
 """Many rows in one round trip, past SQLAlchemy's work on each of them: half of the time of a commit was spent there."""
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -11,8 +12,13 @@ from sqlmodel import SQLModel
 _Bind = Callable[[Any], Any] | None
 
 
-def insert_rows(connection: Connection, row: type[SQLModel], rows: Sequence[dict[str, Any]]) -> None:
-    """Insert the rows, all with the same columns; in the order of their keys, so that workers cannot deadlock."""
+def insert_rows(
+    connection: Connection, row: type[SQLModel], rows: Sequence[dict[str, Any]], *, at_once: int = 50
+) -> None:
+    """Insert the rows, all with the same columns; in the order of their keys, so that workers cannot deadlock.
+
+    ``at_once``: rows of one statement, where that is how the database takes them; SQLite copies all that is in one.
+    """
     if not rows:
         return
     table = SQLModel.metadata.tables[str(row.__tablename__)]
@@ -22,9 +28,21 @@ def insert_rows(connection: Connection, row: type[SQLModel], rows: Sequence[dict
     if connection.dialect.name == "postgresql":
         _copy(connection, table, names, values)
     else:
-        marks = ", ".join("?" * len(names))
-        statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - our own names
-        connection.exec_driver_sql(statement, list(values))
+        _insert(connection, table, names, list(values), at_once)
+
+
+def _insert(
+    connection: Connection, table: Table, names: tuple[str, ...], rows: list[tuple[Any, ...]], at_once: int
+) -> None:
+    """At each statement of SQLite the threads may change hands, so that a statement has many rows."""
+    marks = f"({', '.join('?' * len(names))})"
+    start = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES "  # noqa: S608 - our own names
+    whole = len(rows) - len(rows) % at_once
+    if whole:
+        together = [tuple(chain.from_iterable(rows[first : first + at_once])) for first in range(0, whole, at_once)]
+        connection.exec_driver_sql(start + ", ".join([marks] * at_once), together)
+    if rows[whole:]:
+        connection.exec_driver_sql(start + marks, rows[whole:])
 
 
 def _bound(rows: Sequence[dict[str, Any]], names: tuple[str, ...], binds: list[_Bind]) -> Iterable[tuple[Any, ...]]:

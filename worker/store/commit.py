@@ -72,7 +72,7 @@ def commit(
     batch = _numbered(connection, filings, now)
     insert_rows(connection, RecordRow, _records(batch))
     insert_rows(connection, EmailRow, _emails(batch))
-    insert_rows(connection, EmailContentRow, _contents(batch))
+    insert_rows(connection, EmailContentRow, _contents(batch), at_once=10)
     insert_rows(connection, EmailOwnerRow, _owners(batch))
     insert_rows(connection, AssociationRow, _associations(batch))
     insert_rows(connection, UnmatchedRow, _unmatched(batch))
@@ -146,7 +146,7 @@ def _email(email: NewEmail, number: int, filing: Filing, now: datetime) -> dict[
         "thread_id": content.thread_id,
         "subject": content.subject,
         "sender": filing.sender,
-        "recipients": list(filing.recipients),
+        "recipients": filing.recipients,
         "attachments": [
             {"name": attachment.name, "type": attachment.media_type, "size": attachment.size}
             for attachment in content.attachments
@@ -238,7 +238,7 @@ def _decision(filing: Filing, now: datetime, **place: int) -> dict[str, Any]:
         "message_id": _first_octets(filing.message_id, _LONGEST_MESSAGE_ID),
         "sender": filing.sender,
         "subject": filing.subject,
-        "recipients": list(filing.recipients),
+        "recipients": filing.recipients,
         "size": filing.size,
         "arrived_at": filing.arrived_at,
         "decided_at": now,

@@ -11,6 +11,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 
 from worker.domain.errors import DatabaseUnavailable, Refused
+from worker.store.checkpoint import Checkpointer
 from worker.store.columns import to_json
 from worker.store.errors import translated
 
@@ -33,6 +34,7 @@ class Database:
         self._writing: Engine = engine
         self._reading: Engine = engine
         self._noting: Engine = engine
+        self._checkpointer = Checkpointer(engine)
         if self.is_sqlite:
             # Taking the write lock first: a reader that turns writer later could only be refused, not made to wait.
             self._writing = engine.execution_options(**{_SQLITE_BEGIN: "BEGIN IMMEDIATE"})
@@ -94,8 +96,14 @@ class Database:
         with translated(), self._reading.begin() as connection:
             yield connection
 
+    def much_was_written(self) -> None:
+        """Let SQLite bring it from its log into its file now, while nobody waits for that."""
+        if self.is_sqlite:
+            self._checkpointer.soon()
+
     def close(self) -> None:
         """Give all connections back."""
+        self._checkpointer.close()
         self.engine.dispose()
 
 

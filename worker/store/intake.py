@@ -26,6 +26,7 @@ _R = TypeVar("_R")
 _Begin = Callable[[], AbstractContextManager[Connection]]
 
 _MOST_TRIES = 8
+_MUCH = 1024 * 1024
 
 
 def _through_races(write: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -113,6 +114,8 @@ class IntakeStore:
             if fills and not self._has_statistics:
                 statistics.look_once(connection)
         self._has_statistics |= fills
+        if sum(filing.size for filing in filings) > _MUCH:
+            self._database.much_was_written()
 
     @contextmanager
     def _work_on(

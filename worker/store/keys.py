@@ -1,4 +1,7 @@
-"""Many keys as one parameter: no statement grows with the batch, and none meets a limit on variables."""
+"""Many keys as one parameter: no statement grows with the batch, and none meets a limit on variables.
+
+Statements that are asked for each batch are made once (`wanted_texts`): building one takes longer than its answer.
+"""
 
 from collections.abc import Collection
 from typing import Any
@@ -31,21 +34,45 @@ def among_texts(connection: Connection, column: Mapped[str], values: Collection[
     return _among(connection, column, [storable(value) for value in values], Text())
 
 
-def account_texts(connection: Connection, pairs: Collection[tuple[int, str]]) -> FromClause:
-    """A table ``wanted(account_id, key)`` of account ids and texts."""
-    if connection.dialect.name == "sqlite":
-        element = func.json_each(to_json([list(pair) for pair in pairs])).table_valued("value").c.value
+def among_wanted(dialect: str, column: Mapped[str]) -> ColumnElement[bool]:
+    """The condition that the column holds one of the texts that `texts` gives as parameters."""
+    if dialect == "sqlite":
+        return column.in_(select(_wanted_element()))
+    return column == func.any(bindparam("wanted", type_=ARRAY(Text(), dimensions=1)))
+
+
+def texts(dialect: str, values: Collection[str]) -> dict[str, Any]:
+    """The parameters of `among_wanted`."""
+    wanted = [storable(value) for value in values]
+    return {"wanted": to_json(wanted) if dialect == "sqlite" else wanted}
+
+
+def wanted_texts(dialect: str) -> FromClause:
+    """A table ``wanted(account_id, key)`` of account ids and texts, whose parameters `text_pairs` gives."""
+    if dialect == "sqlite":
+        element = _wanted_element()
         return _wanted(func.json_extract(element, "$[0]"), func.json_extract(element, "$[1]"))
-    return _unnested(pairs, CleanText())
+    return _unnested(CleanText())
 
 
-def account_digests(connection: Connection, pairs: Collection[tuple[int, bytes]]) -> FromClause:
-    """A table ``wanted(account_id, key)`` of account ids and octets."""
-    if connection.dialect.name == "sqlite":
-        in_hex = to_json([[account_id, digest.hex()] for account_id, digest in pairs])
-        element = func.json_each(in_hex).table_valued("value").c.value
+def text_pairs(dialect: str, pairs: Collection[tuple[int, str]]) -> dict[str, Any]:
+    """The parameters of `wanted_texts`."""
+    return {"wanted": to_json([list(pair) for pair in pairs])} if dialect == "sqlite" else _arrays(pairs)
+
+
+def wanted_digests(dialect: str) -> FromClause:
+    """A table ``wanted(account_id, key)`` of account ids and octets, whose parameters `digest_pairs` gives."""
+    if dialect == "sqlite":
+        element = _wanted_element()
         return _wanted(func.json_extract(element, "$[0]"), func.from_hex(func.json_extract(element, "$[1]")))
-    return _unnested(pairs, LargeBinary())
+    return _unnested(LargeBinary())
+
+
+def digest_pairs(dialect: str, pairs: Collection[tuple[int, bytes]]) -> dict[str, Any]:
+    """The parameters of `wanted_digests`."""
+    if dialect == "sqlite":
+        return {"wanted": to_json([[account_id, digest.hex()] for account_id, digest in pairs])}
+    return _arrays(pairs)
 
 
 def _among(
@@ -57,14 +84,21 @@ def _among(
     return column == func.any(bindparam(None, values, ARRAY(type_, dimensions=1)))
 
 
+def _wanted_element() -> ColumnElement[Any]:
+    return func.json_each(bindparam("wanted", type_=Text())).table_valued("value").c.value
+
+
 def _wanted(account_id: ColumnElement[Any], key: ColumnElement[Any]) -> FromClause:
     return select(account_id.label("account_id"), key.label("key")).subquery("wanted")
 
 
-def _unnested(pairs: Collection[tuple[int, Any]], type_: TypeEngine[Any]) -> FromClause:
-    accounts, keys = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+def _unnested(type_: TypeEngine[Any]) -> FromClause:
     arrays = (
-        bindparam(None, accounts, ARRAY(BigInteger(), dimensions=1)),
-        bindparam(None, keys, ARRAY(type_, dimensions=1)),
+        bindparam("wanted_accounts", type_=ARRAY(BigInteger(), dimensions=1)),
+        bindparam("wanted_keys", type_=ARRAY(type_, dimensions=1)),
     )
     return func.unnest(*arrays).table_valued("account_id", "key").render_derived(name="wanted")
+
+
+def _arrays(pairs: Collection[tuple[int, Any]]) -> dict[str, Any]:
+    return {"wanted_accounts": [pair[0] for pair in pairs], "wanted_keys": [pair[1] for pair in pairs]}

@@ -1,16 +1,18 @@
 """The tokens ever issued, each with its owner as the rules need to know them (R1 to R13)."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from itertools import compress
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select
+from sqlalchemy import Connection, Select, and_, select
 from sqlmodel import col
 
 from worker.domain.owners import Owner
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import Permission
 from worker.domain.tokens import IssuedToken
-from worker.store.keys import among_texts
+from worker.store.keys import among_wanted, texts
 from worker.store.tables import ProfileRow, SenderRow, TokenRow, UserRow
 
 _OWNER = (
@@ -57,30 +59,44 @@ def issued(connection: Connection, tokens: Collection[str]) -> dict[str, IssuedT
     """Those of the tokens that were ever issued, revoked ones included."""
     if not tokens:
         return {}
-    named = among_texts(connection, col(TokenRow.token), tokens)
-    rows = connection.execute(_OWNER.where(named)).all()
+    dialect = connection.dialect.name
+    named = texts(dialect, tokens)
+    rows = connection.execute(_named(dialect, _OWNER), named).all()
     if not rows:
         return {}
     senders = _senders(connection, named)
-    return {row.token: IssuedToken(row.token, _owner(row, senders), row.valid_until) for row in rows}
+    return {token: IssuedToken(token, _owner(of_user, senders), valid_until) for token, valid_until, *of_user in rows}
 
 
-def _senders(connection: Connection, named: ColumnElement[bool]) -> dict[tuple[int, int, bool], set[str]]:
+@cache
+def _named(dialect: str, query: Select[Any]) -> Select[Any]:
+    return query.where(among_wanted(dialect, col(TokenRow.token)))
+
+
+def _senders(connection: Connection, named: Mapping[str, Any]) -> dict[tuple[int, int, bool], set[str]]:
     """By account, user and whether they are proven."""
     senders: dict[tuple[int, int, bool], set[str]] = {}
-    for account_id, user_id, address_key, is_proven in connection.execute(_SENDERS.where(named)):
+    for account_id, user_id, address_key, is_proven in connection.execute(
+        _named(connection.dialect.name, _SENDERS), named
+    ):
         senders.setdefault((account_id, user_id, bool(is_proven)), set()).add(address_key)
     return senders
 
 
-def _owner(row: Row[Any], senders: dict[tuple[int, int, bool], set[str]]) -> Owner:
+def _owner(of_user: Sequence[Any], senders: dict[tuple[int, int, bool], set[str]]) -> Owner:
+    account_id, number, login, enabled, pattern, *permitted = of_user
     return Owner(
-        account_id=row.account_id,
-        id=row.id,
-        login=row.login,
-        enabled=row.enabled,
-        permissions=frozenset(permission for permission in Permission if getattr(row, permission.value)),
-        pattern=SearchPattern(row.pattern),
-        senders=frozenset(senders.get((row.account_id, row.id, True), ())),
-        unproven_senders=frozenset(senders.get((row.account_id, row.id, False), ())),
+        account_id,
+        number,
+        login,
+        enabled,
+        permissions=_permissions(tuple(permitted)),
+        pattern=SearchPattern(pattern),
+        senders=frozenset(senders.get((account_id, number, True), ())),
+        unproven_senders=frozenset(senders.get((account_id, number, False), ())),
     )
+
+
+@cache
+def _permissions(permitted: tuple[bool, ...]) -> frozenset[Permission]:
+    return frozenset(compress(Permission, permitted))

@@ -2,14 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, and_, literal, select, union_all
+from sqlalchemy import CompoundSelect, Connection, FromClause, Select, and_, literal, select, union_all
 from sqlmodel import col
 
 from worker.domain.patterns import Module
 from worker.domain.records import AccountView, Record, StoredEmail, Wanted
-from worker.store.keys import account_digests, account_texts
+from worker.store.keys import digest_pairs, text_pairs, wanted_digests, wanted_texts
 from worker.store.tables import AssociationRow, EmailOwnerRow, EmailRow, NeverLogRow, RecordRow, SenderRow, UnmatchedRow
 
 _Found = dict[int, dict[str, tuple[Record, ...]]]
@@ -44,21 +45,16 @@ def records_of(connection: Connection, addresses: Collection[tuple[int, str]]) -
     """
     if not addresses:
         return {}
-    wanted = account_texts(connection, addresses)
-    by_email, by_secondary_email = (
-        _record_query(wanted, column, made=False) for column in (RecordRow.email_key, RecordRow.secondary_email_key)
-    )
-    by_origin = _record_query(wanted, RecordRow.made_for, made=True).where(
-        col(RecordRow.module).in_(list(Module))  # the index has the module before the address
-    )
     found: dict[tuple[int, str], dict[int, Record]] = defaultdict(dict)
     made: dict[tuple[int, str], list[Record]] = defaultdict(list)
-    for row in connection.execute(union_all(by_email, by_secondary_email, by_origin)):
-        record = Record(row.id, Module(row.module), row.owner_id, row.created_at)
-        if row.made:
-            made[row.account_id, row.key].append(record)
+    dialect = connection.dialect.name
+    rows = connection.execute(_records_statement(dialect), text_pairs(dialect, addresses)).all()
+    for account_id, key, was_made, number, module, owner_id, created_at in rows:
+        record = Record(number, Module(module), owner_id, created_at)
+        if was_made:
+            made[account_id, key].append(record)
         else:
-            found[row.account_id, row.key][record.id] = record
+            found[account_id, key][number] = record
     for place, records in made.items():
         known = {record.module for record in found[place].values()}
         found[place].update({record.id: record for record in records if record.module not in known})
@@ -66,6 +62,18 @@ def records_of(connection: Connection, addresses: Collection[tuple[int, str]]) -
     for (account, key), records_by_id in found.items():
         by_account.setdefault(account, {})[key] = tuple(records_by_id.values())
     return by_account
+
+
+@cache
+def _records_statement(dialect: str) -> CompoundSelect[Any]:
+    wanted = wanted_texts(dialect)
+    by_email, by_secondary_email = (
+        _record_query(wanted, column, made=False) for column in (RecordRow.email_key, RecordRow.secondary_email_key)
+    )
+    by_origin = _record_query(wanted, RecordRow.made_for, made=True).where(
+        col(RecordRow.module).in_(list(Module))  # the index has the module before the address
+    )
+    return union_all(by_email, by_secondary_email, by_origin)
 
 
 def _record_query(wanted: FromClause, column: Any, *, made: bool) -> Select[Any]:
@@ -84,36 +92,45 @@ def _colleagues(connection: Connection, addresses: list[tuple[int, str]]) -> Map
     """R14; only a proven address makes a colleague, else claiming an address would keep it off everybody's records."""
     if not addresses:
         return {}
-    wanted = account_texts(connection, addresses)
+    dialect = connection.dialect.name
+    return _sets(connection.execute(_colleagues_statement(dialect), text_pairs(dialect, addresses)))
+
+
+@cache
+def _colleagues_statement(dialect: str) -> Select[Any]:
+    wanted = wanted_texts(dialect)
     query = select(wanted.c.account_id, wanted.c.key).join_from(
         wanted, SenderRow, _meets(wanted, SenderRow, SenderRow.address_key)
     )
-    return _sets(connection.execute(query.where(col(SenderRow.proven_at).is_not(None)).distinct()))
+    return query.where(col(SenderRow.proven_at).is_not(None)).distinct()
 
 
 def _never_log(connection: Connection, entries: list[tuple[int, str]]) -> Mapping[int, set[str]]:
     if not entries:
         return {}
-    wanted = account_texts(connection, entries)
-    query = select(wanted.c.account_id, wanted.c.key).join_from(
+    dialect = connection.dialect.name
+    return _sets(connection.execute(_never_log_statement(dialect), text_pairs(dialect, entries)))
+
+
+@cache
+def _never_log_statement(dialect: str) -> Select[Any]:
+    wanted = wanted_texts(dialect)
+    return select(wanted.c.account_id, wanted.c.key).join_from(
         wanted, NeverLogRow, _meets(wanted, NeverLogRow, NeverLogRow.entry)
     )
-    return _sets(connection.execute(query))
 
 
 def _emails(connection: Connection, fingerprints: list[tuple[int, bytes]]) -> Mapping[int, dict[bytes, StoredEmail]]:
     """By account and fingerprint; most mail is new, and then this is one statement."""
     if not fingerprints:
         return {}
-    wanted = account_digests(connection, fingerprints)
-    stored = select(col(EmailRow.account_id), col(EmailRow.id)).join_from(
-        wanted, EmailRow, _meets(wanted, EmailRow, EmailRow.fingerprint)
-    )
-    found = connection.execute(stored.add_columns(col(EmailRow.fingerprint))).all()
+    dialect = connection.dialect.name
+    pairs = digest_pairs(dialect, fingerprints)
+    found = connection.execute(_emails_statement(dialect), pairs).all()
     if not found:
         return {}
     owners, records, unmatched = (
-        _of_emails(connection, stored, row, column)
+        _of_emails(connection, row, column, pairs)
         for row, column in (
             (EmailOwnerRow, EmailOwnerRow.user_id),
             (AssociationRow, AssociationRow.record_id),
@@ -129,15 +146,23 @@ def _emails(connection: Connection, fingerprints: list[tuple[int, bytes]]) -> Ma
     return emails
 
 
+@cache
+def _emails_statement(dialect: str) -> Select[int, int, bytes]:
+    wanted = wanted_digests(dialect)
+    return select(col(EmailRow.account_id), col(EmailRow.id), col(EmailRow.fingerprint)).join_from(
+        wanted, EmailRow, _meets(wanted, EmailRow, EmailRow.fingerprint)
+    )
+
+
 def _of_emails(
-    connection: Connection, stored: Select[int, int], row: Any, column: Any
+    connection: Connection, row: Any, column: Any, pairs: Mapping[str, Any]
 ) -> defaultdict[tuple[int, int], set[Any]]:
-    emails = stored.subquery("stored")
+    emails = _emails_statement(connection.dialect.name).subquery("stored")
     query = select(emails.c.account_id, emails.c.id, col(column)).join_from(
         emails, row, and_(row.account_id == emails.c.account_id, row.email_id == emails.c.id)
     )
     values: defaultdict[tuple[int, int], set[Any]] = defaultdict(set)
-    for account, email, value in connection.execute(query):
+    for account, email, value in connection.execute(query, pairs):
         values[account, email].add(value)
     return values
 
