@@ -1,5 +1,6 @@
 """The log: the only place that configures structlog, and the names of all events."""
 
+import json
 import logging
 import re
 import sys
@@ -7,6 +8,7 @@ import threading
 import traceback
 from collections.abc import Callable, Collection, Iterable, MutableMapping
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import PurePath
 from types import TracebackType
 from typing import Any, TextIO
@@ -22,6 +24,7 @@ LATE_SECONDS = 180
 """R22: from arrival to association."""
 
 _HIDDEN = "***"
+_JSON = json.JSONEncoder(ensure_ascii=False, default=repr)
 _SHORTEST_SECRET = 6
 _TOKEN = re.compile(rf"(?<![0-9a-z])[{ALPHABET}]{{{LENGTH}}}(?![0-9a-z])", re.IGNORECASE)
 _TAG = re.compile(rf"(?<=\+)[{ALPHABET}]{{{LENGTH}}}", re.IGNORECASE)
@@ -84,7 +87,7 @@ def configure(
     if on_terminal if as_json is None else not as_json:
         render: Any = structlog.dev.ConsoleRenderer(colors=on_terminal, pad_event_to=22, sort_keys=False)
     else:
-        render = structlog.processors.JSONRenderer(ensure_ascii=False)
+        render = structlog.processors.JSONRenderer(_as_json)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -98,6 +101,10 @@ def configure(
         cache_logger_on_first_use=False,
     )
     _bridge_libraries(level)
+
+
+def _as_json(fields: Fields, **_: Any) -> str:
+    return _JSON.encode(fields)
 
 
 def catch_uncaught() -> None:
@@ -161,16 +168,18 @@ def tidier(secrets: Iterable[str]) -> Callable[[Any, str, Fields], Fields]:
     def tidy_text(key: str, text: str) -> str:
         for secret in known:
             text = text.replace(secret, _HIDDEN)
-        # A Message-ID is often made of an identifier that looks like a token; there only a plus tag is one.
-        pattern = _TAG if key == "message_id" else _TOKEN
-        text = pattern.sub(lambda found: masked(found[0]), clean(text))
+        text = clean(text)
+        if len(text) >= LENGTH:
+            # A Message-ID is often made of an identifier that looks like a token; there only a plus tag is one.
+            pattern = _TAG if key == "message_id" else _TOKEN
+            text = pattern.sub(lambda found: masked(found[0]), text)
         return _URL_PASSWORD.sub(rf"\1:{_HIDDEN}@", text) if "://" in text else text
 
     def tidy(_logger: Any, _method: str, fields: Fields) -> Fields:
         for key, value in fields.items():
             if key in _OUR_KEYS:
                 continue
-            if _SECRET_KEYS.search(key):
+            if _names_a_secret(key):
                 fields[key] = _HIDDEN
             elif isinstance(value, str):
                 fields[key] = tidy_text(key, value)
@@ -179,6 +188,11 @@ def tidier(secrets: Iterable[str]) -> Callable[[Any, str, Fields], Fields]:
         return fields
 
     return tidy
+
+
+@lru_cache(maxsize=256)
+def _names_a_secret(key: str) -> bool:
+    return bool(_SECRET_KEYS.search(key))
 
 
 class _Bridge(logging.Handler):
