@@ -155,7 +155,7 @@ def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
         cursor.execute("PRAGMA page_size = 8192")  # before the first table; an original spans several pages
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA cache_size = -8000")  # 8 MB, of each connection
+        cursor.execute("PRAGMA cache_size = -5000")  # 5 MB, of each connection
         cursor.execute("PRAGMA journal_size_limit = 67108864")
         cursor.close()
 
