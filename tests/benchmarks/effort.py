@@ -50,11 +50,11 @@ FULL = Effort(
 )
 QUICK = Effort(
     pairs=3,
-    backlog=1_500,
-    history=50_000,
+    backlog=1_200,
+    history=25_000,
     near_backlog=1_000,
-    far_backlog=1_000,
-    one_by_one=30,
+    far_backlog=800,
+    one_by_one=20,
     rejected=300,
     oversize=4,
     arrivals=10,
@@ -62,8 +62,8 @@ QUICK = Effort(
     poll_seconds=2,
     idle_polls=6,
     idle_seconds=5,
-    memory_backlog=2_000,
-    long_backlog=4_000,
-    large_messages=12,
+    memory_backlog=1_500,
+    long_backlog=2_500,
+    large_messages=8,
     starts=5,
 )
