@@ -1,14 +1,17 @@
 """What people and other programs do to the mailbox while it is polled, and what servers answer."""
 
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.outages.between import breaks
+from tests.outages.between import CutHere, breaks
 from tests.outages.conftest import InFrontOf, Opened
 from tests.outages.ledger import Ledger, subject_of
+from tests.outages.patience import await_balance, await_true
 from tests.servers.dovecot import Dovecot, DovecotSettings
 
 HEADS, BODIES, MOVE = b"BODY.PEEK[HEADER", b"BODY.PEEK[]", b"UID MOVE"
@@ -243,34 +246,108 @@ def test_a_server_that_cannot_read_its_own_disk_is_an_outage(ledger: Ledger) -> 
             file.chmod(0)
         code, told = poll(ledger)
         assert code == 1, told
-        assert not ledger.blamed()
+        assert [strikes for _, strikes, _ in ledger.blamed()] == [0, 0, 0]
     for file in files:
         file.chmod(0o600)
     poll_well(ledger)
     assert ledger.differences(mails) == []
 
 
-@pytest.mark.parametrize("was_read_before", [True, False], ids=["head in the server's cache", "nothing to be had"])
-def test_a_message_at_which_the_server_hangs_up_is_put_off_and_keeps_nobody_waiting(
-    ledger: Ledger, was_read_before: bool
-) -> None:
-    mails = ledger.deliver(ALL)
+def files_of(ledger: Ledger, *numbers: int, head_is_cached: bool = True) -> list[Path]:
+    """The files of these letters. Dovecot keeps their heads and sizes beside them if it was asked for them once."""
     with ledger.server.connect(ledger.mailbox) as person:
         person.select_folder("INBOX")
-        if was_read_before:
-            person.fetch(range(1, ALL + 1), ["RFC822.SIZE", "BODY.PEEK[HEADER]"])
-    (broken,) = [
-        file
-        for file in (ledger.server.mail / ledger.mailbox / "Maildir" / "cur").iterdir()
-        if b"Subject: Letter 3\r\n" in file.read_bytes()
-    ]
+        if head_is_cached:
+            person.fetch(person.search(), ["RFC822.SIZE", "BODY.PEEK[HEADER]"])
+    subjects = {f"Letter {number}" for number in numbers}
+    folder = ledger.server.mail / ledger.mailbox / "Maildir" / "cur"
+    return [file for file in folder.iterdir() if subject_of(file.read_bytes()) in subjects]
+
+
+@pytest.mark.parametrize("head_is_cached", [True, False], ids=["head in the server's cache", "nothing to be had"])
+def test_a_message_at_which_the_server_hangs_up_is_put_off_and_keeps_nobody_waiting(
+    ledger: Ledger, head_is_cached: bool
+) -> None:
+    mails = ledger.deliver(ALL)
+    (broken,) = files_of(ledger, 3, head_is_cached=head_is_cached)
     broken.chmod(0)
     for first in (20, 30, 40, 50):
         code, told = poll(ledger)
         assert (code, len(ledger.folder())) == (0, 1), told
         assert '"uid": 4, "error": "IMAP server' in told
-        assert ledger.count("attempt") == 0
+        assert [row[:2] for row in ledger.blamed()] == [(4, 0)], "worked alone from now on, without a strike"
         mails += ledger.deliver(2, first=first)
     broken.chmod(0o600)
     poll_well(ledger)
     assert ledger.differences(mails) == []
+
+
+def test_a_message_that_is_asked_for_alone_and_at_which_the_server_hangs_up_keeps_nobody_waiting(
+    ledger: Ledger,
+) -> None:
+    """The first of all is larger than a batch."""
+    ledger.installation.settings["batch_bytes"] = "65536"
+    mails = ledger.deliver(1, size=100_000) + ledger.deliver(ALL, first=1)
+    (broken,) = files_of(ledger, 0)
+    broken.chmod(0)
+    poll_well(ledger)
+    assert ledger.folder() == mails[:1]
+    broken.chmod(0o600)
+    poll_well(ledger)
+    assert ledger.differences(mails) == []
+
+
+def test_more_broken_messages_than_one_poll_bears_with_keep_the_others_waiting_for_one_poll(ledger: Ledger) -> None:
+    mails = ledger.deliver(30)
+    broken = files_of(ledger, *range(12))
+    for file in broken:
+        file.chmod(0)
+    assert [poll(ledger)[0] for _ in range(2)] == [1, 1]
+    assert sorted(map(subject_of, ledger.folder())) == sorted(map(subject_of, mails[:12]))
+    assert {strikes for _, strikes, _ in ledger.blamed()} == {0}
+    for file in broken:
+        file.chmod(0o600)
+    poll_well(ledger)
+    assert ledger.differences(mails) == []
+
+
+def test_a_message_whose_head_is_never_given_goes_to_quarantine(ledger: Ledger, in_front_of: InFrontOf) -> None:
+    mails = ledger.deliver(ALL)
+
+    def withhold(line: bytes, literal: bytes) -> tuple[bytes, bytes]:
+        if b"BODY[HEADER" in line and b"UID 4 " in line:
+            return b"* 4 FETCH (FLAGS ()", b""
+        return line, literal
+
+    in_front_of(ledger, withhold)
+    for strikes in (1, 2):
+        poll_well(ledger)
+        ((uid, counted, error),) = ledger.blamed()
+        assert (uid, counted) == (4, strikes)
+        assert error.startswith("Missing: the server gave no head of UID 4 ")
+    poll_well(ledger)
+    assert ledger.folder("Quarantine") == [mails[3]]
+    assert ledger.outcomes() == {"associated": ALL - 1, "quarantined": 1}
+    assert ledger.count("attempt") == 0
+
+
+def test_a_message_at_which_the_server_falls_silent_keeps_nobody_waiting(
+    ledger: Ledger, in_front_of: InFrontOf
+) -> None:
+    mails = ledger.deliver(ALL)
+    chokes = threading.Event()
+    chokes.set()
+
+    def choke(line: bytes, literal: bytes) -> tuple[bytes, bytes]:
+        if chokes.is_set() and b"BODY[] " in line and b"Subject: Letter 0\r\n" in literal:
+            time.sleep(2)
+            raise CutHere(b"")
+        return line, literal
+
+    in_front_of(ledger, choke)
+    service = ledger.installation.start(socket_seconds="1")
+    service.wait_for("message.associated", times=ALL - 1, seconds=40)
+    await_true(lambda: ledger.folder() == mails[:1])
+    assert not ledger.blamed()
+    chokes.clear()
+    await_balance(ledger, mails)

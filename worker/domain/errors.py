@@ -21,6 +21,10 @@ class Withheld(Unavailable):
     """The mailbox is up and fails on what it was asked for: it says no, or hangs up. It may do the rest."""
 
 
+class Silent(Unavailable):
+    """The mailbox took a command and gave no whole answer in time: it is down, or it chokes on what it was asked."""
+
+
 class LoginRefused(Unavailable):
     """The server answered and did not let us in: retry rarely, a person has to mend it."""
 

@@ -79,6 +79,12 @@ class Store(Protocol):
     def release(self, queue: Queue, uids: Sequence[int]) -> None:
         """Take the marks off again without a strike: an outage is nobody's fault."""
 
+    def forget(self, queue: Queue, uids: Sequence[int]) -> None:
+        """They are no longer in the queue, and nobody decided on them: a person took them away."""
+
+    def suspect(self, queue: Queue, uid: int, error: str) -> None:
+        """Have this one worked alone and last from now on, without a strike: the server would not give it."""
+
     def strike(self, queue: Queue, uid: int, error: str) -> int:
         """Count one failure of the code on this message, take its mark off; returns the strikes so far."""
 

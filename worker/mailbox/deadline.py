@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 from imapclient import IMAPClient
 
-from worker.domain.errors import Unavailable
+from worker.domain.errors import Silent
 
 
 def interrupt(client: IMAPClient) -> None:
@@ -22,7 +22,7 @@ def ended_after(seconds: float, client: IMAPClient, server: str) -> Iterator[Non
     """Break the connection under this block when it takes longer.
 
     Raises:
-        Unavailable: when it did.
+        Silent: when it did.
     """
     is_over = threading.Event()
 
@@ -37,7 +37,7 @@ def ended_after(seconds: float, client: IMAPClient, server: str) -> Iterator[Non
         yield
     except Exception as error:
         if is_over.is_set():
-            raise Unavailable(f"{server}: no whole answer within {seconds:g} seconds") from error
+            raise Silent(f"{server}: no whole answer within {seconds:g} seconds") from error
         raise
     finally:
         timer.cancel()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from imaplib import IMAP4
 
-from worker.domain.errors import LoginRefused, Unavailable, Withheld
+from worker.domain.errors import LoginRefused, Silent, Unavailable, Withheld
 from worker.mailbox.access import ImapAccess
 
 _MOST_TEXT = 200
@@ -43,8 +43,10 @@ def translated(access: ImapAccess) -> Iterator[None]:
         raise Unreadable(f"{access.server}: an answer that cannot be read: {said(error)}") from error
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError) as error:
         raise ConnectionLost(f"{access.server}: the connection was lost") from error
+    except TimeoutError as error:
+        raise Silent(f"{access.server}: no answer within {access.timeout_seconds:g} seconds") from error
     except OSError as error:
-        raise Unavailable(f"{access.server}: {_reason(error, access)}") from error
+        raise Unavailable(f"{access.server}: {_reason(error)}") from error
 
 
 def login_failure(access: ImapAccess, error: IMAP4.error) -> Unavailable:
@@ -69,14 +71,12 @@ def said(answer: object) -> str:
     return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"
 
 
-def _reason(error: OSError, access: ImapAccess) -> str:
+def _reason(error: OSError) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             reason = f"its certificate is refused: {error.verify_message}"
         case ssl.SSLError():
             reason = f"no TLS with it: {error.reason or error}"
-        case TimeoutError():
-            reason = f"no answer within {access.timeout_seconds:g} seconds"
         case socket.gaierror():
             reason = f"the host is unknown: {error.strerror}"
         case ConnectionRefusedError():

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from worker.domain.errors import DropboxError
 from worker.domain.messages import Arrival, Head
 from worker.domain.ports import Mailbox, Queue, Store
 from worker.domain.verdicts import Filing
@@ -26,7 +27,7 @@ from worker.mime import read_content, read_head
 _MOST_ASKED = 5
 
 
-class Missing(Exception):
+class Missing(DropboxError):
     """The server lists a message but does not give its head or its body."""
 
 
@@ -90,9 +91,9 @@ class Intake:
         bodies, vanished = self._bodies(fitting)
         if following and not left_over:
             self._mailbox.expect_heads(following)
-        present = {arrival.uid for arrival in arrivals}
+        present, later = {arrival.uid for arrival in arrivals}, set(left_over)
         return Taken(
-            uids=tuple(uid for uid in uids if uid not in set(left_over)),
+            uids=tuple(uid for uid in uids if uid not in later),
             gone=(*(uid for uid in uids if uid not in present), *vanished),
             rejections=tuple(rejected_by_head(one.arrival, one.head, one.judgement) for one in rejected),
             candidates=self._candidates(bodies, judged, issued, tokens, now),
@@ -134,14 +135,14 @@ class Intake:
 
     def _judge_sizes(self, judged: list[_Judged]) -> list[_Judged]:
         """R21: where a message is so large that its attachments may be too large, ask the server before fetching it."""
-        large = [
+        large = {
             one.arrival.uid
             for one in judged
             if one.arrival.size > self._rules.max_attachment_bytes and one.judgement.accepted
-        ]
+        }
         if not large:
             return judged
-        proven = self._mailbox.attachment_bytes(large)
+        proven = self._mailbox.attachment_bytes(sorted(large))
         return [
             _Judged(
                 one.arrival,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, text, update
 from sqlmodel import col
 
 from worker.store.columns import to_json
@@ -98,8 +98,15 @@ def release_all(connection: Connection, worker: str) -> None:
     connection.execute(update(AttemptRow).where(own).values(in_hand=None))
 
 
+def suspect(connection: Connection, message: Uids, error: str) -> None:
+    """Take the mark off this one, which is to be worked alone; no strike."""
+    known = message.within(connection, AttemptRow)
+    why = func.coalesce(col(AttemptRow.error), error)
+    connection.execute(update(AttemptRow).where(known).values(in_hand=None, suspect=True, error=why))
+
+
 def forget(connection: Connection, messages: Uids) -> None:
-    """They are decided."""
+    """They are decided, or gone."""
     connection.execute(delete(AttemptRow).where(messages.within(connection, AttemptRow)))
 
 

@@ -91,6 +91,18 @@ class IntakeStore:
             attempts.release_all(connection, self.worker)
 
     @_through_races
+    def forget(self, queue: Queue, uids: Sequence[int]) -> None:
+        """They are no longer in the queue."""
+        with self._work_on(queue, uids) as (connection, messages):
+            attempts.forget(connection, messages)
+
+    @_through_races
+    def suspect(self, queue: Queue, uid: int, error: str) -> None:
+        """Have this one worked alone and last from now on, without a strike."""
+        with self._work_on(queue, [uid]) as (connection, message):
+            attempts.suspect(connection, message, error)
+
+    @_through_races
     def strike(self, queue: Queue, uid: int, error: str) -> int:
         """Count one failure of the code on this message; the strikes so far."""
         with self._work_on(queue, [uid]) as (connection, message):

@@ -4,10 +4,11 @@ import random
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePath
 
-from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError, Unavailable, Withheld
+from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError, Silent, Unavailable, Withheld
 from worker.domain.masking import without_tokens
 from worker.domain.messages import Arrival, Head
 from worker.domain.outcomes import DEFERRED
@@ -23,8 +24,8 @@ from worker.poll.watcher import Watcher
 STRIKES = 3
 """After so many failures of the code on one message it is quarantined."""
 
-_MOST_PUT_OFFS = 10
-"""In one poll; a server that fails on more is down."""
+_MOST_PUT_OFF = 10
+"""Messages in one poll; a server that fails on more is down. The next poll begins with those it was not asked for."""
 
 _CONFLICTS = 10
 """How often a batch is decided anew because somebody else stored something of it first."""
@@ -32,23 +33,38 @@ _CONFLICTS = 10
 _UNREAD: tuple[Head, Sequence[Claim]] = Head(()), ()
 
 
-class Work:
-    """What is done with the UIDs of one opened queue. Reads the mailbox and the store on the calling thread only."""
+@dataclass(slots=True)
+class Filer:
+    """Files the UIDs of one opened queue, in one poll.
 
-    def __init__(self, mailbox: Mailbox, store: Store, rules: Rules, intake: Intake, watcher: Watcher) -> None:
-        self._mailbox = mailbox
-        self._store = store
-        self._rules = rules
-        self._intake = intake
-        self._watcher = watcher
+    `take` may run on another thread, beside the `settle` of the batch before; the rest is for one thread.
+    """
 
-    def begin(self, queue: Queue, moves: Moves, report: PollReport) -> None:
-        """Turn to a queue that was opened."""
-        self._queue, self._moves, self._report, self._put_offs = queue, moves, report, 0
+    mailbox: Mailbox
+    store: Store
+    rules: Rules
+    intake: Intake
+    watcher: Watcher
+    queue: Queue
+    moves: Moves
+    report: PollReport
+    silent: set[int]
+    """UIDs at which the server once gave no answer in time; kept from poll to poll."""
+    put_off: list[Withheld] = field(default_factory=list)
+    """One failure for each message that the server would not give."""
+
+    @property
+    def outage(self) -> Unavailable | None:
+        """Where several messages were asked for and none was given, it is the server that fails, and not they."""
+        return self.put_off[-1] if len(self.put_off) > 1 and not self.report.has_progressed else None
 
     def take(self, uids: Sequence[int], *, following: Sequence[int] = (), alone: bool = False) -> Taken:
         """Mark in hand and fetch; the ``following`` ones are those that are taken next."""
-        return self._intake.take(self._queue, uids, _now(), following=following, alone=alone)
+        try:
+            return self.intake.take(self.queue, uids, _now(), following=following, alone=alone)
+        except Silent:
+            self.silent.update(uids)
+            raise
 
     def settle(self, taken: Taken) -> None:
         """Decide and commit one batch.
@@ -68,25 +84,23 @@ class Work:
         else:
             raise DatabaseUnavailable("the database: other workers keep writing the same messages")
         if taken.gone:
-            self._store.release(self._queue, taken.gone)
+            self.store.forget(self.queue, taken.gone)
+        self.silent.difference_update(taken.uids)
         self._announce(filings)
 
     def apart(self, uids: Sequence[int]) -> None:
         """A batch failed: halve it until the one message that fails is alone; the rest is filed."""
         if len(uids) == 1:
-            self.alone(uids[0], strikes=0)
+            self.alone(uids[0])
             return
         middle = len(uids) // 2
         self._work_through(uids[:middle])
         self._work_through(uids[middle:])
 
-    def alone(self, uid: int, strikes: int, error: str = "") -> None:
+    def alone(self, uid: int, strikes: int = 0, error: str = "") -> None:
         """Work on a suspect by itself, so that nobody beside it collects its strikes."""
         try:
-            self._try(uid, strikes, error)
-        except Withheld as failure:
-            self.release([uid])
-            self._put_off(uid, failure)
+            self._try_or_put_off(uid, strikes, error)
         except Unavailable:
             self.release([uid])  # this process may be stopped during the outage, and the next one would blame the mail
             raise
@@ -94,17 +108,26 @@ class Work:
     def release(self, uids: Sequence[int]) -> None:
         """Leave these untouched, without a strike, as far as the store still listens."""
         try:
-            self._store.release(self._queue, uids)
+            self.store.release(self.queue, uids)
         except Unavailable:
             return  # the marks are this process's own: it takes them off when it comes back
 
+    def _try_or_put_off(self, uid: int, strikes: int, error: str) -> None:
+        try:
+            self._try(uid, strikes, error)
+        except Withheld as failure:
+            self._put_off(uid, failure)
+
     def _put_off(self, uid: int, failure: Withheld) -> None:
         """The server fails on this message: no strike, and nobody else waits for it. Raises what is worse."""
-        self._put_offs += 1
-        if self._put_offs > _MOST_PUT_OFFS or self._mailbox.open().uidvalidity != self._queue.uidvalidity:
+        if self.mailbox.open().uidvalidity != self.queue.uidvalidity:
             raise failure
-        self._report.outcomes[DEFERRED] += 1
-        self._watcher.deferred(uid, str(failure))
+        self.store.suspect(self.queue, uid, str(failure))
+        self.put_off.append(failure)
+        if len(self.put_off) > _MOST_PUT_OFF:
+            raise failure
+        self.report.outcomes[DEFERRED] += 1
+        self.watcher.deferred(uid, str(failure))
 
     def _try(self, uid: int, strikes: int, error: str) -> None:
         if strikes < STRIKES:
@@ -114,14 +137,14 @@ class Work:
                 raise
             except Exception as raised:  # noqa: BLE001 - whatever the code raises on one message is its strike
                 error = _described(raised)
-                strikes = self._store.strike(self._queue, uid, error)
+                strikes = self.store.strike(self.queue, uid, error)
             else:
                 return
         if strikes >= STRIKES:
             self._quarantine(uid, error, strikes)
         else:
-            self._report.outcomes[DEFERRED] += 1
-            self._watcher.deferred(uid, error)
+            self.report.outcomes[DEFERRED] += 1
+            self.watcher.deferred(uid, error)
 
     def _work_through(self, uids: Sequence[int]) -> None:
         while uids:
@@ -140,10 +163,10 @@ class Work:
 
     def _file(self, candidates: list[Candidate], rejections: list[Filing], now: datetime) -> list[Filing]:
         asked = wanted(candidates)
-        views = self._store.views(asked) if asked else {}
-        filings = [*rejections, *file_batch(candidates, self._rules, views)]
+        views = self.store.views(asked) if asked else {}
+        filings = [*rejections, *file_batch(candidates, self.rules, views)]
         if filings:
-            self._store.commit(self._queue, filings, now)
+            self.store.commit(self.queue, filings, now)
         return filings
 
     def _still_open(
@@ -151,32 +174,40 @@ class Work:
     ) -> tuple[list[Candidate], list[Filing]]:
         """Without those that another worker has decided in the meantime."""
         uids = [candidate.arrival.uid for candidate in candidates] + [filing.uid for filing in rejections]
-        decided = self._store.standing(self._queue, uids).decided
-        self._moves.add(decided)
+        decided = self.store.standing(self.queue, uids).decided
+        self.moves.add(decided)
         return (
             [candidate for candidate in candidates if candidate.arrival.uid not in decided],
             [filing for filing in rejections if filing.uid not in decided],
         )
 
     def _quarantine(self, uid: int, error: str, strikes: int) -> None:
-        for arrival in self._mailbox.heads([uid]):
+        if arrival := self._arrival(uid):
             head, claims = self._head_of(arrival) if strikes == STRIKES else _UNREAD
             error = error or "the process died while it worked on this message"
             filing = quarantined(arrival, head, error, claims)
             try:
-                self._store.commit(self._queue, [filing], _now())
+                self.store.commit(self.queue, [filing], _now())
             except Conflict:
-                self._moves.add(self._store.standing(self._queue, [uid]).decided)  # another worker was faster
+                self.moves.add(self.store.standing(self.queue, [uid]).decided)  # another worker was faster
             else:
                 self._announce([filing])
-            return
-        self._store.release(self._queue, [uid])
+        else:
+            self.store.forget(self.queue, [uid])
+
+    def _arrival(self, uid: int) -> Arrival | None:
+        """What the server tells of the message; nothing but its UID, if it never gives more; None when it is gone."""
+        if arrivals := self.mailbox.heads([uid]):
+            return arrivals[0]
+        if self.mailbox.uids(uid - 1, 1) == [uid]:
+            return Arrival(uid, _now(), 0, b"", head_is_complete=False)
+        return None
 
     def _head_of(self, arrival: Arrival) -> tuple[Head, Sequence[Claim]]:
         """The head and whose the message is, if it can be read. A head that kills this process is not tried again."""
-        self._store.take_in_hand(self._queue, [arrival.uid], alone=True)
+        self.store.take_in_hand(self.queue, [arrival.uid], alone=True)
         try:
-            return self._intake.claims_on(arrival, _now())
+            return self.intake.claims_on(arrival, _now())
         except Unavailable:
             raise
         except Exception:  # noqa: BLE001 - it may be the head that the code fails on
@@ -185,10 +216,10 @@ class Work:
     def _announce(self, filings: Sequence[Filing]) -> None:
         now = _now()
         for filing in filings:
-            self._report.outcomes[filing.deciding.outcome] += 1
-            self._watcher.filed(filing, max(0.0, (now - filing.arrived_at).total_seconds()))
-        self._moves.add({filing.uid: filing.folder for filing in filings})
-        self._watcher.progress()
+            self.report.outcomes[filing.deciding.outcome] += 1
+            self.watcher.filed(filing, max(0.0, (now - filing.arrived_at).total_seconds()))
+        self.moves.add({filing.uid: filing.folder for filing in filings})
+        self.watcher.progress()
 
 
 def _now() -> datetime:
