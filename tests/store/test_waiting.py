@@ -125,6 +125,69 @@ def test_a_record_of_another_account_leaves_the_mail_waiting(store: IntakeStore,
     assert ends(crm) == (0, 1)
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["one after the other", "in one batch"])
+def test_a_record_that_a_colleagues_mail_makes_gets_the_mail_that_waits_for_it(
+    store: IntakeStore, crm: Crm, joe: User, together: bool
+) -> None:
+    """R15: however the record comes to be."""
+    ann = crm.user(joe.account_id, "ann@acme.example")
+    mails = [Mail(1, joe.token, joe.login), Mail(2, ann.token, ann.login)]
+    for batch in [mails] if together else [[mail] for mail in mails]:
+        file(store, *batch)
+    assert [(row["email_id"], row["created"]) for row in crm.rows(AssociationRow)] == [(1, False), (2, True)]
+    assert crm.count(UnmatchedRow) == 0
+    file(store, Mail(3, joe.token, joe.login))
+    assert ends(crm) == (3, 0)
+
+
+def test_a_mail_that_waits_for_a_record_and_makes_it_for_another_owner_stands_on_it_once(
+    store: IntakeStore, crm: Crm, joe: User
+) -> None:
+    """R18, R19: the same email through two dropboxes, the first of which makes no records."""
+    ann = crm.user(joe.account_id, "ann@acme.example")
+    crm.sender(ann, joe.login, slot=2)
+    file(store, *(Mail(uid, to.token, joe.login, message_id="<one@mail>") for uid, to in ((1, joe), (2, ann))))
+    assert [row["created"] for row in crm.rows(AssociationRow)] == [True]
+    assert crm.count(UnmatchedRow) == 0
+
+
+def test_a_mail_of_another_account_that_makes_the_record_leaves_it_waiting(
+    store: IntakeStore, crm: Crm, joe: User
+) -> None:
+    ann = crm.user(crm.account("Other"), "ann@other.example")
+    file(store, Mail(1, joe.token, joe.login), Mail(2, ann.token, ann.login))
+    assert ends(crm) == (1, 1)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_mail_that_waits_and_one_that_makes_its_record_are_committed_in_one_moment(
+    url: str, open_database: Callable[[str], Database], database: Database, crm: Crm, joe: User
+) -> None:
+    ann = crm.user(joe.account_id, "ann@acme.example")
+    store = IntakeStore(database)
+    store.take_in_hand(QUEUE, [1, 2], alone=False)  # the mailbox is known to both
+    waits, makes = decide(store, Mail(1, joe.token, joe.login)), decide(store, Mail(2, ann.token, ann.login))
+    with ThreadPoolExecutor(1) as other:
+        with database.begin() as connection:
+            messages = Uids(mailbox_id(connection, QUEUE.name), QUEUE.uidvalidity, [2])
+            commits.commit(connection, messages, makes, NOW)
+            committed = other.submit(IntakeStore(open_database(url)).commit, QUEUE, waits, NOW)
+            wait_until_blocked(database)
+        committed.result(10)
+    assert ends(crm) == (2, 0)
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_mails_that_make_records_of_one_account_do_not_wait_for_each_other(
+    url: str, open_database: Callable[[str], Database], database: Database, crm: Crm, joe: User
+) -> None:
+    ann = crm.user(joe.account_id, "ann@acme.example")
+    with database.begin() as connection:
+        add_on(connection, joe.account_id)
+        file(IntakeStore(open_database(url)), Mail(1, ann.token, ann.login, ["kim@client.example"]))
+    assert ends(crm) == (1, 0)
+
+
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_a_mail_is_committed_while_its_record_is_being_added(
     store: IntakeStore, database: Database, crm: Crm, joe: User

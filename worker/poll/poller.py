@@ -166,7 +166,7 @@ class Poller:
 def _in_turn(suspects: Mapping[int, _Suspect]) -> list[int]:
     """Those with the fewest strikes first, so that the one that kills is the last to do so.
 
-    Behind them those that the server would not give, in any order: however many there are, each has its turn in the end.
+    Behind them those that the server would not give, in any order: however many there are, each has its turn.
     """
     withheld = [uid for uid, suspect in suspects.items() if suspect.is_withheld]
     random.shuffle(withheld)

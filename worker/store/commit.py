@@ -28,7 +28,7 @@ from worker.store.tables import (
     VerdictRow,
 )
 from worker.store.traces import record_id, stored_trace
-from worker.store.waiting import with_records_added_meanwhile
+from worker.store.waiting import attach_to_made, lock_for, with_records_added_meanwhile
 
 _LONGEST_MESSAGE_ID = 998
 """Octets (a line of RFC 5322 §2.1.1): what PostgreSQL's index takes is not much more."""
@@ -68,14 +68,17 @@ def commit(
 
     ``messages`` are those of the filings; ``gives_notice``: owners are told of their own mail that is not filed.
     """
+    lock_for(connection, filings)
     filings = with_records_added_meanwhile(connection, filings)
     batch = _numbered(connection, filings, now)
     insert_rows(connection, RecordRow, _records(batch))
     insert_rows(connection, EmailRow, _emails(batch))
     insert_rows(connection, EmailContentRow, _contents(batch), at_once=10)
     insert_rows(connection, EmailOwnerRow, _owners(batch))
-    insert_rows(connection, AssociationRow, _associations(batch))
+    created = _created(batch)
+    insert_rows(connection, AssociationRow, _associations(created))
     insert_rows(connection, UnmatchedRow, _unmatched(batch))
+    attach_to_made(connection, batch.records, created.keys())
     _prove_senders(connection, batch)
     decisions = _decide(connection, messages, batch)
     if gives_notice:
@@ -105,7 +108,7 @@ def _numbered(connection: Connection, filings: Sequence[Filing], now: datetime) 
 
 
 def _records(batch: _Batch) -> list[dict[str, Any]]:
-    """R17."""
+    """The leads and contacts that mail made (R17)."""
     rows = [
         {
             "account_id": record.account_id,
@@ -126,7 +129,7 @@ def _records(batch: _Batch) -> list[dict[str, Any]]:
 
 
 def _emails(batch: _Batch) -> list[dict[str, Any]]:
-    """R20; the filing in which an email first stands tells when it came."""
+    """The parsed fields of new emails (R20); the filing in which an email first stands tells when it came."""
     filing_of: dict[NewEmail, Filing] = {}
     for filing in batch.filings:
         for verdict in filing.verdicts:
@@ -167,18 +170,22 @@ def _contents(batch: _Batch) -> list[dict[str, Any]]:
 
 
 def _owners(batch: _Batch) -> list[dict[str, Any]]:
-    """R19."""
+    """Who has a copy of which email now (R19)."""
     keys = sorted((account, email, verdict.owner.id) for account, email, verdict in batch.associated() if verdict.owner)
     return [{"account_id": account, "email_id": email, "user_id": user} for account, email, user in keys]
 
 
-def _associations(batch: _Batch) -> list[dict[str, Any]]:
-    """R18."""
-    created = {
+def _created(batch: _Batch) -> dict[tuple[int, int, int], bool]:
+    """By account, email and record of each new association: whether the email made the record (R18)."""
+    return {
         (account, email, record_id(association.record, batch.records)): association.created
         for account, email, verdict in batch.associated()
         for association in verdict.associations
     }
+
+
+def _associations(created: Mapping[tuple[int, int, int], bool]) -> list[dict[str, Any]]:
+    """R18: one for each record."""
     return [
         {"account_id": account, "email_id": email, "record_id": record, "created": made}
         for (account, email, record), made in sorted(created.items())
@@ -186,7 +193,7 @@ def _associations(batch: _Batch) -> list[dict[str, Any]]:
 
 
 def _unmatched(batch: _Batch) -> list[dict[str, Any]]:
-    """R15."""
+    """Recipients that wait for a record (R15)."""
     keys = sorted(
         (account, email, address.key, address.text)
         for account, email, verdict in batch.associated()
