@@ -59,6 +59,14 @@ def test_each_field_of_the_default_list_can_name_the_token(header: str) -> None:
     assert routed(head(f"{header}: <{JANE}>\n"), None) == Route(header, (JANES_TOKEN,))
 
 
+def test_a_plus_tag_that_can_be_no_token_of_ours_hides_none() -> None:
+    """R4: a mail server's own `drop+inbox`; it is told as unknown where no token follows."""
+    stamped = "Delivered-To: drop+inbox@drop.example\n"
+    assert routed(head(f"{stamped}X-Original-To: {JANE}\n"), None) == Route("X-Original-To", (JANES_TOKEN,))
+    assert routed(head(f"Envelope-To: drop+inbox@drop.example, {JANE}\n"), None).tokens == (JANES_TOKEN,)
+    assert routed(head(f"{stamped}Cc: drop+other@drop.example\n"), None) == Route("Delivered-To", ("inbox",))
+
+
 def test_to_and_cc_count_last_and_wherever_they_stand() -> None:
     """R4, R5: people also write the address there openly."""
     assert routed(head(f"{CHAINS['postfix and cyrus lmtp'].fields}To: bob@client.example, Drop <{JANE}>\n")) == Route(

@@ -1,9 +1,11 @@
 """R14, R18: who counts as a recipient, and what the trace says of the others."""
 
+import pytest
+
 from tests.domain.made import JANES_TOKEN, JOHNS_TOKEN, NOW, owner
 from tests.filing.made import World, raw_mail, world_of
 from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import Module
+from worker.domain.patterns import Module, SearchPattern
 from worker.domain.records import AccountView, NewRecord, Record
 from worker.domain.verdicts import RecipientResult, Verdict
 
@@ -42,6 +44,13 @@ def test_the_owners_own_senders_never_count_whatever_their_case() -> None:
     assert skipped(verdict) == {"Jane@home.example": "the owner's own address"}
 
 
+def test_an_address_that_the_owner_has_not_proven_yet_is_the_owners_all_the_same() -> None:
+    mine = owner(senders=("jane@sales.example",), unproven=("jane@home.example",))
+    verdict = world_of(mine).verdict(raw_mail(to="jane@home.example, bob@client.example"))
+    assert made(verdict) == ["bob@client.example"]
+    assert skipped(verdict) == {"jane@home.example": "the owner's own address"}
+
+
 def test_the_never_log_list_holds_addresses_and_domains() -> None:
     view = AccountView(never_log=frozenset({"lawyer@client.example", "private.example"}))
     verdict = world_of(owner(), view).verdict(
@@ -68,8 +77,11 @@ def test_a_colleague_who_is_a_record_already_still_matches() -> None:
     assert [found.record for found in verdict.associations] == [ann]
 
 
-def test_a_mail_to_colleagues_only_has_no_recipients() -> None:
-    verdict = world_of(owner(), AccountView(colleagues=frozenset({ANN}))).verdict(raw_mail(to=ANN))
+@pytest.mark.parametrize("pattern", SearchPattern)
+def test_a_mail_to_colleagues_only_has_no_recipients(pattern: SearchPattern) -> None:
+    """Whatever the pattern: a colleague is not waited for, either."""
+    view = AccountView(colleagues=frozenset({ANN}))
+    verdict = world_of(owner(pattern=pattern), view).verdict(raw_mail(to=ANN))
     assert verdict.reason is Reason.NO_RECIPIENTS
 
 

@@ -161,6 +161,17 @@ def test_the_standard_library_reads_what_the_fast_parser_refuses() -> None:
     assert content.attachments == (Attachment("offer.pdf", "application/pdf", len(PDF)),)
 
 
+@pytest.mark.parametrize("more", [[], [REFUSED_BY_THE_FAST_PARSER]], ids=["fast parser", "standard library"])
+def test_a_mail_within_a_mail_is_an_attachment_and_shown_text_is_none_for_either_parser(more: list[bytes]) -> None:
+    """R21."""
+    named = part(b"text/plain", b"Minutes", b'Content-Disposition: inline; filename="minutes.txt"')
+    inner = part(b"message/rfc822", b"Subject: inner\r\n\r\nSecret")
+    content = read_content(multipart(part(b"text/plain", b"See below"), named, inner, *more))
+    assert content.snippet == "See below"
+    assert [each.media_type for each in content.attachments] == ["message/rfc822"]
+    assert content.attachment_bytes > 20
+
+
 def test_a_head_that_begins_with_a_folded_line_hides_no_body() -> None:
     content = read_content(multipart(part(b"text/plain", b"Hello"), attached(), head=b" folded\r\n"))
     assert (content.snippet, content.attachment_bytes) == ("Hello", len(PDF))

@@ -42,7 +42,8 @@ def authenticate(
 ) -> Authentication:
     """Judge the topmost Authentication-Results field for a From domain (both in IDNA form).
 
-    DMARC decides alone when it passed or failed for this domain; else DKIM or SPF must pass in relaxed alignment.
+    A DMARC that failed is final, and one that passed for this domain is enough; else DKIM or SPF must pass in relaxed
+    alignment.
     """
     if found is None:
         return Authentication(passed=False, why="no Authentication-Results field that can be read")

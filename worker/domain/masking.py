@@ -8,7 +8,13 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 LENGTH = 26
 """130 bits; with a local part of up to 37 octets and the plus sign it fits the 64 octets of RFC 5321 §4.5.3.1.1."""
 
+_TOKEN = re.compile(rf"[{ALPHABET}]{{{LENGTH}}}")
 _TAG = re.compile(rf"(?<=\+)[{ALPHABET}]{{{LENGTH}}}(?![{ALPHABET}])", re.IGNORECASE)
+
+
+def is_token(tag: str) -> bool:
+    """Whether a plus tag, in lower case, could be a token of ours."""
+    return bool(_TOKEN.fullmatch(tag))
 
 
 def masked(token: str) -> str:

@@ -64,6 +64,8 @@ def resolve(
                 f"{module} made by an earlier message of the same poll",
                 new,
             )
+    if address.key in view.colleagues:
+        return _skipped(address.text, "a colleague: never made a record, and none exists")
     where = _named(search.modules)
     if search.makes is None:
         return RecipientTrace(
@@ -71,8 +73,6 @@ def resolve(
             RecipientResult.UNMATCHED,
             f"nobody among {where}, and the pattern or permissions make none",
         )
-    if address.key in view.colleagues:
-        return _skipped(address.text, "a colleague: never made a record, and none exists")
     record = NewRecord(owner.account_id, search.makes, address, owner.id)
     return RecipientTrace(address.text, RecipientResult.CREATED, f"nobody among {where}: new {search.makes}", record)
 
@@ -90,7 +90,7 @@ def _matched(address: Address, record: Record, owner: Owner) -> RecipientTrace:
 def _exclusion(address: Address, owner: Owner, dropbox: DropboxAddress, view: AccountView) -> str | None:
     if dropbox.covers(address):
         return "a dropbox address"
-    if address.key in owner.senders:
+    if address.key in owner.senders or address.key in owner.unproven_senders:
         return "the owner's own address"
     if address.key in view.never_log:
         return "on the never-log list"

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from worker.domain.mailboxes import MOST_FIELDS, read_mailboxes
+from worker.domain.masking import is_token
 from worker.domain.messages import Field, Head
 from worker.domain.received import Received, read_received
 from worker.domain.tokens import DropboxAddress
@@ -43,8 +44,10 @@ class Route:
 def route(head: Head, dropbox: DropboxAddress, token_headers: Iterable[str], received_by: str | None) -> Route:
     """The first of ``token_headers`` whose trusted instances name a token decides; every token found there counts.
 
+    A plus tag that no token of ours can be (``drop+inbox``) is told as an unknown one where there is nothing better.
     ``received_by`` is the host name that our own server writes behind ``by`` in its Received field (R5).
     """
+    tagged = Route(None, ())
     trusted = _trusted_fields(head, received_by)
     for header in token_headers:
         name = header.lower()
@@ -58,9 +61,15 @@ def route(head: Head, dropbox: DropboxAddress, token_headers: Iterable[str], rec
                 for address in _envelope_addresses(field)
                 if (token := dropbox.token_in_delivery_field(address))
             ]
-        if tokens:
-            return Route(header, tuple(dict.fromkeys(tokens))[:MOST_TOKENS])
-    return Route(None, ())
+        if possible := [token for token in tokens if is_token(token)]:
+            return _route(header, possible)
+        if tokens and not tagged.tokens:
+            tagged = _route(header, tokens)
+    return tagged
+
+
+def _route(header: str, tokens: Iterable[str]) -> Route:
+    return Route(header, tuple(dict.fromkeys(tokens))[:MOST_TOKENS])
 
 
 def carries_trusted_field(head: Head, token_headers: Iterable[str], received_by: str | None) -> bool:

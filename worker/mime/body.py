@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_bytes
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fast_mail_parser import ParseError, PyLazyAttachment, parse_email
 
@@ -104,9 +104,7 @@ def _read_standard(raw: bytes) -> Body:
     plain: list[str] = []
     html: list[str] = []
     attachments: list[Attachment] = []
-    for part in message_from_bytes(raw).walk():
-        if part.is_multipart():
-            continue
+    for part in _leaves(message_from_bytes(raw)):
         content = _payload(part)
         media_type = part.get_content_type()
         if part.get_content_disposition() == "attachment" or media_type not in {"text/plain", "text/html"}:
@@ -117,7 +115,18 @@ def _read_standard(raw: bytes) -> Body:
     return Body(tuple(plain), tuple(html), _bounded(iter(attachments)))
 
 
+def _leaves(part: "Message[str, str]") -> Iterator["Message[str, str]"]:
+    """The parts that hold something themselves; a mail within a mail is one of them."""
+    if part.get_content_maintype() == "multipart" and part.is_multipart():
+        for inner in part.get_payload():
+            yield from _leaves(cast("Message[str, str]", inner))
+    else:
+        yield part
+
+
 def _payload(part: "Message[str, str]") -> bytes:
+    if part.is_multipart():
+        return b"".join(cast("Message[str, str]", inner).as_bytes() for inner in part.get_payload())
     content = part.get_payload(decode=True)
     return content if isinstance(content, bytes) else b""
 

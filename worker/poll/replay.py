@@ -67,13 +67,15 @@ def _found(arrivals: Iterable[Arrival], sought: Mapping[int, Decided]) -> dict[i
         by_size[message.size][place] = message
     found: defaultdict[int, list[int]] = defaultdict(list)
     for arrival in arrivals:
-        for place, message in by_size.get(arrival.size, {}).items():
-            if _is_same(arrival, message):
-                found[place].append(arrival.uid)
+        if candidates := by_size.get(arrival.size):
+            message_id = clean(read_head(arrival.head).first("message-id"))
+            for place, message in candidates.items():
+                if _is_same(arrival, message_id, message):
+                    found[place].append(arrival.uid)
     return found
 
 
-def _is_same(arrival: Arrival, message: Decided) -> bool:
+def _is_same(arrival: Arrival, message_id: str, message: Decided) -> bool:
     if message.message_id:
-        return clean(read_head(arrival.head).first("message-id")).startswith(message.message_id)
+        return message_id.startswith(message.message_id)
     return abs((arrival.arrived_at - message.arrived_at).total_seconds()) < _ARRIVAL_SECONDS
