@@ -49,6 +49,9 @@ class _Suspect:
         return not self.strikes and bool(self.error)
 
 
+_LEAST_PIECE = 8
+"""Messages, so that a few large ones do not make a FETCH of each of those behind them."""
+
 Stop = Callable[[], bool]
 _Coming = Future[Taken | _Broken]
 
@@ -143,8 +146,8 @@ class Poller:
                 coming = _fetch_next(filer, ahead, todo, in_hand)
                 while coming is not None:
                     taken = coming.result()
-                    if isinstance(taken, Taken) and taken.left_over:
-                        todo.extendleft(reversed(list(_chunks(taken.left_over, max(8, 2 * len(taken.candidates))))))
+                    if isinstance(taken, Taken):
+                        todo.extendleft(reversed(_left_over(taken)))
                     coming = None
                     if self._leaves_room(taken) and not stop():
                         coming = _fetch_next(filer, ahead, todo, in_hand)
@@ -207,6 +210,11 @@ def _settle(filer: Filer, taken: Taken | _Broken, coming: _Coming | None) -> Non
         if coming is not None:
             wait([coming])  # the mailbox is read by one thread at a time
         filer.apart(taken.uids)
+
+
+def _left_over(taken: Taken) -> list[Sequence[int]]:
+    """What did not fit beside the rest, in pieces of which most will fit: each piece fetches its heads once more."""
+    return list(_chunks(taken.left_over, max(_LEAST_PIECE, 2 * len(taken.candidates))))
 
 
 def _chunks(uids: Sequence[int], size: int) -> Iterator[Sequence[int]]:
