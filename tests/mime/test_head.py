@@ -29,8 +29,8 @@ def test_folded_values_are_one_line(end: bytes) -> None:
         pytest.param(b"A: 1\r\ngarbage\r\nB: 2", [("a", "1")], id="a line that is no field ends the block"),
         pytest.param(b" folded\r\nA: 1", [("a", "1")], id="begins with a folded line"),
         pytest.param(b"From x Mon Nov 23\nA: 1", [("a", "1")], id="an mbox line in front"),
-        pytest.param(b"A: 1\rB: 2", [("a", "1\ufffdB: 2")], id="CR alone is no line end"),
-        pytest.param(b"A: 1\r\r\nB: 2", [("a", "1\ufffd"), ("b", "2")], id="CR CR LF is one line end"),
+        pytest.param(b"A: 1\rB: 2", [("a", "1\x1aB: 2")], id="CR alone is no line end"),
+        pytest.param(b"A: 1\r\r\nB: 2", [("a", "1\x1a"), ("b", "2")], id="CR CR LF is one line end"),
         pytest.param(b"A : 1\nB\t :2", [("a", "1"), ("b", "2")], id="space before the colon"),
         pytest.param(b"A: x :y", [("a", "x :y")], id="space before a colon in a value"),
         pytest.param(b"A: 1\0 2", [("a", "1\0 2")], id="NUL is kept for the rules to see"),
@@ -64,7 +64,7 @@ def test_ten_megabytes_in_one_field_are_bounded() -> None:
 def test_a_field_that_was_cut_carries_a_fault() -> None:
     head = read_head(b"From: a@x.example" + b" " * 300_000 + b", b@x.example\r\n\r\n")
     assert head.is_complete
-    assert head.first("from").endswith("\ufffd")
+    assert head.first("from").endswith("\x1a")
 
 
 def test_two_million_fields_are_bounded() -> None:

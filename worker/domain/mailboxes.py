@@ -20,7 +20,7 @@ _OFTEN_READ = 1000
 _MOST_TOKENS = 10 * MOST_MAILBOXES
 
 _ADDR_SPEC = r"[\w!#$%&'*+/=?^`{|}~.-]++@[\w.-]++"
-_NAME = r"""(?:"[^"\\<>@\x00-\x1f\x7f]*+"[ \t]*+|[\w!#$%&'*+/=?^`{|}~. \t-]*+)"""
+_NAME = r"""(?:"[^"\\<>@\x00-\x1f\x7f-\x9f]*+"[ \t]*+|[\w!#$%&'*+/=?^`{|}~. \t-]*+)"""
 _SIMPLE = re.compile(rf"[ \t]*+(?:{_NAME}<({_ADDR_SPEC})>|({_ADDR_SPEC}))[ \t]*+", re.ASCII)
 """What nearly all mail has, in a form that no two programs read differently."""
 _TOKEN = re.compile(
@@ -31,7 +31,7 @@ _TOKEN = re.compile(
 _COMMENT_END = re.compile(r"\\.|[()]", re.DOTALL)
 _COMMENT = "()"
 _NO_PART_OF_ADDRESS = frozenset('>:;()[]\\"')
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
