@@ -5,7 +5,7 @@ import pytest
 
 from tests.domain.chains import CHAINS, SENDERS_OWN, Chain
 from tests.domain.made import head
-from worker.domain.authentication import AuthenticationResults, authenticate
+from worker.domain.authentication import AuthenticationResults, authenticate, could_forge_results
 from worker.mime.authentication import organisational_domain, read_authentication
 
 OURS = "mx.drop.example"
@@ -63,7 +63,18 @@ CASES: list[tuple[str, str, str, bool]] = [
     ("an unclosed comment", "mx.drop.example; dmarc=pass (header.from=sales.example", "sales.example", False),
     ("garbage", "mx.drop.example; ;;= dmarc", "sales.example", False),
     ("empty", "", "sales.example", False),
-    ("far too long", "mx.drop.example; dmarc=pass header.from=sales.example" + " (x)" * 9000, "sales.example", False),
+    ("DMARC reject is no pass of anything else", "mx.drop.example; dmarc=reject; dkim=pass header.d=sales.example", "sales.example", False),
+    ("DMARC twice, once by somebody else", "mx.drop.example; dmarc=pass header.from=sales.example; dmarc=none", "sales.example", False),
+    ("header.i beside its header.d", "mx.drop.example; dkim=pass header.d=sales.example header.i=jane@eu.sales.example", "sales.example", True),
+    ("header.i outside of its header.d", "mx.drop.example; dkim=pass header.d=sales.example header.i=@evil.example", "sales.example", False),
+    ("header.d twice, ours first", "mx.drop.example; dkim=pass header.d=sales.example header.d=evil.example", "sales.example", False),
+    ("header.d twice, ours last", "mx.drop.example; dkim=pass header.d=evil.example header.d=sales.example", "sales.example", False),
+    ("a quoted header.d, which authres passes over", 'mx.drop.example; dkim=pass header.d="evil.example" header.i=@sales.example', "sales.example", False),
+    ("smtp.mailfrom twice, ours first", "mx.drop.example; spf=pass smtp.mailfrom=jane@sales.example smtp.mailfrom=x@evil.example", "sales.example", False),
+    ("smtp.mailfrom twice, ours last", "mx.drop.example; spf=pass smtp.mailfrom=x@evil.example smtp.mailfrom=jane@sales.example", "sales.example", False),
+    ("a local part that ends the comment it is told in", 'mx.drop.example; spf=pass (domain of "x) smtp.mailfrom=jane@sales.example (y"@evil.example)', "sales.example", False),
+    ("a quoted reason that holds a bracket", 'mx.drop.example; dkim=pass reason="as (far" header.d=sales.example', "sales.example", True),
+    ("far too long", "mx.drop.example; dmarc=pass header.from=sales.example policy.note=" + "x" * 16_384, "sales.example", False),
     ("comments without end", "mx.drop.example; dmarc=pass " + "(" * 9000, "sales.example", False),
 ]  # fmt: skip
 
@@ -119,6 +130,33 @@ def test_a_server_that_checked_nothing_is_told_from_one_that_wrote_nothing(field
 @pytest.mark.parametrize("field", [";", "; ;", "two words", "mx.drop.example; dmarc=pass;"])
 def test_what_is_no_bare_name_is_not_read_as_one(field: str) -> None:
     assert read_authentication(head(f"Authentication-Results: {field}\n")) is None
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        "d=evil.example; i=x=3B=20dkim=3Dpass=20header.d=3Dsales.example@evil.example",
+        "d=evil.example; I = x=3B@evil.example",
+        "d=evil.example; i=x=3\n B@evil.example",
+        'd=evil.example; i="x y"@evil.example',
+        "d=evil.example; i=x(@evil.example",
+        "d=evil.example header.d=sales.example; i=@evil.example",
+        "d=evil.example; s=a=3B; i=@evil.example",
+    ],
+)
+def test_a_signature_that_could_write_results_proves_nothing_whatever_the_server_made_of_it(tags: str) -> None:
+    """Real servers decode `i=` and write it without quotes; the signature need not be right."""
+    written = head(f"DKIM-Signature: v=1; a=rsa-sha256; {tags}; b=AA==\n")
+    assert could_forge_results(written.all("dkim-signature"))
+
+
+@pytest.mark.parametrize(
+    "tags",
+    ["d=sales.example; s=2026.a-b", "d=sales.example; i=o'hara+x@eu.sales.example", "d=xn--mnchen-3ya.example; i=@x"],
+)
+def test_an_honest_signature_is_no_forgery(tags: str) -> None:
+    written = head(f"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/simple; {tags};\n\th=from:to; bh=A/+=; b=A\n A+=\n")
+    assert not could_forge_results(written.all("dkim-signature"))
 
 
 def test_the_authserv_id_is_compared_whole_and_without_regard_to_case() -> None:

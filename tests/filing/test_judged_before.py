@@ -45,6 +45,7 @@ def test_the_same_fields_lead_to_the_same_judgement(rules: Rules) -> None:
         (raw_mail(extra=f"{LOOP_MARK}: 1\n"), raw_mail()),
         (raw_mail(extra="Content-Type: multipart/report; report-type=delivery-status\n"), raw_mail()),
         (raw_mail(to="eve@client.example"), raw_mail()),
+        (raw_mail(extra="DKIM-Signature: d=evil.example; i=x=3B=20dkim=3Dpass@evil.example\n"), raw_mail()),
     ],
     ids=[
         "a From more",
@@ -58,6 +59,7 @@ def test_the_same_fields_lead_to_the_same_judgement(rules: Rules) -> None:
         "our own mark",
         "a delivery report",
         "another To, where a token may stand",
+        "a signature that could forge results",
     ],
 )
 def test_a_field_that_decides_and_differs_has_the_message_judged_anew(whole: bytes, given: bytes) -> None:

@@ -5,7 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 
-from worker.domain.authentication import AuthenticationResults, OrganisationalDomain, authenticate
+from worker.domain.authentication import (
+    Authentication,
+    AuthenticationResults,
+    OrganisationalDomain,
+    authenticate,
+    could_forge_results,
+)
 from worker.domain.masking import masked, without_tokens
 from worker.domain.messages import Arrival, Content, Head
 from worker.domain.outcomes import Outcome, Reason
@@ -136,6 +142,8 @@ def holds_for(judged: Head, whole: Head, rules: Rules) -> bool:
     """Whether a message's own octets say what the ``judged`` head said, so that its judgement needs no second one."""
     if not (judged.is_complete and whole.is_complete) or automatic_sign(whole):
         return False
+    if rules.authserv_id is not None and could_forge_results(whole.all("dkim-signature")):
+        return False
     names = _deciding(rules.token_headers)
     return [field for field in judged.fields if field.name in names] == [
         field for field in whole.fields if field.name in names
@@ -210,16 +218,18 @@ def _judge_sender(owner: Owner, sender: Sender, trace: Trace, head: Head, rules:
         if unproven:
             return _rejection(Reason.SENDER_NOT_REGISTERED, trace, owner)
         return Claim(owner, trace)
-    check = authenticate(
-        rules.read_authentication(head),
-        rules.authserv_id,
-        sender.address.domain,
-        rules.organisational_domain,
-    )
+    check = _authenticated(sender.address.domain, rules.authserv_id, head, rules)
     trace = replace(trace, authentication=check.why)
     if not check.passed:
         return _rejection(Reason.SENDER_UNAUTHENTICATED, trace, owner)
     return Claim(owner, trace, proven_sender=key if unproven else None, is_certain=True)
+
+
+def _authenticated(domain: str, authserv_id: str, head: Head, rules: Rules) -> Authentication:
+    """R13."""
+    if could_forge_results(head.all("dkim-signature")):
+        return Authentication(passed=False, why="a DKIM-Signature is written so that it could forge results")
+    return authenticate(rules.read_authentication(head), authserv_id, domain, rules.organisational_domain)
 
 
 def _rejection(reason: Reason, trace: Trace, owner: Owner | None = None) -> Verdict:

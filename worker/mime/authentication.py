@@ -1,5 +1,6 @@
 """Authentication-Results as authres reads it (RFC 8601), and organisational domains by the public suffix list (R13)."""
 
+import re
 from functools import cache, lru_cache
 from typing import Any
 
@@ -9,24 +10,38 @@ from worker.domain.messages import Head
 _FIELD = "authentication-results"
 _MOST_CHARACTERS = 16 * 1024
 """authres takes time by the square of the length; receiving servers write one or two thousand characters."""
+_OUTSIDE_COMMENTS = re.compile(r'\\.|"(?:[^"\\]|\\.)*+"|[()"]', re.DOTALL)
+_SIGNER = "header.d"
 
 
 def read_authentication(head: Head) -> AuthenticationResults | None:
-    """The topmost Authentication-Results; None when there is none, or none that can be read."""
+    """The topmost Authentication-Results; None when there is none, or none that can be read in one way only."""
     value = head.first(_FIELD).strip()
     return _read(value) if 0 < len(value) <= _MOST_CHARACTERS else None
 
 
 @lru_cache(maxsize=512)  # each field is asked for twice: with the heads of a batch and with its bodies
 def _read(value: str) -> AuthenticationResults | None:
+    if _has_quote_in_comment(value):
+        return None
     try:
         found = _features().parse_value(_with_results(value))
     except Exception:  # noqa: BLE001 - its own errors, and RecursionError or TypeError of hostile values
         return None
-    return AuthenticationResults(
-        authserv_id=found.authserv_id,
-        results=tuple(_method_result(result) for result in found.results),
-    )
+    results = tuple(_method_result(result) for result in found.results)
+    if value.lower().count(_SIGNER) != sum(_SIGNER in result.properties for result in results):
+        return None  # one that stands there twice, or that authres passed over
+    return AuthenticationResults(found.authserv_id, results)
+
+
+def _has_quote_in_comment(value: str) -> bool:
+    """A comment that quotes a stranger's local part, which may well end the comment: what follows is theirs, too."""
+    depth = 0
+    for found in _OUTSIDE_COMMENTS.finditer(value):
+        if depth and found[0].startswith('"'):
+            return True
+        depth += (found[0] == "(") - (found[0] == ")")
+    return False
 
 
 def _with_results(value: str) -> str:
@@ -36,9 +51,11 @@ def _with_results(value: str) -> str:
 
 
 def _method_result(result: Any) -> MethodResult:
-    properties: dict[str, str] = {}
-    for stated in result.properties:
-        properties.setdefault(f"{stated.type}.{stated.name}", str(stated.value or ""))
+    """A property that is stated twice in two ways is stated by somebody else, too: it counts as none."""
+    stated: dict[str, set[str]] = {}
+    for each in result.properties:
+        stated.setdefault(f"{each.type}.{each.name}", set()).add(str(each.value or ""))
+    properties = {name: value for name, (value, *others) in stated.items() if not others}
     return MethodResult(result.method, result.result, properties)
 
 
