@@ -65,33 +65,28 @@ def compose(settings: Settings, watcher: Watcher | None = None, worker: str | No
         Refused: when a setting has a value that the part concerned cannot use.
         Unavailable: when the database's file cannot be made.
     """
-    access = imap_access(settings)
-    database = open_database(settings)
-    notifier = notifier_of(settings, database)
-    store = IntakeStore(database, gives_notice=notifier is not None, worker=worker)
+    access, rules, post = imap_access(settings), rules_of(settings), post_of(settings)
     mailbox = ImapMailbox(access, settings.token_headers)
+    database = open_database(settings)  # last of what may fail: nobody would close it
+    notifier = Notifier(NoticeOutbox(database), post) if post and settings.notice_from else None
+    store = IntakeStore(database, gives_notice=notifier is not None, worker=worker)
     limits = Limits(messages=settings.batch_messages, octets=settings.batch_bytes)
-    poller = Poller(mailbox, store, rules_of(settings), limits=limits, watcher=watcher or LoggingWatcher())
+    poller = Poller(mailbox, store, rules, limits=limits, watcher=watcher or LoggingWatcher())
     lock = MailboxLock(database, access.queue_name)
     return Parts(settings, access, database, store, mailbox, poller, lock, notifier)
 
 
 def verify(settings: Settings) -> None:
     """Raise what `compose` would raise for what the settings say; nothing is opened or made."""
-    imap_access(settings)
+    ImapMailbox(imap_access(settings), settings.token_headers)
     rules_of(settings)
+    post_of(settings)
     parse_url(settings.database_url.get_secret_value())
 
 
 def open_database(settings: Settings) -> Database:
     """The database that the settings name."""
     return Database.open(settings.database_url.get_secret_value(), statement_seconds=settings.statement_seconds)
-
-
-def notifier_of(settings: Settings, database: Database) -> Notifier | None:
-    """Who tells owners of their mail that was not filed; None where nobody does."""
-    post = post_of(settings)
-    return Notifier(NoticeOutbox(database), post) if post and settings.notice_from else None
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -109,6 +109,28 @@ def test_a_reload_moves_the_endpoint(installation: Installation, port: int) -> N
         scraped(port)
 
 
+def test_a_reload_moves_the_endpoint_to_all_addresses_of_this_machine(installation: Installation, port: int) -> None:
+    service = installation.start()
+    service.wait_for("poll.finished")
+    installation.write(metrics_address=f"0.0.0.0:{port}")
+    service.send(signal.SIGHUP)
+    service.wait_for("settings.reloaded")
+    with urlopen(f"http://127.0.0.2:{port}/metrics", timeout=15) as answer:
+        assert answer.status == 200
+
+
+def test_an_endpoint_that_cannot_be_moved_stays_where_it_was(
+    installation: Installation, port: int, dovecot: Dovecot
+) -> None:
+    service = installation.start()
+    service.wait_for("poll.finished")
+    installation.write(metrics_address=f"127.0.0.1:{dovecot.imap}")
+    service.send(signal.SIGHUP)
+    (problem,) = service.wait_for("settings.refused")["problems"]
+    assert "where nobody can listen" in problem
+    assert value(scraped(port), "database_up") == 1
+
+
 def expressions(dashboard: Any) -> Iterator[str]:
     for panel in dashboard["panels"]:
         yield from (target["expr"] for target in panel["targets"])

@@ -140,6 +140,21 @@ def test_a_broken_env_file_changes_nothing_and_is_told(
     service.wait_for("message.rejected")
 
 
+@pytest.mark.parametrize("url", ["smtps://:password@mail.example", "smtp://u:password@mail.example", "mail.example"])
+def test_a_mail_server_that_cannot_be_used_is_refused_and_nothing_changes(
+    installation: Installation, dovecot: Dovecot, mailbox_user: str, url: str
+) -> None:
+    service = installation.start()
+    service.wait_for("poll.finished", times=2)
+    installation.write(smtp_url=url)
+    service.send(signal.SIGHUP)
+    (problem,) = service.wait_for("settings.refused")["problems"]
+    assert problem.startswith("BCC_DROPBOX_SMTP_URL has a bad value")
+    dovecot.deliver(mailbox_user, LETTER % 1)
+    service.wait_for("message.rejected")
+    assert service.end()[0] == 0
+
+
 def test_a_poll_that_hangs_ends_the_process(installation: Installation, cut: Cut) -> None:
     cut.trickle(2)
     service = installation.start(

@@ -125,6 +125,10 @@ BROKEN = {
         "SMTP_URL=smtp://u:hunter22@mail.example.com",
         SMTP_URL,
     ),
+    "mail server's password of nobody": (
+        "SMTP_URL=smtps://:hunter22@mail.example.com",
+        SMTP_URL,
+    ),
     "metrics without a port": (
         "METRICS_ADDRESS=localhost",
         "METRICS_ADDRESS is 'localhost': it should be HOST:PORT to listen on, like 127.0.0.1:9108",

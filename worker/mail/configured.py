@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from worker.domain.mail_server import MailServer
 from worker.mail.post import Post
-from worker.mail.server import MailServer
 
 if TYPE_CHECKING:
     from worker.settings import Settings

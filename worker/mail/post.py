@@ -8,8 +8,8 @@ from email.message import EmailMessage
 
 from worker.domain.addresses import Address
 from worker.domain.errors import DropboxError, LoginRefused, Unavailable
+from worker.domain.mail_server import MailServer, Security
 from worker.domain.text import clean
-from worker.mail.server import MailServer, Security
 
 _FOR_GOOD = 500
 """RFC 5321 §4.2.1: from here on a reply says never, below it says not now."""

@@ -13,7 +13,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from worker import __version__
-from worker.domain.errors import DropboxError
+from worker.domain.errors import DropboxError, Refused
 from worker.logs import Event, catch_uncaught
 from worker.service.hanging import end_hung, end_process
 from worker.service.notify import Systemd
@@ -159,11 +159,11 @@ class Service:
             verify(settings)
             if settings.metrics_address != self._settings.metrics_address:
                 self._show_metrics(settings.metrics_address)
+            start_log(settings)
         except DropboxError as error:
             structlog.get_logger().error(Event.SETTINGS_REFUSED, problems=str(error).splitlines())
             return
         self._settings = settings
-        start_log(settings)
         structlog.get_logger().info(Event.SETTINGS_RELOADED)
         self._warn()
         self._work.change(settings)
@@ -173,15 +173,28 @@ class Service:
         self._schedule(0)
 
     def _show_metrics(self, address: ListenAddress | None) -> None:
-        """Listen there, and no more where we did before."""
-        metrics = None
-        if address is not None:
-            from worker.service.metrics import MetricsServer  # noqa: PLC0415 - costs the start more than most parts
+        """Listen there, and no more where we did before: both at once may not go, as one may be a part of the other.
 
-            metrics = MetricsServer(address, lambda: self._settings, self._tally)
-        if self._metrics is not None:
-            self._metrics.close()
-        self._metrics = metrics
+        Raises:
+            Refused: when nobody can listen there; then all is as before.
+        """
+        before, self._metrics = self._metrics, None
+        if before is not None:
+            before.close()
+        try:
+            self._metrics = self._metrics_at(address)
+        except Refused:
+            if before is not None:
+                with suppress(Refused):
+                    self._metrics = self._metrics_at(self._settings.metrics_address)
+            raise
+
+    def _metrics_at(self, address: ListenAddress | None) -> "MetricsServer | None":
+        if address is None:
+            return None
+        from worker.service.metrics import MetricsServer  # noqa: PLC0415 - costs the start more than most parts
+
+        return MetricsServer(address, lambda: self._settings, self._tally)
 
     def _stop(self, signal_number: int | None) -> int:
         """Let the batch in hand end, whatever the backlog; a batch that takes too long is left untouched."""

@@ -12,7 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr
 from pydantic_settings import NoDecode
 
 from worker.domain.addresses import Address, domain_in_idna
+from worker.domain.errors import Refused
 from worker.domain.hosts import is_loopback
+from worker.domain.mail_server import MailServer
 from worker.domain.masking import LENGTH as TOKEN_LENGTH
 from worker.domain.outcomes import Folder
 
@@ -147,11 +149,10 @@ def _database_url(url: SecretStr) -> SecretStr:
 
 
 def _smtp_url(url: SecretStr) -> SecretStr:
-    parts = urlsplit(url.get_secret_value())
-    if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname or parts.port == 0:
-        raise ValueError
-    if parts.username is not None and parts.scheme == "smtp" and not is_loopback(parts.hostname):
-        raise ValueError  # the password would cross the net in plain text
+    try:
+        MailServer.parse(url.get_secret_value())
+    except Refused as refused:
+        raise ValueError from refused
     return url
 
 
