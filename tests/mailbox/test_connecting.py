@@ -3,6 +3,7 @@
 import base64
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,17 @@ def encrypted_nowhere(host: str) -> ImapAccess:
 def test_a_server_that_does_not_answer_is_given_up_in_time(cut: Cut) -> None:
     cut.stall()
     assert "no answer within 0.2 seconds" in str(failure(plain(cut.port, timeout_seconds=0.2)))
+
+
+@pytest.mark.parametrize(("tls", "told"), [(Tls.NONE, "no whole answer within 2"), (Tls.SSL, "no answer within 0.5")])
+def test_a_server_with_an_octet_now_and_then_is_given_up_before_it_has_greeted(
+    dovecot: Dovecot, mailbox_user: str, tls: Tls, told: str
+) -> None:
+    """The handshake of TLS as a whole has no more than one wait."""
+    access = encrypted(dovecot, mailbox_user, tls, timeout_seconds=0.5)
+    with Cut(access.port) as cut:
+        cut.trickle(5)
+        assert told in str(failure(replace(access, port=cut.port)))
 
 
 def test_an_authority_that_cannot_be_read_is_told(dovecot: Dovecot, mailbox_user: str, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """Handing letters to a real mail server: in safety, and told apart are sent, not now, and never."""
 
+from dataclasses import replace
 from email.message import EmailMessage
 
 import pytest
 
 from tests.notices.conftest import LATER, NEVER, Outside
+from tests.servers.cut import Cut
 from tests.servers.dovecot import PASSWORD
 from tests.servers.process import free_port
 from worker.domain.addresses import Address
@@ -103,6 +105,33 @@ def test_a_server_that_is_down_or_silent_is_an_outage(login: str, outside: Outsi
     silent = MailServer("127.0.0.1", outside.tls, Security.NONE, timeout_seconds=0.2)
     with pytest.raises(Unavailable, match=r"no answer within 0\.2 seconds|the connection was lost"):
         send(Post(silent, outside.post().sender), login)
+
+
+@pytest.mark.parametrize(
+    ("security", "told"), [(Security.NONE, "no whole answer within 2"), (Security.TLS, "no answer within 0.5")]
+)
+def test_a_server_with_an_octet_now_and_then_is_an_outage(
+    outside: Outside, login: str, security: Security, told: str
+) -> None:
+    """The handshake of TLS as a whole has no more than one wait."""
+    server = outside.server(security, timeout_seconds=0.5)
+    with Cut(server.port) as cut:
+        cut.trickle(5)
+        with pytest.raises(Unavailable, match=told):
+            send(Post(replace(server, port=cut.port), outside.post().sender), login)
+
+
+def test_a_server_that_dawdles_once_it_has_greeted_is_an_outage(outside: Outside) -> None:
+    """Each wait is short, and the letter as a whole would never end."""
+    server = outside.server(timeout_seconds=1.5)
+
+    def talk(cut: Cut) -> None:
+        with Post(replace(server, port=cut.port), outside.post().sender)._talking() as client:
+            cut.trickle(2)
+            client.ehlo()
+
+    with Cut(server.port) as cut, pytest.raises(Unavailable, match="no whole answer within 6 seconds"):
+        talk(cut)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from freezegun import freeze_time
 
 from tests.oauth.provider import CLIENT_ID, Answer, Provider, refusal
 from tests.secrecy import CLIENT_SECRET, REFRESH_TOKEN
+from tests.servers.cut import Cut
 from tests.servers.process import free_port
 from worker.domain.errors import LoginRefused, Refused, Unavailable
 from worker.mailbox.oauth import OAuthClient, TokenSource
@@ -130,6 +131,19 @@ def test_an_endpoint_that_never_answers_is_not_waited_for_for_ever() -> None:
         tokens = TokenSource(OAuthClient(url, CLIENT_ID, CLIENT_SECRET, timeout_seconds=0.2))
         with pytest.raises(Unavailable, match=r"no answer within 0\.2 seconds"):
             tokens()
+
+
+def test_an_endpoint_with_an_octet_now_and_then_is_not_waited_for_for_ever(provider: Provider) -> None:
+    port = int(provider.token_url.split(":")[2].partition("/")[0])
+    with Cut(port) as cut:
+        cut.trickle(5)
+        url = f"http://127.0.0.1:{cut.port}/token"
+        tokens = TokenSource(OAuthClient(url, CLIENT_ID, CLIENT_SECRET, timeout_seconds=0.5))
+        with pytest.raises(Unavailable, match=f"127.0.0.1:{cut.port}: no whole answer within 2 seconds") as raised:
+            tokens()
+        assert raised.value.__context__ is None  # it would carry the request, and so the secrets
+        cut.resume()
+        assert tokens()
 
 
 def test_a_redirection_is_not_followed_with_the_secrets(provider: Provider) -> None:

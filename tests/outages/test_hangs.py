@@ -47,7 +47,7 @@ def test_a_server_that_falls_silent_is_an_outage_after_the_sockets_wait(ledger: 
     assert (service.count("mailbox.lost"), service.count("mailbox.connected")) == (1, 2)
 
 
-def test_a_server_that_gives_an_octet_now_and_then_is_an_outage_after_five_such_waits(
+def test_a_server_that_gives_an_octet_now_and_then_is_an_outage_after_four_such_waits(
     ledger: Ledger, in_front_of: InFrontOf
 ) -> None:
     proxy = in_front_of(ledger)
@@ -55,7 +55,7 @@ def test_a_server_that_gives_an_octet_now_and_then_is_an_outage_after_five_such_
     with Cut(proxy.port) as line:
         proxy.before(b"BODY.PEEK[]", lambda: line.trickle(4))
         service = ledger.installation.start(imap_port=str(line.port), socket_seconds="1", batch_messages="5")
-        assert "no whole answer within 5 seconds" in service.wait_for("mailbox.lost", seconds=20)["error"]
+        assert "no whole answer within 4 seconds" in service.wait_for("mailbox.lost", seconds=20)["error"]
         assert not ledger.blamed()
         line.resume()
         await_balance(ledger, mails)
@@ -66,10 +66,10 @@ def test_a_server_that_gives_an_octet_now_and_then_is_an_outage_after_five_such_
 def test_a_poll_past_its_deadline_ends_the_process_so_that_it_is_started_again(
     ledger: Ledger, through: Cut, command: str
 ) -> None:
-    """The greeting trickles: not even the login is reached."""
+    """The greeting trickles: not even the login is reached. The server would be given up after twelve seconds."""
     mails = ledger.deliver(3)
     through.trickle(2)
-    hanging = ledger.installation.start(command, **DEADLINE)
+    hanging = ledger.installation.start(command, **(DEADLINE | {"socket_seconds": "3"}))
     assert hanging.wait() == 75
     assert (hanging.names[-1], hanging.events[-1]["deadline"]) == ("poll.hung", 4)
     through.resume()

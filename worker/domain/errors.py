@@ -22,7 +22,7 @@ class Withheld(Unavailable):
 
 
 class Silent(Unavailable):
-    """The mailbox took a command and gave no whole answer in time: it is down, or it chokes on what it was asked."""
+    """A server was asked and gave no whole answer in time: it is down, or it chokes on what it was asked."""
 
 
 class LoginRefused(Unavailable):

@@ -1,11 +1,14 @@
 """Handing one letter to the mail server, and what its answer means: sent, not now, or never."""
 
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from email.message import EmailMessage
+from typing import Any
 
+from worker.deadline import WAITS_OF_AN_ANSWER, Wire, ended_after
 from worker.domain.addresses import Address
 from worker.domain.errors import DropboxError, LoginRefused, Unavailable
 from worker.domain.mail_server import MailServer, Security
@@ -13,8 +16,6 @@ from worker.domain.text import clean
 
 _FOR_GOOD = 500
 """RFC 5321 §4.2.1: from here on a reply says never, below it says not now."""
-
-
 _READY_FOR_TLS = 220
 """RFC 3207 §4."""
 
@@ -31,7 +32,7 @@ class Post:
         self._server = server
 
     def deliver(self, letter: EmailMessage, to: Address, *, bounces: bool) -> None:
-        """Hand the letter over; when this returns, the server answers for it.
+        """Hand the letter over; when this returns, the server answers for it. Bounded as a whole, as is each wait.
 
         Without ``bounces`` the envelope has no sender, so that nobody replies to it by machine (RFC 3834 §3.3).
 
@@ -57,8 +58,10 @@ class Post:
 
     @contextmanager
     def _talking(self) -> Iterator[smtplib.SMTP]:
-        with self._translated():
-            client = self._connected()
+        server = self._server
+        longest = WAITS_OF_AN_ANSWER * server.timeout_seconds
+        with closing(Wire()) as wire, ended_after(longest, wire, str(server)), self._translated():
+            client = self._connected(wire)
             try:
                 yield client
                 with suppress(smtplib.SMTPException, OSError):
@@ -66,17 +69,17 @@ class Post:
             finally:
                 client.close()
 
-    def _connected(self) -> smtplib.SMTP:
+    def _connected(self, wire: Wire) -> smtplib.SMTP:
         server = self._server
         # Not the library's default: it asks the resolver for our own name, and waits for it.
         ours = self.sender.domain
         if server.security is Security.TLS:
             context = self._context()
-            client: smtplib.SMTP = smtplib.SMTP_SSL(
-                server.host, server.port, ours, timeout=server.timeout_seconds, context=context
+            client: smtplib.SMTP = _HeldTls(
+                wire, server.host, server.port, ours, timeout=server.timeout_seconds, context=context
             )
         else:
-            client = smtplib.SMTP(server.host, server.port, ours, timeout=server.timeout_seconds)
+            client = _Held(wire, server.host, server.port, ours, timeout=server.timeout_seconds)
         try:
             self._secure_and_log_in(client)
         except BaseException:
@@ -139,6 +142,25 @@ class Post:
     def _refusal(self, code: int, words: bytes | str) -> DropboxError:
         kind = Undeliverable if code >= _FOR_GOOD else Unavailable
         return kind(f"{self._server}: {_said(code, words)}")
+
+
+class _Held(smtplib.SMTP):
+    """Gives its connection to the wire before the server has said a word, or TLS has begun."""
+
+    def __init__(self, wire: Wire, *arguments: Any, **named: Any) -> None:
+        self._wire = wire
+        super().__init__(*arguments, **named)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        connection: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc] # not in the stubs
+        self._wire.hold(connection)
+        return connection
+
+
+class _HeldTls(smtplib.SMTP_SSL, _Held):
+    def __init__(self, wire: Wire, *arguments: Any, **named: Any) -> None:
+        self._wire = wire
+        super().__init__(*arguments, **named)
 
 
 def wire_address(address: Address) -> str:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from worker.deadline import WAITS_OF_AN_ANSWER
 from worker.domain.errors import Refused
 from worker.domain.hosts import is_loopback
-
-_WAITS_OF_AN_ANSWER = 5
 
 
 class Tls(StrEnum):
@@ -61,7 +60,7 @@ class ImapAccess:
     @property
     def answer_seconds(self) -> float:
         """What bounds a whole answer: long enough for a large message on a slow line, however it trickles."""
-        return _WAITS_OF_AN_ANSWER * self.timeout_seconds
+        return WAITS_OF_AN_ANSWER * self.timeout_seconds
 
     @property
     def queue_name(self) -> str:

@@ -5,23 +5,22 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from imaplib import IMAP4
-from typing import Any
 
 from imapclient import IMAPClient, SocketTimeout
 
+from worker.deadline import Wire, ended_after
 from worker.domain.errors import LoginRefused, Unavailable
 from worker.domain.hosts import is_loopback
 from worker.mailbox.access import ImapAccess, Mechanism, Tls
 from worker.mailbox.ahead import read_ahead
-from worker.mailbox.deadline import ended_after, interrupt
 from worker.mailbox.errors import login_failure, said, translated
 
 _KEEPALIVE_SECONDS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
 _FAREWELL_SECONDS = 2.0
 
 
-def connect(access: ImapAccess) -> IMAPClient:
-    """Give a client that is logged in.
+def connect(access: ImapAccess, wire: Wire) -> IMAPClient:
+    """Give a client that is logged in; whoever holds the ``wire`` may break its connection from the first octet on.
 
     Raises:
         LoginRefused: the server answered and did not let us in.
@@ -29,17 +28,17 @@ def connect(access: ImapAccess) -> IMAPClient:
     """
     token = access.token() if access.token else None
     with translated(access):
-        client = _reach(access)
-        try:
-            with ended_after(access.answer_seconds, client, access.server):
+        with ended_after(access.answer_seconds, wire, access.server):
+            client = _reach(access, wire)
+            try:
                 _secure(client, access)
                 if token is None:
                     _log_in(client, access)
                 else:
                     _log_in_by_token(client, access, token)
-        except BaseException:
-            hang_up(client)
-            raise
+            except BaseException:
+                hang_up(client, wire)
+                raise
         # imapclient has imaplib describe every answer to a debug logger, whole bodies included: never cheap.
         client._imap.debug = 0  # noqa: SLF001
         client._imap.file = read_ahead(client._imap.file)  # noqa: SLF001
@@ -47,31 +46,54 @@ def connect(access: ImapAccess) -> IMAPClient:
         return client
 
 
-def hang_up(client: IMAPClient) -> None:
+def hang_up(client: IMAPClient, wire: Wire) -> None:
     """End the connection at once, without a word; never raises."""
-    interrupt(client)
+    wire.cut()
     with suppress(OSError, AttributeError, ValueError):
         client.shutdown()
+    wire.close()
 
 
-def take_leave(client: IMAPClient) -> None:
+def take_leave(client: IMAPClient, wire: Wire) -> None:
     """Log out if the server still listens; never raises, and waits for two seconds at the most."""
-    with suppress(OSError, IMAP4.error, ValueError, Unavailable), ended_after(_FAREWELL_SECONDS, client, ""):
+    with suppress(OSError, IMAP4.error, ValueError, Unavailable), ended_after(_FAREWELL_SECONDS, wire, ""):
         client.logout()
-    hang_up(client)
+    hang_up(client, wire)
 
 
-def _reach(access: ImapAccess) -> IMAPClient:
-    implicit = access.tls is Tls.SSL
-    client = IMAPClient(
-        access.host,
-        port=access.port,
-        ssl=implicit,
-        ssl_context=_context(access) if implicit else None,
-        timeout=SocketTimeout(connect=access.timeout_seconds, read=access.timeout_seconds),
-    )
-    _keep_alive(client.socket())
-    return client
+class _Held(IMAP4):
+    """Gives its connection to the wire before the server has said a word, or TLS has begun."""
+
+    def __init__(self, access: ImapAccess, wire: Wire) -> None:
+        self._access = access
+        self._wire = wire
+        super().__init__(access.host, access.port, access.timeout_seconds)
+
+    def _create_socket(self, timeout: float | None = None) -> socket.socket:
+        access = self._access
+        context = _context(access) if access.tls is Tls.SSL else None
+        connection = socket.create_connection((access.host, access.port), timeout)
+        self._wire.hold(connection)
+        _keep_alive(connection)
+        return context.wrap_socket(connection, server_hostname=access.host) if context else connection
+
+
+class _Client(IMAPClient):  # type: ignore[misc] # publishes no types
+    def __init__(self, access: ImapAccess, wire: Wire) -> None:
+        self._held = access, wire
+        timeout = SocketTimeout(connect=access.timeout_seconds, read=access.timeout_seconds)
+        super().__init__(access.host, port=access.port, ssl=access.tls is Tls.SSL, timeout=timeout)
+
+    def _create_IMAP4(self) -> IMAP4:  # noqa: N802 - the library's name
+        return _Held(*self._held)
+
+
+def _reach(access: ImapAccess, wire: Wire) -> IMAPClient:
+    try:
+        return _Client(access, wire)
+    except BaseException:
+        wire.close()
+        raise
 
 
 def _context(access: ImapAccess) -> ssl.SSLContext:
@@ -153,7 +175,7 @@ _MESSAGES: dict[Mechanism, Callable[[ImapAccess, str], bytes]] = {
 }
 
 
-def _keep_alive(connection: Any) -> None:
+def _keep_alive(connection: socket.socket) -> None:
     """Have the system notice a peer that is gone; Linux names for how soon, others keep their own pace."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE_SECONDS.items():

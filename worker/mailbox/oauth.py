@@ -3,13 +3,15 @@
 import re
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from worker.domain.errors import LoginRefused, Refused, Unavailable
+from worker.deadline import WAITS_OF_AN_ANSWER, Wire, ended_after
+from worker.domain.errors import LoginRefused, Refused, Silent, Unavailable
 from worker.domain.hosts import is_loopback
 from worker.mailbox.refresh_token import RefreshTokens
 
@@ -143,15 +145,23 @@ def _request(client: OAuthClient, refresh_token: str | None) -> dict[str, Any] |
     from authlib.integrations.requests_client import OAuth2Session  # noqa: PLC0415
     from requests import RequestException  # noqa: PLC0415
 
+    from worker.mailbox.held_http import HeldAdapter  # noqa: PLC0415
+
+    longest = WAITS_OF_AN_ANSWER * client.timeout_seconds
     try:
-        with OAuth2Session(
-            client.client_id,
-            client.client_secret,
-            # What Microsoft and Google document; in a Basic header they differ on how a secret is quoted.
-            token_endpoint_auth_method="client_secret_post" if client.client_secret else "none",
-            scope=client.scope,
-            default_timeout=client.timeout_seconds,
-        ) as session:
+        with (
+            closing(Wire()) as wire,
+            ended_after(longest, wire, client.endpoint),
+            OAuth2Session(
+                client.client_id,
+                client.client_secret,
+                # What Microsoft and Google document; in a Basic header they differ on how a secret is quoted.
+                token_endpoint_auth_method="client_secret_post" if client.client_secret else "none",
+                scope=client.scope,
+                default_timeout=client.timeout_seconds,
+            ) as session,
+        ):
+            session.mount(client.token_url, HeldAdapter(wire))
             for answered in ("access_token_response", "refresh_token_response"):
                 session.register_compliance_hook(answered, _not_at_the_moment)
             # A redirection would carry the secrets elsewhere.
@@ -162,6 +172,8 @@ def _request(client: OAuthClient, refresh_token: str | None) -> dict[str, Any] |
         return _refusal(client, error.error)
     except RequestException as error:
         return _failure(client, error)
+    except Silent as late:
+        return Unavailable(str(late))
     except (ValueError, TypeError, OverflowError):
         return Unavailable(f"{client.endpoint}: its answer cannot be read")
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from imapclient.imap_utf7 import encode
 
+from worker.deadline import Wire, ended_after
 from worker.mailbox.access import ImapAccess
 from worker.mailbox.connection import connect, hang_up, take_leave
-from worker.mailbox.deadline import ended_after, interrupt
 from worker.mailbox.errors import SaidNo, Unreadable, said, translated
 from worker.mailbox.fetched import Answer, read_answers
 
@@ -36,11 +36,15 @@ class Fetched:
 
 
 class Session:
-    """Connects when made. Every method raises `Unavailable`; after that, unless it was a `SaidNo`, it ``is_over``."""
+    """Connects when made. Every method raises `Unavailable`; after that, unless it was a `SaidNo`, it ``is_over``.
 
-    def __init__(self, access: ImapAccess) -> None:
+    By the ``wire`` another thread can break the connection while it is being made, too.
+    """
+
+    def __init__(self, access: ImapAccess, wire: Wire | None = None) -> None:
         self._access = access
-        self._client = connect(access)
+        self._wire = wire or Wire()
+        self._client = connect(access, self._wire)
         self._prefix: str | None = None
         self.selected: Selected | None = None
         self.is_over = False
@@ -179,11 +183,11 @@ class Session:
         """Log out as far as the server still listens; never raises."""
         if not self.is_over:
             self.is_over = True
-            take_leave(self._client)
+            take_leave(self._client, self._wire)
 
     def interrupt(self) -> None:
         """Break the connection under the thread that waits on it; never raises."""
-        interrupt(self._client)
+        self._wire.cut()
 
     def _uid(self, name: str, *arguments: str) -> tuple[str, list[Any]]:
         """A UID command; once more where others removed messages that the server had not told us to be gone.
@@ -218,7 +222,7 @@ class Session:
     @contextmanager
     def _speaking(self, seconds: float | None = None) -> Iterator[None]:
         """Talk to the server; whatever fails but a plain NO ends the connection: nobody knows what comes next on it."""
-        deadline = ended_after(seconds or self._access.answer_seconds, self._client, self._access.server)
+        deadline = ended_after(seconds or self._access.answer_seconds, self._wire, self._access.server)
         try:
             with deadline, translated(self._access):
                 try:
@@ -232,7 +236,7 @@ class Session:
             raise
         except BaseException:
             self.is_over = True
-            hang_up(self._client)
+            hang_up(self._client, self._wire)
             raise
 
     @contextmanager
