@@ -1,13 +1,15 @@
 """IDLE: new mail is heard of at once, and a watch that was lost comes back."""
 
 import queue
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from tests.mailbox.opening import access_to, plain
-from tests.mailbox.scripted import LOST, Scripted
+from tests.mailbox.scripted import LOST, Answers, Scripted
+from tests.outages.patience import await_true
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from worker.mailbox import IdleState, IdleWatch, ImapAccess
@@ -96,6 +98,57 @@ def test_stopping_does_not_wait_for_a_dead_connection(cut: Cut, mailbox_user: st
     assert not watched.watch._thread.is_alive()
     assert watched.state() is IdleState.WATCHING
     assert watched.told.empty()
+
+
+def test_stopping_reaches_a_connection_that_is_only_being_made(
+    cut: Cut, mailbox_user: str, watching: type[Watched]
+) -> None:
+    cut.stall()
+    watched = watching(plain(cut.port, mailbox_user, timeout_seconds=60.0), 600.0)
+    await_true(lambda: cut.connections)
+    watched.watch.stop()
+    assert watched.watch._thread is not None
+    assert not watched.watch._thread.is_alive()
+    assert watched.told.empty()
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [{"IDLE": b"TAG NO not for you\r\n"}, {"IDLE": LOST}, {"IDLE": b"+ idling\r\n", "DONE": LOST}],
+    ids=["refused", "hung up", "hung up a little later"],
+)
+def test_a_server_that_offers_idle_and_breaks_it_is_asked_ever_more_rarely(
+    watching: type[Watched], answers: Answers
+) -> None:
+    with Scripted(answers) as server:
+        watched = watching(plain(server.port), 0.05)
+        began = time.monotonic()
+        for _ in range(4):
+            assert watched.state() is IdleState.WATCHING
+            assert watched.state() is IdleState.LOST
+        assert time.monotonic() - began >= 0.5 + 1 + 2
+
+
+def test_an_answer_that_lacks_what_belongs_in_it_does_not_end_the_watch(watching: type[Watched]) -> None:
+    selected = [b"* OK [UIDVALIDITY 7] v\r\n", b"* 3 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\n"]
+    answers: Answers = {"SELECT": lambda _: selected.pop(0) + b"TAG OK s\r\n", "IDLE": b"+ idling\r\n"}
+    with Scripted(answers) as server:
+        watched = watching(plain(server.port), 60.0)
+        assert [watched.state(), watched.state()] == [IdleState.LOST, IdleState.WATCHING]
+        watched.heard()
+
+
+def test_a_fault_of_our_own_does_not_end_the_watch(
+    dovecot: Dovecot, mailbox_user: str, watching: type[Watched]
+) -> None:
+    watched = watching(access_to(dovecot, mailbox_user), 60.0)
+    watched.heard()
+    watched.mail = None  # type: ignore[assignment]
+    dovecot.deliver(mailbox_user, MAIL)
+    assert [watched.state(), watched.state()] == [IdleState.WATCHING, IdleState.FAILED]
+    watched.mail = queue.Queue()
+    assert watched.state() is IdleState.WATCHING
+    watched.heard()
 
 
 def test_a_server_without_idle_is_told_once(mailbox_user: str, watching: type[Watched]) -> None:

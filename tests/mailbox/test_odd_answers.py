@@ -8,7 +8,7 @@ from freezegun import freeze_time
 
 from tests.mailbox.conftest import Opened
 from tests.mailbox.opening import plain
-from tests.mailbox.scripted import LOST, Answers, Scripted
+from tests.mailbox.scripted import LOST, USUAL, Answers, Scripted
 from worker.domain.errors import Unavailable
 from worker.domain.messages import Arrival
 from worker.domain.outcomes import Folder
@@ -152,6 +152,49 @@ def test_a_full_folder_is_an_outage_and_nothing_is_removed(opened: Opened) -> No
         with pytest.raises(Unavailable, match=r'cannot MOVE "Associated": .*\[OVERQUOTA\] full'):
             mailbox.move([5], Folder.ASSOCIATED)
     assert not [command for command in server.commands if "EXPUNGE" in command]
+
+
+@pytest.mark.parametrize("lacking", ["SELECT", "STATUS"])
+def test_an_answer_that_lacks_what_belongs_in_it_is_an_outage(opened: Opened, lacking: str) -> None:
+    answers: Answers = {
+        "SELECT": b"* OK [UIDVALIDITY 7] v\r\nTAG OK [READ-WRITE] s\r\n" if lacking == "SELECT" else USUAL["SELECT"],
+        "LIST": b'* LIST () "/" INBOX\r\nTAG OK l\r\n',
+        "STATUS": b"* STATUS INBOX ()\r\nTAG OK s\r\n",
+    }
+    with Scripted(answers) as server, pytest.raises(Unavailable, match="an answer that cannot be read"):
+        opened(plain(server.port)).folder_report()
+
+
+@pytest.mark.parametrize("answer", [b"TAG OK [EXPUNGEISSUED] done\r\n", b"TAG NO [EXPUNGEISSUED] gone\r\n"])
+def test_a_copy_that_was_done_is_not_done_again_because_others_removed_messages(opened: Opened, answer: bytes) -> None:
+    answers = [answer, b"TAG OK done\r\n"]
+    lesser: Answers = {
+        "CAPABILITY": b"* CAPABILITY IMAP4rev1 UIDPLUS\r\nTAG OK c\r\n",
+        "UID COPY": lambda _: answers.pop(0),
+        "UID SEARCH": b"* SEARCH\r\nTAG OK s\r\n",
+        "UID STORE": b"TAG OK marked\r\n",
+        "UID EXPUNGE": b"TAG OK done\r\n",
+        "NOOP": b"* 1 EXPUNGE\r\nTAG OK done\r\n",
+    }
+    with Scripted(lesser) as server:
+        opened(plain(server.port)).move([5, 6], Folder.ASSOCIATED)
+    copies = [command for command in server.commands if command.startswith("UID COPY")]
+    assert len(copies) == (1 if b"OK" in answer else 2)
+
+
+def test_messages_that_others_remove_are_counted_and_not_remembered_one_by_one(opened: Opened) -> None:
+    removing = b"* 1 EXPUNGE\r\n" * 500 + b"* 1 FETCH (UID 5 BODY[] {1}\r\nx)\r\nTAG OK done\r\n"
+    selected = b"* 2000 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\nTAG OK [READ-WRITE] s\r\n"
+    with Scripted({"SELECT": selected, "UID FETCH": removing}) as server:
+        mailbox = opened(plain(server.port))
+        session = mailbox._reader._session
+        assert session is not None
+        for _ in range(3):
+            mailbox.bodies([5])
+        assert (session.expunged(), session.present()) == (1500, 500)
+        assert not session._client._imap.untagged_responses.get("EXPUNGE")
+        mailbox.open()
+        assert (session.expunged(), session.present()) == (0, 2000)
 
 
 def test_a_copy_that_is_refused_leaves_the_message_alone(opened: Opened) -> None:

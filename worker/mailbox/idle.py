@@ -1,12 +1,15 @@
 """Hearing of new mail at once (RFC 2177), on a connection and a thread of its own."""
 
+import math
 import random
 import threading
 import time
 from collections.abc import Callable
 from enum import StrEnum
 
+from worker.deadline import Wire
 from worker.domain.errors import LoginRefused, Unavailable
+from worker.logs import described
 from worker.mailbox.access import ImapAccess
 from worker.mailbox.folders import queue_folder
 from worker.mailbox.session import Session
@@ -15,6 +18,8 @@ RENEW_SECONDS = 8.5 * 60
 """NAT forgets a silent connection after ten minutes or more."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 _STOP_SECONDS = 2.0
+_LASTING_SECONDS = 60.0
+"""Whoever listened for so long did reach a server that has IDLE: only then do the pauses begin anew."""
 
 
 class IdleState(StrEnum):
@@ -23,6 +28,8 @@ class IdleState(StrEnum):
     WATCHING = "watching"
     LOST = "lost"
     """Comes back by itself."""
+    FAILED = "failed"
+    """The same, and it is our code that failed."""
     ABSENT = "absent"
     """The server has no IDLE; the watch has ended."""
 
@@ -44,7 +51,8 @@ class IdleWatch:
         self._told = told
         self._renew_seconds = renew_seconds
         self._stopping = threading.Event()
-        self._session: Session | None = None
+        self._wire = Wire()
+        self._listens_since = math.inf
         self._thread: threading.Thread | None = None
 
     def start(self, on_mail: Callable[[], None]) -> None:
@@ -55,8 +63,7 @@ class IdleWatch:
     def stop(self) -> None:
         """End the watch within two seconds, on a dead connection too: nobody waits for an answer to DONE."""
         self._stopping.set()
-        if self._session is not None:
-            self._session.interrupt()
+        self._wire.cut()
         if self._thread is not None:
             self._thread.join(_STOP_SECONDS)
 
@@ -64,28 +71,38 @@ class IdleWatch:
         failures = 0
         while not self._stopping.is_set():
             try:
-                self._session = Session(self._access)
-                if not self._session.has("IDLE"):
-                    self._told(IdleState.ABSENT, f"{self._access.server}: offers no IDLE")
+                if not self._attend(on_mail):
                     return
-                self._session.select(queue_folder(self._session, self._access))
-                self._told(IdleState.WATCHING, f"{self._access.server}: watching {self._access.folder}")
-                failures = 0
-                self._listen(self._session, on_mail)
-            except Unavailable as outage:
+            except Exception as failure:  # noqa: BLE001 - without this thread new mail would wait for each poll, unnoticed
                 if self._stopping.is_set():
                     return
-                self._told(IdleState.LOST, str(outage))
-                failures += 1
-                self._stopping.wait(pause(failures, refused=isinstance(outage, LoginRefused)))
-            finally:
-                if self._session is not None:
-                    self._session.close()
+                self._told(IdleState.LOST if isinstance(failure, Unavailable) else IdleState.FAILED, described(failure))
+                has_lasted = time.monotonic() - self._listens_since > _LASTING_SECONDS
+                failures = 1 if has_lasted else failures + 1
+                self._stopping.wait(pause(failures, refused=isinstance(failure, LoginRefused)))
+
+    def _attend(self, on_mail: Callable[[], None]) -> bool:
+        """One connection, until it is lost; False when there is nothing to listen to."""
+        self._wire, self._listens_since = Wire(), math.inf
+        if self._stopping.is_set():  # asked only now: whoever stops asks first and then cuts the wire
+            return False
+        session = Session(self._access, self._wire)
+        try:
+            if not session.has("IDLE"):
+                self._told(IdleState.ABSENT, f"{self._access.server}: offers no IDLE")
+                return False
+            session.select(queue_folder(session, self._access))
+            self._told(IdleState.WATCHING, f"{self._access.server}: watching {self._access.folder}")
+            self._listen(session, on_mail)
+        finally:
+            session.close()
+        return True
 
     def _listen(self, session: Session, on_mail: Callable[[], None]) -> None:
         """Until the connection is lost; renewed in time. What came while the server was not listening is asked for."""
         while not self._stopping.is_set():
             session.idle_begin()
+            self._listens_since = min(self._listens_since, time.monotonic())
             on_mail()
             until = time.monotonic() + self._renew_seconds
             while heard := session.idle_wait(max(0.0, until - time.monotonic())):

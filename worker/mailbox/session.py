@@ -15,6 +15,8 @@ from worker.mailbox.errors import SaidNo, Unreadable, said, translated
 from worker.mailbox.fetched import Answer, read_answers
 
 _TOLD_OF_MESSAGES = ("FETCH", "EXPUNGEISSUED")
+_UNREAD = (RecursionError, ValueError, TypeError, LookupError, AttributeError)
+"""From imapclient's parser, and where an answer lacks what RFC 9051 has in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Session:
         self.selected: Selected | None = None
         self.is_over = False
         self._asked: str | None = None
+        self._gone = 0
 
     def has(self, capability: str) -> bool:
         """Whether the server offers it."""
@@ -64,11 +67,12 @@ class Session:
         self.selected = None
         with self._speaking(), self._asking(f"cannot open the folder {folder}"):
             answer = self._client.select_folder(folder)
-        if not answer.get(b"UIDVALIDITY"):
-            raise SaidNo(f"{self._access.server}: the folder {folder} keeps no UIDs")
-        keeps_keywords = rb"\*" in answer.get(b"PERMANENTFLAGS", ())
-        self.selected = Selected(folder, answer[b"UIDVALIDITY"], answer[b"EXISTS"], keeps_keywords)
-        return self.selected
+            if not answer.get(b"UIDVALIDITY"):
+                raise SaidNo(f"{self._access.server}: the folder {folder} keeps no UIDs")
+            keeps_keywords = rb"\*" in answer.get(b"PERMANENTFLAGS", ())
+            selected = Selected(folder, answer[b"UIDVALIDITY"], answer[b"EXISTS"], keeps_keywords)
+        self.selected, self._gone = selected, 0
+        return selected
 
     def present(self) -> int:
         """How many messages the selected folder holds at the least: what arrived since is not counted."""
@@ -76,7 +80,7 @@ class Session:
 
     def expunged(self) -> int:
         """How many messages were told to be gone since the folder was selected."""
-        return len(self._client._imap.untagged_responses.get("EXPUNGE", ()))  # noqa: SLF001
+        return self._gone
 
     def search(self, criteria: Sequence[str]) -> list[int]:
         """UIDs, ascending. The caller sees to it that the answer stays below imaplib's megabyte a line."""
@@ -192,7 +196,8 @@ class Session:
     def _uid(self, name: str, *arguments: str) -> tuple[str, list[Any]]:
         """A UID command; once more where others removed messages that the server had not told us to be gone.
 
-        For those it says NO, or gives placeholders: an empty head, no octets, the year 1970.
+        For those it says NO, or gives placeholders: an empty head, no octets, the year 1970. A COPY that it says OK to
+        is done, and would be done twice.
         """
         imap = self._client._imap  # noqa: SLF001
         for code in _TOLD_OF_MESSAGES:
@@ -200,6 +205,8 @@ class Session:
         typ, data = imap.uid(name, *arguments)
         if imap.untagged_responses.pop("EXPUNGEISSUED", None):  # RFC 5530 §3
             imap.noop()  # now it tells
+            if name == "COPY" and typ == "OK":
+                return typ, data
             imap.untagged_responses.pop("FETCH", None)
             typ, data = imap.uid(name, *arguments)
         return typ, data
@@ -230,14 +237,20 @@ class Session:
                         tag, self._asked = self._asked, None
                         self._awaited(tag)
                     yield
-                except (RecursionError, ValueError, TypeError, IndexError) as error:  # from imapclient's parser
+                except _UNREAD as error:
                     raise Unreadable(f"{self._access.server}: an answer that cannot be read") from error
+                finally:
+                    self._count_gone()
         except SaidNo:
             raise
         except BaseException:
             self.is_over = True
             hang_up(self._client, self._wire)
             raise
+
+    def _count_gone(self) -> None:
+        """A line for each would be kept until the next SELECT, however long the backlog."""
+        self._gone += len(self._client._imap.untagged_responses.pop("EXPUNGE", ()))  # noqa: SLF001
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:

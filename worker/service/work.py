@@ -189,5 +189,7 @@ def _tell_of_idle(state: IdleState, text: str) -> None:
     """Losing this connection loses no mail: the poll says when the server is down."""
     if state is IdleState.ABSENT:
         structlog.get_logger().info(Event.MAILBOX_IDLE_MISSING, message=text)
+    elif state is IdleState.FAILED:
+        structlog.get_logger().warning(Event.MAILBOX_IDLE, state=state.value, message=text)
     else:
         structlog.get_logger().debug(Event.MAILBOX_IDLE, state=state.value, message=text)
