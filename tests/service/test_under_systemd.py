@@ -50,6 +50,7 @@ def test_the_service_is_ready_reloads_comes_back_and_stops(
     system.run("systemctl", "start", UNIT)  # returns when it is ready
     system.wait_for(UNIT, "StatusText", "0 waiting; last poll at")
     system.run("bcc-dropbox", "status", "--max-age", "1m")
+    assert system.show(UNIT, "LimitCORE") == "0"
     system.run("systemctl", "reload", UNIT)
     assert system.show(UNIT, "ActiveState") == "active"
     system.run("systemctl", "kill", "--signal=KILL", UNIT)

@@ -1,4 +1,4 @@
-"""A poll that hangs ends with its process: nothing but a new one can go on (a thread cannot be killed)."""
+"""A poll that makes no progress ends with its process: nothing but a new one can go on (a thread cannot be killed)."""
 
 import os
 import sys
@@ -30,22 +30,46 @@ def end_hung(seconds: float, deadline: float) -> NoReturn:
     end_process(EXIT_HUNG)
 
 
+class Progress:
+    """When the poll that runs made the last progress: however long it takes, with that it does not hang.
+
+    Written by the thread that works, read by the one that watches it.
+    """
+
+    def __init__(self) -> None:
+        self._last: float | None = None
+
+    @property
+    def seconds_ago(self) -> float:
+        """0 between polls."""
+        last = self._last
+        return 0.0 if last is None else time.monotonic() - last
+
+    def made(self) -> None:
+        """A poll has begun, or a batch of it is done."""
+        self._last = time.monotonic()
+
+    def over(self) -> None:
+        """No poll is running."""
+        self._last = None
+
+
 class Deadline(LoggingWatcher):
     """Ends the process when a poll made no progress for so many seconds. For one poll on the main thread."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._progressed = time.monotonic()
+        self._progress = Progress()
 
     def progress(self) -> None:
         """A batch is done."""
-        self._progressed = time.monotonic()
+        self._progress.made()
 
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Watch while this block runs."""
         is_over = threading.Event()
-        self.progress()
+        self._progress.made()
         threading.Thread(target=self._watch, args=(is_over,), name="deadline", daemon=True).start()
         try:
             yield
@@ -53,6 +77,6 @@ class Deadline(LoggingWatcher):
             is_over.set()
 
     def _watch(self, is_over: threading.Event) -> None:
-        while not is_over.wait(max(0.0, self._progressed + self._seconds - time.monotonic())):
-            if (still := time.monotonic() - self._progressed) >= self._seconds:
+        while not is_over.wait(max(0.0, self._seconds - self._progress.seconds_ago)):
+            if (still := self._progress.seconds_ago) >= self._seconds:
                 end_hung(still, self._seconds)

@@ -12,8 +12,9 @@ class Systemd:
     def __init__(self) -> None:
         address = os.environ.get("NOTIFY_SOCKET", "")
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
-        # sd_watchdog_enabled(3) asks for twice within each interval; four times leaves room.
-        self._pause = int(os.environ.get("WATCHDOG_USEC") or 0) / 4_000_000
+        # sd_watchdog_enabled(3) asks for twice within each interval. Far more often, so that it barks after a whole
+        # interval without progress and no sooner: a poll that hangs ends by its own deadline, which says so.
+        self._pause = int(os.environ.get("WATCHDOG_USEC") or 0) / 40_000_000
         self._fed_at = 0.0
         self._is_ready = False
         self._status = ""

@@ -146,8 +146,8 @@ class Service:
 
     def _look_after(self) -> None:
         """What only another thread can see: a poll that hangs, a schedule that stands still."""
-        if self._work.seconds_polling > self._settings.poll_deadline_seconds:
-            end_hung(self._work.seconds_polling, self._settings.poll_deadline_seconds)
+        if (still := self._work.seconds_still) > self._settings.poll_deadline_seconds:
+            end_hung(still, self._settings.poll_deadline_seconds)
         job = self._scheduler.get_job(_JOB)
         if self._resting.is_set() and job and job.next_run_time > datetime.now(UTC) - _OVERDUE:
             self._systemd.feed_watchdog()

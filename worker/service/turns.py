@@ -37,8 +37,12 @@ class Turns:
             migrate(self._parts.database)
             self._has_schema = True
 
-    def take(self, stop: Callable[[], bool] = lambda: False) -> PollReport | None:
-        """One poll; None when another worker has the mailbox. ``stop`` is asked between batches.
+    def take(
+        self, stop: Callable[[], bool] = lambda: False, is_long: Callable[[], bool] = lambda: False
+    ) -> PollReport | None:
+        """One poll; None when another worker has the mailbox.
+
+        Both are asked between batches: ``stop`` ends the turn, ``is_long`` the poll alone.
 
         Raises:
             Refused: when the database is an SQLite file that another worker uses.
@@ -47,7 +51,7 @@ class Turns:
         if not self._own():
             return None
         self._reach_mailbox()
-        report = self._parts.poller.poll(lambda: stop() or not self._parts.lock.held())
+        report = self._parts.poller.poll(lambda: stop() or is_long() or not self._parts.lock.held())
         self._record(report)
         log_poll(report)
         if self._parts.notifier is not None:

@@ -13,6 +13,7 @@ from worker.domain.verdicts import Filing
 from worker.logs import Event
 from worker.mailbox import IdleState, IdleWatch
 from worker.poll import PollReport
+from worker.service.hanging import Progress
 from worker.service.notify import Systemd
 from worker.service.outage import Outage
 from worker.service.tally import Tally
@@ -23,14 +24,17 @@ from worker.wiring import LoggingWatcher, Parts, compose
 _STANDBY_SECONDS = 3.0
 """Between two tries for a mailbox that another worker has: taken over well within ten seconds."""
 _BUG_SECONDS = 60.0
+_LONGEST_POLL_SECONDS = 60.0
+"""Then what `status` shows is written down, and notices are sent; the rest of the backlog comes at once after it."""
 
 
 class _Watcher(LoggingWatcher):
     """Real progress feeds the watchdog, and is counted."""
 
-    def __init__(self, systemd: Systemd, tally: Tally) -> None:
+    def __init__(self, systemd: Systemd, tally: Tally, progress: Progress) -> None:
         self._systemd = systemd
         self._tally = tally
+        self._progress = progress
 
     def filed(self, filing: Filing, seconds: float) -> None:
         """A message was committed."""
@@ -39,6 +43,7 @@ class _Watcher(LoggingWatcher):
 
     def progress(self) -> None:
         """A batch is done."""
+        self._progress.made()
         self._systemd.feed_watchdog()
 
 
@@ -58,7 +63,8 @@ class Work:
         self._turns: Turns | None = None
         self._idle: IdleWatch | None = None
         self._is_connected = False
-        self._began: float | None = None
+        self._progress = Progress()
+        self._began = 0.0
 
     @property
     def pauses(self) -> bool:
@@ -71,10 +77,9 @@ class Work:
         return self._stopping.is_set()
 
     @property
-    def seconds_polling(self) -> float:
-        """For how long the poll has been running; 0 between polls."""
-        began = self._began
-        return 0.0 if began is None else time.monotonic() - began
+    def seconds_still(self) -> float:
+        """For how long the poll that runs has made no progress; 0 between polls."""
+        return self._progress.seconds_ago
 
     def change(self, settings: Settings) -> None:
         """Work by these settings from the next turn on; a poll that runs ends after its batch."""
@@ -117,7 +122,7 @@ class Work:
             structlog.get_logger().error(Event.SERVICE_FAILED, exc_info=bug)
             return _BUG_SECONDS
         finally:
-            self._began = None
+            self._progress.over()
             self._systemd.feed_watchdog()
         if report is None:
             return self._stand_by()
@@ -131,23 +136,27 @@ class Work:
         turns = self._composed()
         turns.prepare()
         self._began = time.monotonic()
-        return turns.take(self._should_stop)
+        self._progress.made()
+        return turns.take(self._should_stop, self._is_long)
 
     def _composed(self) -> Turns:
         if self._turns is None or self._has_changed:
             self._has_changed = False
             self.close()
             self._is_connected = False
-            self._parts = compose(self._settings, _Watcher(self._systemd, self._tally), self._name)
+            self._parts = compose(self._settings, _Watcher(self._systemd, self._tally, self._progress), self._name)
             self._turns = Turns(self._parts, reached=self._reached)
         return self._turns
 
     def _should_stop(self) -> bool:
-        """A backlog that takes long is worked off in several polls, so that none comes near the deadline."""
-        if self.seconds_polling > self._settings.poll_deadline_seconds / 2:
-            self._wake()
-            return True
         return self.is_stopping or self._has_changed
+
+    def _is_long(self) -> bool:
+        """A backlog that takes long is worked off in several polls."""
+        is_long = time.monotonic() - self._began > _LONGEST_POLL_SECONDS
+        if is_long:
+            self._wake()
+        return is_long
 
     def _reached(self) -> None:
         """Database, schema and mailbox have answered."""

@@ -96,7 +96,7 @@ class Settings(BaseSettings):
 
     poll_seconds: int = _seconds(60, 1, 150)
     idle: values.IdleChoice = Field(values.Idle.AUTO, description="auto or off")
-    poll_deadline_seconds: int = _seconds(600, 2, 86400)
+    poll_deadline_seconds: int = _seconds(150, 2, 86400)
     socket_seconds: int = _seconds(30, 1, 600)
     statement_seconds: int = _seconds(30, 1, 600)
     batch_messages: int = _number(250, 1, 5000, "a whole number")
