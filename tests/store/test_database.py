@@ -17,7 +17,7 @@ from tests.servers.cut import Cut
 from tests.servers.postgres import Postgres
 from worker.domain.errors import Conflict, Refused, Unavailable
 from worker.store.columns import to_json
-from worker.store.database import Database, postgresql_parameters
+from worker.store.database import UNHURRIED, Database, postgresql_parameters
 from worker.store.schema import migrate
 
 NOWHERE = "postgresql+psycopg://nobody:secret@127.0.0.1:1/none"
@@ -179,6 +179,32 @@ def test_a_statement_that_takes_too_long_is_unavailable(postgres: Postgres) -> N
     database = Database.open(postgres.url("postgres"), statement_seconds=1)
     with pytest.raises(Unavailable, match="statement timeout"), database.read() as connection:
         connection.execute(text("SELECT pg_sleep(20)"))
+    database.close()
+
+
+def test_a_statement_that_takes_too_long_on_sqlite_is_unavailable_and_the_next_one_works(tmp_path: Path) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    database = Database.open(f"sqlite:///{tmp_path}/dropbox.db", statement_seconds=1)
+    with pytest.raises(Unavailable, match="interrupted"), database.read() as connection:
+        connection.execute(text(endless))
+    with database.begin() as connection:
+        connection.execute(text("CREATE TABLE t (x)"))
+    with pytest.raises(Unavailable, match="interrupted"), database.begin() as connection:
+        connection.execute(text("INSERT INTO t VALUES (1)"))
+        connection.execute(text(f"INSERT INTO t {endless}"))
+    with database.read() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM t")) == 0
+    database.close()
+
+
+def test_a_migration_may_take_its_time_on_sqlite(tmp_path: Path) -> None:
+    some = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000) SELECT count(*) FROM n"
+    database = Database.open(f"sqlite:///{tmp_path}/dropbox.db", statement_seconds=0)
+    with database.begin() as connection:
+        connection.execution_options(**{UNHURRIED: True})
+        assert connection.scalar(text(some)) == 100_000
+    with pytest.raises(Unavailable, match="interrupted"), database.begin() as connection:
+        connection.scalar(text(some))
     database.close()
 
 

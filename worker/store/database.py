@@ -1,6 +1,8 @@
 """The database as a whole: where it is, how long it may take, and how a transaction on it begins and ends."""
 
+import math
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any, Self
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from worker.domain.errors import DatabaseUnavailable, Refused
 from worker.store.checkpoint import Checkpointer
@@ -19,6 +22,11 @@ _EXPECTED = "sqlite:///folder/file.db or postgresql+psycopg://user:password@host
 _APPLICATION = "bcc-dropbox"
 _SQLITE_BEGIN = "bcc_dropbox_sqlite_begin"
 _SQLITE_SYNCHRONOUS = "bcc_dropbox_sqlite_synchronous"
+_SQLITE_UNTIL = "bcc_dropbox_sqlite_until"
+UNHURRIED = "bcc_dropbox_sqlite_unhurried"
+"""An option of a connection whose statements may take their time, on SQLite; PostgreSQL has a setting for it."""
+_SQLITE_STEPS = 100_000
+"""Of SQLite's machine between two looks at the clock: about a millisecond."""
 _CONNECTIONS = 5
 _LONGEST_SILENCE = 8000
 """Milliseconds between two statements of one transaction."""
@@ -148,7 +156,9 @@ def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
     )
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: DBAPIConnection, _record: object) -> None:
+    def prepare(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        record.info[_SQLITE_UNTIL] = math.inf
+        connection.set_progress_handler(lambda: time.monotonic() > record.info[_SQLITE_UNTIL], _SQLITE_STEPS)
         connection.isolation_level = None  # the driver begins nothing by itself
         connection.create_function("from_hex", 1, bytes.fromhex, deterministic=True)
         cursor = connection.cursor()
@@ -158,6 +168,16 @@ def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
         cursor.execute("PRAGMA cache_size = -5000")  # 5 MB, of each connection
         cursor.execute("PRAGMA journal_size_limit = 67108864")
         cursor.close()
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def start_clock(connection: Connection, *_statement: object) -> None:
+        """The driver's own timeout is only of waiting for a lock."""
+        is_unhurried = UNHURRIED in connection.get_execution_options()
+        connection.info[_SQLITE_UNTIL] = math.inf if is_unhurried else time.monotonic() + statement_seconds
+
+    @event.listens_for(engine, "checkin")
+    def stop_clock(_connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+        record.info[_SQLITE_UNTIL] = math.inf
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

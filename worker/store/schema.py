@@ -6,7 +6,7 @@ from sqlalchemy import Connection, MetaData, inspect, text
 from sqlmodel import SQLModel
 
 from worker.domain.errors import Refused
-from worker.store.database import Database
+from worker.store.database import UNHURRIED, Database
 from worker.store.ids import SQLITE_METADATA
 
 HEAD = "0002"
@@ -47,10 +47,11 @@ def metadata_of(connection: Connection) -> list[MetaData]:
 
 
 def _take_turn(connection: Connection) -> None:
-    """On SQLite the transaction itself is the turn."""
+    """On SQLite the transaction itself is the turn. A migration may take its time once it has locks."""
+    connection.execution_options(**{UNHURRIED: True})
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        connection.execute(text("SET LOCAL statement_timeout = 0"))  # a migration may take its time once it has locks
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
 
 
 def _upgrade(connection: Connection) -> None:
