@@ -1,7 +1,9 @@
 """The servers that tests ask for, each started once when first asked, and their logs on failure."""
 
+import subprocess
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -12,6 +14,7 @@ from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.postfix import Postfix
 from tests.servers.postgres import Postgres
 from tests.servers.process import STARTED
+from tests.servers.requirement import require_root
 
 MOST_LOG = 10_000
 LOG_STARTS = pytest.StashKey[dict[str, int]]()
@@ -82,6 +85,18 @@ def cut(dovecot: Dovecot) -> Iterator[Cut]:
     """Stand between a client and Dovecot's plain port."""
     with Cut(dovecot.imap) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """Mount a file system of 4 MB."""
+    require_root("a small file system")
+    folder = Path(f"/tmp/bcc-disk-{uuid4().hex[:12]}")
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4M", "tmpfs", folder], check=True)
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+    folder.rmdir()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -2,11 +2,8 @@
 
 import os
 import sqlite3
-import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -16,7 +13,6 @@ from tests.outages.ledger import Ledger
 from tests.outages.patience import await_balance, await_true, outages_told
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
-from tests.servers.requirement import require_root
 
 BACKLOG = 200
 ONE_OUTAGE = ["mailbox.connected", "database.unavailable", "database.recovered"]
@@ -25,18 +21,6 @@ ONE_OUTAGE = ["mailbox.connected", "database.unavailable", "database.recovered"]
 @pytest.fixture
 def on_postgres(ledger_on: Opened, dovecot: Dovecot, own_postgres: Postgres) -> Ledger:
     return ledger_on(dovecot, own_postgres.url(own_postgres.create_database()))
-
-
-@pytest.fixture
-def small_disk() -> Iterator[Path]:
-    """Mount a file system of 4 MB."""
-    require_root("a small file system")
-    folder = Path(f"/tmp/bcc-disk-{uuid4().hex[:12]}")
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4M", "tmpfs", folder], check=True)
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
-    folder.rmdir()
 
 
 @pytest.mark.parametrize("step", [b"BODY.PEEK[HEADER", b"BODY.PEEK[]", b"UID MOVE"])

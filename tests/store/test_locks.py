@@ -3,13 +3,14 @@
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from tests.outages.patience import await_true
 from tests.servers.postgres import Postgres
-from worker.domain.errors import Refused, Unavailable
+from worker.domain.errors import DatabaseUnavailable, Refused, Unavailable
 from worker.store.database import Database
 from worker.store.locks import MailboxLock
 from worker.store.presence import MailboxKey, standing_by, this_process
@@ -58,6 +59,22 @@ def test_the_lock_ends_with_the_process_that_is_killed(url: str, open_database: 
         other.kill()
         other.wait()
     await_true(lock.acquire)
+    lock.release()
+
+
+def test_a_full_disk_is_an_outage_and_leaves_no_lock_behind(
+    small_disk: Path, open_database: Callable[[str], Database]
+) -> None:
+    lock = MailboxLock(open_database(f"sqlite:///{small_disk / 'dropbox.db'}"), "drop")
+    ballast = small_disk / "ballast"
+    with ballast.open("wb", buffering=0) as stream, suppress(OSError):
+        while stream.write(b"\0" * 4096):
+            pass
+    for _ in range(2):
+        with pytest.raises(DatabaseUnavailable, match=r"dropbox\.db\.lock cannot be locked: No space left on device"):
+            lock.acquire()
+    ballast.unlink()
+    assert lock.acquire()
     lock.release()
 
 

@@ -128,20 +128,26 @@ class _FileLock:
             return True
         try:
             descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode=0o600)
+            try:
+                self._take(descriptor)
+            except BaseException:
+                os.close(descriptor)  # and with it the lock, which would keep our own next try out
+                raise
         except OSError as error:
-            raise DatabaseUnavailable(f"database: {self._file} cannot be opened: {error.strerror}") from error
+            raise DatabaseUnavailable(f"database: {self._file} cannot be locked: {error.strerror}") from error
+        self._descriptor = descriptor
+        return True
+
+    def _take(self, descriptor: int) -> None:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             holder = os.read(descriptor, 500).decode("utf-8", "replace").strip() or "another process"
-            os.close(descriptor)
             raise Refused(
                 f"a worker already uses this SQLite database: {holder}; for more than one worker use PostgreSQL"
             ) from error
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"{self._who}\n".encode("utf-8", "replace"))
-        self._descriptor = descriptor
-        return True
 
     def held(self) -> bool:
         return self._descriptor is not None
