@@ -4,11 +4,13 @@ import secrets
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import IO
 
 from imapclient import IMAPClient
 
@@ -56,19 +58,22 @@ def embedded_mailbox() -> Iterator[EmbeddedMailbox]:
     command = [sys.executable, "-c", _SERVE, "--host", "127.0.0.1", "--port", str(mailbox.port), "--no-tls"]
     command += ["--no-service", "managesieve", "--no-service", "admin"]
     command += ["dict", "--demo-user", USER, "--demo-password", mailbox.password]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as server:  # noqa: S603 - ours
+    with (
+        tempfile.TemporaryFile() as said,  # not a pipe: one that nobody empties stops the server when it is full
+        subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said) as server,  # noqa: S603 - ours
+    ):
         try:
-            _wait_until_it_listens(server, mailbox.port)
+            _wait_until_it_listens(server, said, mailbox.port)
             yield mailbox
         finally:
             server.kill()
 
 
-def _wait_until_it_listens(server: "subprocess.Popen[bytes]", port: int) -> None:
+def _wait_until_it_listens(server: "subprocess.Popen[bytes]", said: IO[bytes], port: int) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise _failure(server)
+            raise _failure(said)
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
         except OSError:
@@ -78,11 +83,12 @@ def _wait_until_it_listens(server: "subprocess.Popen[bytes]", port: int) -> None
     raise Unavailable(f"the embedded mailbox did not start within {_START_SECONDS:.0f} seconds")
 
 
-def _failure(server: "subprocess.Popen[bytes]") -> DropboxError:
-    said = server.stderr.read().decode(errors="replace").strip() if server.stderr else ""
-    if "No module named" in said:
+def _failure(said: IO[bytes]) -> DropboxError:
+    said.seek(0)
+    words = said.read().decode(errors="replace").strip()
+    if "No module named" in words:
         return DropboxError("the demo needs the pymap package: pip install 'bcc-dropbox[demo]'")
-    return Unavailable(f"the embedded mailbox ended at once: {said.splitlines()[-1] if said else 'it said nothing'}")
+    return Unavailable(f"the embedded mailbox ended at once: {words.splitlines()[-1] if words else 'it said nothing'}")
 
 
 def _free_port() -> int:
