@@ -1,5 +1,6 @@
 """The installed command tells owners: mail in, the poll, a letter out."""
 
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,14 +13,16 @@ from tests.servers.dovecot import PASSWORD
 from tests.servers.process import free_port
 from worker.domain.messages import Head
 from worker.domain.outcomes import Outcome
+from worker.domain.verdicts import Filing
 from worker.filing import Judgement, Rules
 from worker.mailbox import ImapAccess, ImapMailbox, Tls
-from worker.poll import Poller
+from worker.poll import Poller, Watcher
+from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.database import Database
 from worker.store.intake import IntakeStore
 from worker.store.notices import NoticeOutbox
-from worker.wiring import rules_of
+from worker.wiring import compose, rules_of
 
 VOUCHED = "mx.drop.example; dmarc=pass header.from=acme.example"
 
@@ -102,6 +105,37 @@ def test_without_notice_from_nobody_is_told(dropbox: Dropbox, outside: Outside, 
     dropbox.settings["BCC_DROPBOX_NOTICE_FROM"] = "dropbox@acme.example"
     ran = dropbox.ok("poll", "--json")
     assert not [event for event in ran.events if event["event"].startswith("notice.")]
+
+
+class Filed(Watcher):
+    """Whether a message was."""
+
+    def __init__(self) -> None:
+        self.one = False
+
+    def filed(self, filing: Filing, seconds: float) -> None:
+        self.one = True
+
+
+def test_a_poll_that_is_long_enough_leaves_the_rest_to_the_next_and_notices_do_not_wait_for_that(
+    dropbox: Dropbox, outside: Outside, login: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = dropbox.add_user(login)
+    for number in range(8):
+        dropbox.deliver(to_nobody(address, login, subject=f"Lunch {number}"))
+    for name, value in (dropbox.environment | {"BCC_DROPBOX_BATCH_MESSAGES": "1"}).items():
+        if name.startswith("BCC_DROPBOX_"):
+            monkeypatch.setenv(name, value)
+    filed = Filed()
+    with closing(compose(Settings.load_for_mailbox(), filed)) as parts:
+        turns = Turns(parts)
+        first = turns.take(is_long=lambda: filed.one)
+        assert first is not None
+        assert 0 < first.backlog < 8
+        assert outside.letters(login)
+        second = turns.take()
+        assert second is not None
+        assert (second.found, second.backlog) == (first.backlog, 0)
 
 
 def quarantine(dropbox: Dropbox, monkeypatch: pytest.MonkeyPatch) -> NoticeOutbox:
