@@ -2,10 +2,16 @@
 
 from datetime import timedelta
 
+import pytest
+
 from tests.administration.conftest import BEN, CARL, JANE, Arrive
-from tests.store.crm import NOW, QUEUE
+from tests.store.crm import NOW, QUEUE, Mail, file
+from worker.domain.messages import Arrival, Head
 from worker.domain.outcomes import Outcome, Reason
+from worker.domain.ports import Queue
+from worker.filing import quarantined
 from worker.store.administration import accounts, explanations
+from worker.store.administration.dropboxes import show_dropbox
 from worker.store.administration.explanations import MessageFilter
 from worker.store.administration.office import Office
 from worker.store.administration.users import add_user
@@ -89,3 +95,70 @@ def test_a_message_that_failed_is_told_with_its_error(office: Office) -> None:
     [attempt] = explanations.attempts_on(office, 7)
     assert (attempt.mailbox, attempt.strikes, attempt.error) == (QUEUE.name, 1, "ValueError: odd")
     assert explanations.attempts_on(office, 8) == []
+
+
+def test_a_uid_is_looked_for_in_every_mailbox_and_under_every_uidvalidity(
+    office: Office, jane: str, arrive: Arrive
+) -> None:
+    filing = arrive(jane)
+    store = IntakeStore(office.database)
+    for queue in (Queue(QUEUE.name, QUEUE.uidvalidity + 5, 0), Queue("other@mx.example/INBOX", 1, 0)):
+        store.commit(queue, [quarantined(Arrival(filing.uid, NOW, 1, b""), Head(()), "ValueError: odd")], NOW)
+    store.commit(QUEUE, [quarantined(Arrival(filing.uid + 1, NOW, 1, b""), Head(()), "ValueError: odd")], NOW)
+    found = explanations.explain_uid(office, filing.uid, limit=None)
+    assert sorted((each.mailbox, each.uidvalidity) for each in found) == [
+        (QUEUE.name, QUEUE.uidvalidity),
+        (QUEUE.name, QUEUE.uidvalidity + 5),
+        ("other@mx.example/INBOX", 1),
+    ]
+
+
+def test_an_account_is_told_how_it_ended_for_its_own_whatever_another_had_of_it(office: Office, jane: str) -> None:
+    accounts.add_account(office.database, "Other", now=NOW)
+    default, other = Office(office.database, "Default"), Office(office.database, "Other")
+    add_user(other, BEN, profile=None, now=NOW)
+    tokens = [show_dropbox(at, login).token for at, login in ((default, jane), (other, BEN))]
+    file(IntakeStore(office.database), Mail(1, f"{tokens[0]}@drop.example, drop+{tokens[1]}", jane))
+    ends = {at.account: explanations.explain_uid(at, 1, limit=None)[0].outcome for at in (office, default, other)}
+    assert ends == {None: Outcome.ASSOCIATED, "Default": Outcome.ASSOCIATED, "Other": Outcome.REJECTED}
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"),
+    [
+        ("CARL@Client.Example", "carl@client.example"),
+        ('"carl"@client.example', "carl@client.example"),
+        ("100%_sure@client.example", "100%_SURE@client.example"),
+        ("carl@müller.example", "carl@xn--mller-kva.example"),
+        ("carl@müller.example", "xn--mller-kva.example"),
+        ("ÄNNE@client.example", "änne@client.example"),
+    ],
+)
+def test_an_address_is_found_however_it_was_written(
+    office: Office, jane: str, arrive: Arrive, written: str, asked: str
+) -> None:
+    arrive(jane, to=[written])
+    arrive(jane, to=["other@elsewhere.example"])
+    found = explanations.explain_matching(office, MessageFilter(LONG_AGO, asked), limit=None)
+    assert [each.uid for each in found] == [1]
+
+
+def test_the_messages_of_several_mailboxes_come_in_one_order(office: Office) -> None:
+    store = IntakeStore(office.database)
+    for number in range(4):
+        queue = Queue(f"{number % 2}@mx.example/INBOX", 1, 0)
+        filing = quarantined(Arrival(number, NOW, 1, b""), Head(()), "ValueError: odd")
+        store.commit(queue, [filing], NOW + timedelta(minutes=number))
+    assert [e.uid for e in explanations.explain_matching(office, MessageFilter(NOW), limit=3)] == [3, 2, 1]
+
+
+def test_a_failure_under_an_earlier_uidvalidity_is_that_of_another_message(office: Office) -> None:
+    store = IntakeStore(office.database)
+    store.strike(QUEUE, 7, "ValueError: odd")
+    store.strike(Queue(QUEUE.name, QUEUE.uidvalidity + 1, 0), 8, "ValueError: odd")
+    assert [bool(explanations.attempts_on(office, uid)) for uid in (7, 8)] == [False, True]
+
+
+def test_whose_the_message_is_that_failed_is_not_known_so_that_no_account_is_told(office: Office, jane: str) -> None:
+    IntakeStore(office.database).strike(QUEUE, 7, "ValueError: odd")
+    assert explanations.attempts_on(Office(office.database, "Default"), 7) == []

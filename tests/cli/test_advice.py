@@ -25,7 +25,6 @@ def told(*verdicts: OwnersVerdict) -> str:
             size=123,
             arrived_at=ARRIVED,
             decided_at=ARRIVED + timedelta(seconds=1.25),
-            outcome=verdicts[0].outcome,
             verdicts=verdicts,
         )
     )

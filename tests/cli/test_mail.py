@@ -1,12 +1,20 @@
 """Records, emails and explanations as typed (R15 to R20)."""
 
 from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from freezegun import freeze_time
 
 from tests.cli.conftest import BEN, CARL, JANE, CommandLine
+from tests.store.crm import NOW
+from worker.domain.messages import Arrival, Field, Head
+from worker.domain.ports import Queue
+from worker.filing import quarantined
+from worker.store.database import Database
+from worker.store.intake import IntakeStore
 
 Arrive = Callable[..., int]
 
@@ -117,6 +125,20 @@ def test_a_message_id_seen_twice_shows_the_others(cli: CommandLine, jane: str, a
     assert (story["uid"], story["outcome"]) == (second, "duplicate")
     assert [(other["uid"], other["outcome"]) for other in story["others"]] == [(first, "associated")]
     assert "Seen before" in cli.ok("explain '<same@acme.example>'").out
+
+
+def test_another_message_that_has_the_same_uid_is_not_taken_for_the_same(
+    cli: CommandLine, jane: str, arrive: Arrive, database_file: Path
+) -> None:
+    uid = arrive(jane, message_id="<why@acme.example>")
+    head = Head((Field("message-id", "<other@acme.example>"),))
+    with closing(Database.open(f"sqlite:///{database_file}")) as database:
+        elsewhere = Queue("other@mx.example/INBOX", 1, 0)
+        filing = quarantined(Arrival(uid, NOW, 1, b""), head, "ValueError: odd")
+        IntakeStore(database).commit(elsewhere, [filing], NOW + timedelta(minutes=1))
+    told = cli.ok(f"explain {uid}").out
+    assert "Another message of this UID:\nMessage 1 of drop@mx.example/INBOX" in told
+    assert "Seen before" not in told
 
 
 def test_a_rejection_comes_with_what_to_do(cli: CommandLine, jane: str, arrive: Arrive) -> None:

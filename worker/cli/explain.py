@@ -67,7 +67,13 @@ def _explain_one(found: Sequence["Explanation"], *, as_json: bool) -> None:
         return
     typer.echo(story_of(latest))
     for other in others:
-        typer.echo("\nSeen before:\n" + story_of(other))
+        typer.echo(f"\n{_introduced(other, latest)}:\n" + story_of(other))
+
+
+def _introduced(other: "Explanation", latest: "Explanation") -> str:
+    """A UID is a message's own only in its mailbox and under its UIDVALIDITY; in another it is another message's."""
+    is_same = bool(other.message_id) and other.message_id.strip("<>") == latest.message_id.strip("<>")
+    return "Seen before" if is_same else "Another message of this UID"
 
 
 def _named(desk: Desk, message: str) -> Sequence["Explanation"]:

@@ -14,6 +14,7 @@ from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.outcomes import Outcome, Reason
 from worker.store.administration.accounts import Account, find_account
 from worker.store.administration.office import Office
+from worker.store.administration.uids import of_present_queue
 from worker.store.keys import among_numbers
 from worker.store.tables import AttemptRow, DecisionRow, MailboxRow, UnmatchedRow, UserRow, VerdictRow
 
@@ -48,8 +49,12 @@ class Explanation:
     size: int
     arrived_at: datetime
     decided_at: datetime
-    outcome: Outcome
     verdicts: tuple[OwnersVerdict, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """The end of the message for those that were asked for: an account is not told how it went for another (R6)."""
+        return self.deciding.outcome
 
     @property
     def deciding(self) -> OwnersVerdict:
@@ -102,11 +107,13 @@ def explain_matching(office: Office, wanted: MessageFilter, *, limit: int | None
 
 
 def attempts_on(office: Office, uid: int) -> list[Attempt]:
-    """Undecided messages of that UID which the worker has had in hand."""
+    """Undecided messages of that UID which the worker has had in hand; whose they are is not known yet (R6)."""
+    if office.account is not None:
+        return []
     query = (
         select(col(MailboxRow.name), col(AttemptRow.strikes), col(AttemptRow.error))
         .join(MailboxRow, col(MailboxRow.id) == col(AttemptRow.mailbox_id))
-        .where(col(AttemptRow.uid) == uid)
+        .where(col(AttemptRow.uid) == uid, of_present_queue())
     )
     with office.database.read() as connection:
         return [Attempt(*row) for row in connection.execute(query)]
@@ -125,7 +132,6 @@ _DECISIONS: Select[*tuple[Any, ...]] = (
         col(DecisionRow.size),
         col(DecisionRow.arrived_at),
         col(DecisionRow.decided_at),
-        col(DecisionRow.outcome),
     )
     .join(MailboxRow, col(MailboxRow.id) == col(DecisionRow.mailbox_id))
     .order_by(col(DecisionRow.decided_at).desc(), col(DecisionRow.id).desc())
@@ -206,7 +212,6 @@ def _explanation(row: Row[*tuple[Any, ...]], verdicts: Sequence[OwnersVerdict]) 
         size=row.size,
         arrived_at=row.arrived_at,
         decided_at=row.decided_at,
-        outcome=Outcome(row.outcome),
         verdicts=tuple(verdicts),
     )
 

@@ -10,6 +10,7 @@ from sqlmodel import col
 
 from worker.domain.decided import Decided
 from worker.domain.outcomes import Outcome, Reason
+from worker.store.administration.uids import of_present_queue
 from worker.store.database import Database
 from worker.store.keys import among_numbers
 from worker.store.tables import AttemptRow, DecisionRow, MailboxRow, VerdictRow
@@ -48,7 +49,9 @@ def forgive(database: Database, mailbox: str, uids: Collection[int]) -> list[int
     """Forget the strikes of messages that still wait in the queue; gives the UIDs that had been tried."""
     with database.begin() as connection:
         waiting = and_(
-            col(AttemptRow.mailbox_id).in_(_mailbox_id(mailbox)), among_numbers(connection, col(AttemptRow.uid), uids)
+            of_present_queue(),
+            col(AttemptRow.mailbox_id).in_(_mailbox_id(mailbox)),
+            among_numbers(connection, col(AttemptRow.uid), uids),
         )
         forgiven = update(AttemptRow).where(waiting).values(suspect=False, strikes=0, error=None)
         return sorted(set(connection.scalars(forgiven.returning(col(AttemptRow.uid)))))
