@@ -11,8 +11,8 @@ from worker.domain.outcomes import Outcome, Reason
 from worker.domain.ports import Queue
 from worker.filing import quarantined
 from worker.store.administration import accounts, explanations
+from worker.store.administration.by_people import MessageFilter
 from worker.store.administration.dropboxes import show_dropbox
-from worker.store.administration.explanations import MessageFilter
 from worker.store.administration.office import Office
 from worker.store.administration.users import add_user
 from worker.store.intake import IntakeStore

@@ -13,20 +13,27 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from tests.servers.postgres import Postgres
-from tests.store.crm import Crm
+from tests.store.crm import Crm, Mail, file
 from worker.domain.errors import Refused
 from worker.store import schema
 from worker.store.database import Database
 from worker.store.ids import NUMBERED, allocate
-from worker.store.tables import EmailRow, NoticeRow, RecordRow, UserRow
+from worker.store.intake import IntakeStore
+from worker.store.tables import AssociationRow, DecisionRow, EmailRow, NoticeRow, RecordRow, UserRow
 
 MIGRATE = "import sys; from worker.store.schema import *; migrate(Database.open(sys.argv[1]))"
 
 
-def test_the_migrations_make_what_the_tables_describe(database: Database) -> None:
+def differences(database: Database) -> list[object]:
+    """Between what is there and what `tables.py` describes."""
     with database.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-        assert compare_metadata(context, schema.metadata_of(connection)) == []  # type: ignore[arg-type]
+        found: list[object] = compare_metadata(context, schema.metadata_of(connection))  # type: ignore[arg-type]
+        return found
+
+
+def test_the_migrations_make_what_the_tables_describe(database: Database) -> None:
+    assert differences(database) == []
 
 
 def test_the_head_named_in_code_is_the_head_of_the_migrations() -> None:
@@ -35,19 +42,23 @@ def test_the_head_named_in_code_is_the_head_of_the_migrations() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
 
 
-def test_a_database_of_an_earlier_release_keeps_what_it_holds(
-    empty_url: str, open_database: Callable[[str], Database]
+@pytest.mark.parametrize("earlier", ["0001", "0002"])
+def test_a_database_of_an_earlier_release_keeps_what_it_holds_and_becomes_as_a_new_one(
+    empty_url: str, open_database: Callable[[str], Database], earlier: str
 ) -> None:
     database = open_database(empty_url)
     with database.begin() as connection:
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(schema._MIGRATIONS))
-        upgrade(config, "0001")
+        upgrade(config, earlier)
+    assert differences(database) != []
     crm = Crm(database)
     user = crm.user(crm.account(), "joe@acme.example")
+    file(IntakeStore(database), Mail(1, user.token, user.login))
     schema.migrate(database)
     assert [row["login"] for row in crm.rows(UserRow)] == [user.login]
-    assert crm.rows(NoticeRow) == []
+    assert [crm.count(row) for row in (DecisionRow, AssociationRow, NoticeRow)] == [1, 1, 0]
+    assert differences(database) == []
 
 
 def test_processes_that_migrate_at_once_do_it_once(empty_url: str, open_database: Callable[[str], Database]) -> None:

@@ -106,7 +106,8 @@ def _undecided(desk: Desk, message: str, *, is_uid: bool) -> str:
 def _matching(
     desk: Desk, since: timedelta, recipient: str | None, sender: str | None, limit: int
 ) -> Sequence["Explanation"]:
-    from worker.store.administration.explanations import MessageFilter, explain_matching  # noqa: PLC0415
+    from worker.store.administration.by_people import MessageFilter  # noqa: PLC0415
+    from worker.store.administration.explanations import explain_matching  # noqa: PLC0415
 
     wanted = MessageFilter(datetime.now(UTC) - since, recipient, sender)
     return cut(explain_matching(desk.office, wanted, limit=one_more(limit)), limit)

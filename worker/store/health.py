@@ -86,10 +86,10 @@ def mailboxes(database: Database) -> list[MailboxHealth]:
 
 def ends_since(database: Database, since: datetime, mailbox: str | None = None) -> Ends:
     """How the messages decided since then ended, of one mailbox or of all."""
-    recent = col(DecisionRow.decided_at) >= since
+    asked = select(col(MailboxRow.id))
     if mailbox is not None:
-        of_mailbox = select(col(MailboxRow.id)).where(col(MailboxRow.name) == mailbox).scalar_subquery()
-        recent = and_(recent, col(DecisionRow.mailbox_id) == of_mailbox)
+        asked = asked.where(col(MailboxRow.name) == mailbox)
+    recent = and_(col(DecisionRow.mailbox_id).in_(asked), col(DecisionRow.decided_at) >= since)
     with database.read() as connection:
         outcomes = _outcomes(connection, recent)
         total = outcomes.get(Outcome.ASSOCIATED, 0)

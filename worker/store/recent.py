@@ -11,12 +11,12 @@ from worker.store.tables import DecisionRow, MailboxRow, VerdictRow
 
 def recent_traces(database: Database, mailbox: str, most: int = 100) -> list[dict[str, Any]]:
     """The traces of the deciding verdicts of a mailbox, newest first."""
+    of_mailbox = select(col(MailboxRow.id)).where(col(MailboxRow.name) == mailbox).scalar_subquery()
     query = (
         select(col(VerdictRow.trace))
         .join(DecisionRow, col(DecisionRow.id) == col(VerdictRow.decision_id))
-        .join(MailboxRow, col(MailboxRow.id) == col(DecisionRow.mailbox_id))
-        .where(col(MailboxRow.name) == mailbox, col(VerdictRow.ordinal) == 0)
-        .order_by(col(DecisionRow.id).desc())
+        .where(col(DecisionRow.mailbox_id) == of_mailbox, col(VerdictRow.ordinal) == 0)
+        .order_by(col(DecisionRow.decided_at).desc(), col(DecisionRow.id).desc())
         .limit(most)
     )
     with database.read() as connection:

@@ -18,6 +18,9 @@ from sqlmodel import Field, SQLModel
 
 from worker.store.columns import CleanText, UtcDateTime
 
+NOT_FILED = "outcome IN ('rejected', 'quarantined')"
+"""Few decisions are so, and `replay` looks for them: a query says it in these very words, else no index is used."""
+
 
 def _of_account(*columns: str, to: str) -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["account_id", *columns], [f"{to}.account_id", f"{to}.id"])
@@ -105,6 +108,7 @@ class TokenRow(SQLModel, table=True):
             sqlite_where=text("valid_until IS NULL"),
             postgresql_where=text("valid_until IS NULL"),
         ),
+        Index("token_by_user", "account_id", "user_id"),
     )
     token: str = Field(primary_key=True, sa_type=CleanText)
     account_id: int = Field(sa_type=BigInteger)
@@ -131,6 +135,7 @@ class RecordRow(SQLModel, table=True):
         UniqueConstraint("account_id", "module", "made_for", name="record_made_once"),
         Index("record_by_email", "account_id", "email_key"),
         Index("record_by_secondary_email", "account_id", "secondary_email_key"),
+        Index("record_by_module", "account_id", "module", "id"),
         CheckConstraint("module IN ('lead', 'contact')", name="record_module"),
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
@@ -189,6 +194,7 @@ class EmailOwnerRow(SQLModel, table=True):
     __table_args__ = (
         _of_account("email_id", to="email"),
         _of_account("user_id", to="dropbox_user"),
+        Index("email_owner_by_user", "account_id", "user_id", "email_id"),
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     email_id: int = Field(primary_key=True, sa_type=BigInteger)
@@ -266,7 +272,14 @@ class DecisionRow(SQLModel, table=True):
         ForeignKeyConstraint(["mailbox_id"], ["mailbox.id"]),
         UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="decision_one_per_message"),
         Index("decision_by_message_id", "message_id"),
-        Index("decision_by_time", "decided_at"),
+        Index("decision_by_time", "mailbox_id", "decided_at"),
+        Index(
+            "decision_not_filed",
+            "mailbox_id",
+            "outcome",
+            sqlite_where=text(NOT_FILED),
+            postgresql_where=text(NOT_FILED),
+        ),
     )
     id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     mailbox_id: int = Field(sa_type=BigInteger)
@@ -313,6 +326,7 @@ class NoticeRow(SQLModel, table=True):
         Index(
             "notice_waiting",
             "day",
+            "decision_id",
             sqlite_where=text("settled_at IS NULL"),
             postgresql_where=text("settled_at IS NULL"),
         ),

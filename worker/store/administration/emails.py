@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, or_, select
+from sqlalchemy import Connection, Select, and_, select
 from sqlmodel import col
 
 from worker.domain.errors import Refused
@@ -14,6 +14,7 @@ from worker.domain.patterns import Module
 from worker.store.administration.accounts import Account, find_account
 from worker.store.administration.members import address_of, find_member
 from worker.store.administration.office import Office
+from worker.store.administration.record_rows import ids_at
 from worker.store.keys import among_numbers
 from worker.store.tables import (
     AssociationRow,
@@ -77,9 +78,7 @@ def list_emails(office: Office, wanted: EmailFilter, *, limit: int | None) -> li
     """The account's emails that fit the filter, the last stored first."""
     with office.database.read() as connection:
         account = find_account(connection, office.account)
-        conditions = _conditions(connection, account, wanted)
-        query = select(*_SUMMARY).where(col(EmailRow.account_id) == account.id, *conditions)
-        rows = connection.execute(query.order_by(col(EmailRow.id).desc()).limit(limit)).all()
+        rows = connection.execute(_latest_first(connection, account, wanted).limit(limit)).all()
         return _summaries(connection, account, [tuple(row) for row in rows])
 
 
@@ -145,28 +144,28 @@ _SUMMARY = (
 )
 
 
-def _conditions(connection: Connection, account: Account, wanted: EmailFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+def _latest_first(connection: Connection, account: Account, wanted: EmailFilter) -> Select[*tuple[Any, ...]]:
+    """An owner's emails are walked in the order of the owner's own index: those of others are not looked at."""
+    query = select(*_SUMMARY).where(col(EmailRow.account_id) == account.id)
+    number = col(EmailRow.id)
+    if wanted.owner is not None:
+        number = col(EmailOwnerRow.email_id)
+        owner = find_member(connection, account, wanted.owner)
+        query = query.join(EmailOwnerRow, _email_to_owner).where(
+            col(EmailOwnerRow.account_id) == account.id, col(EmailOwnerRow.user_id) == owner.id
+        )
     if wanted.record is not None:
         key = address_of(wanted.record, "the record's email").key
-        on_record = (
-            select(col(AssociationRow.email_id))
-            .join(RecordRow, _association_to_record)
-            .where(
-                col(RecordRow.account_id) == account.id,
-                col(RecordRow.module) == wanted.module,
-                or_(col(RecordRow.email_key) == key, col(RecordRow.secondary_email_key) == key),
-            )
+        records = select(col(RecordRow.id)).where(
+            col(RecordRow.account_id) == account.id,
+            col(RecordRow.module) == wanted.module,
+            col(RecordRow.id).in_(ids_at(account.id, key)),
         )
-        conditions.append(col(EmailRow.id).in_(on_record))
-    if wanted.owner is not None:
-        owned = exists().where(
-            col(EmailOwnerRow.account_id) == col(EmailRow.account_id),
-            col(EmailOwnerRow.email_id) == col(EmailRow.id),
-            col(EmailOwnerRow.user_id) == find_member(connection, account, wanted.owner).id,
+        on_record = select(col(AssociationRow.email_id)).where(
+            col(AssociationRow.account_id) == account.id, col(AssociationRow.record_id).in_(records)
         )
-        conditions.append(owned)
-    return conditions
+        query = query.where(number.in_(on_record))
+    return query.order_by(number.desc())
 
 
 def _summaries(connection: Connection, account: Account, rows: Sequence[tuple[Any, ...]]) -> list[EmailSummary]:
@@ -185,6 +184,11 @@ def _summaries(connection: Connection, account: Account, rows: Sequence[tuple[An
         records[email_id].append(EmailRecord(Module(module), record_id, email, created))
     return [EmailSummary(*(*row, tuple(owners[row[0]]), tuple(records[row[0]]))) for row in rows]
 
+
+_email_to_owner = and_(
+    col(EmailOwnerRow.account_id) == col(EmailRow.account_id),
+    col(EmailOwnerRow.email_id) == col(EmailRow.id),
+)
 
 _association_to_record = and_(
     col(RecordRow.account_id) == col(AssociationRow.account_id),

@@ -1,25 +1,21 @@
 """Why messages ended as they did: the stored decisions, found again by what people know of them."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, select
 from sqlmodel import col
 
-from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.outcomes import Outcome, Reason
 from worker.store.administration.accounts import Account, find_account
+from worker.store.administration.by_people import MessageFilter, matching_ids
 from worker.store.administration.office import Office
-from worker.store.administration.uids import of_present_queue
+from worker.store.administration.uids import of_known_queue, of_present_queue
 from worker.store.keys import among_numbers
 from worker.store.tables import AttemptRow, DecisionRow, MailboxRow, UnmatchedRow, UserRow, VerdictRow
-
-AT_ONCE = 1000
-"""How many decisions are looked at in one round trip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +67,11 @@ class Attempt:
     error: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class MessageFilter:
-    """What somebody who misses a mail knows of it; ``recipient`` and ``sender`` are addresses or domains."""
-
-    since: datetime
-    recipient: str | None = None
-    sender: str | None = None
-
-
 def explain_uid(office: Office, uid: int, *, limit: int | None) -> list[Explanation]:
     """The decisions on messages of that UID, the latest first: each mailbox counts for itself."""
     with office.database.read() as connection:
         account = _asking(connection, office)
-        query = _DECISIONS.where(col(DecisionRow.uid) == uid, *_concerns(account))
+        query = _DECISIONS.where(of_known_queue(), col(DecisionRow.uid) == uid, *_concerns(account))
         return _explanations(connection, query.limit(limit), account)
 
 
@@ -101,7 +88,7 @@ def explain_matching(office: Office, wanted: MessageFilter, *, limit: int | None
     """The decisions on messages from and to these people since then, the latest first."""
     with office.database.read() as connection:
         account = _asking(connection, office)
-        ids = _matching_ids(connection, wanted, account, limit)
+        ids = matching_ids(connection, wanted, _concerns(account), limit)
         query = _DECISIONS.where(among_numbers(connection, col(DecisionRow.id), ids))
         return _explanations(connection, query, account)
 
@@ -166,6 +153,7 @@ def _explanations(
 def _verdicts(
     connection: Connection, decision_ids: Sequence[int], account: Account | None
 ) -> dict[int, list[OwnersVerdict]]:
+    """Those of other accounts are left out here: asked to do so, SQLite begins with all verdicts of the account."""
     is_owner = and_(col(UserRow.account_id) == col(VerdictRow.account_id), col(UserRow.id) == col(VerdictRow.user_id))
     query = (
         select(VerdictRow.__table__, col(UserRow.login))  # type: ignore[attr-defined]
@@ -173,10 +161,8 @@ def _verdicts(
         .where(among_numbers(connection, col(VerdictRow.decision_id), decision_ids))
         .order_by(col(VerdictRow.decision_id), col(VerdictRow.ordinal))
     )
-    if account is not None:
-        query = query.where(col(VerdictRow.account_id) == account.id)
     verdicts: dict[int, list[OwnersVerdict]] = defaultdict(list)
-    rows = connection.execute(query).all()
+    rows = [row for row in connection.execute(query) if account is None or row.account_id == account.id]
     waiting = _waiting(connection, {(row.account_id, row.email_id) for row in rows if row.email_id is not None})
     for row in rows:
         reason = Reason(row.reason) if row.reason else None
@@ -214,37 +200,3 @@ def _explanation(row: Row[*tuple[Any, ...]], verdicts: Sequence[OwnersVerdict]) 
         decided_at=row.decided_at,
         verdicts=tuple(verdicts),
     )
-
-
-def _matching_ids(
-    connection: Connection, wanted: MessageFilter, account: Account | None, limit: int | None
-) -> list[int]:
-    """Addresses are compared as everywhere (`Address.key`), which SQL cannot do: the rows are looked at here."""
-    query = (
-        select(col(DecisionRow.id), col(DecisionRow.sender), col(DecisionRow.recipients))
-        .where(col(DecisionRow.decided_at) >= wanted.since, *_concerns(account))
-        .order_by(col(DecisionRow.decided_at).desc(), col(DecisionRow.id).desc())
-    )
-    with connection.execute(query, execution_options={"yield_per": AT_ONCE}) as rows:
-        fitting = (
-            row.id
-            for row in rows
-            if _is_among(wanted.sender, [row.sender]) and _is_among(wanted.recipient, row.recipients)
-        )
-        return list(islice(fitting, limit))
-
-
-def _is_among(wanted: str | None, texts: Iterable[str]) -> bool:
-    if wanted is None:
-        return True
-    if "@" in wanted.lstrip("@"):
-        return _key(wanted) in map(_key, texts)
-    domain = wanted.lstrip("@").lower()
-    return any(_key(text).rpartition("@")[2] == domain for text in texts)
-
-
-def _key(text: str) -> str:
-    try:
-        return Address.parse(text).key
-    except NotAnAddress:
-        return text.strip().lower()

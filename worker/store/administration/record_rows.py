@@ -1,10 +1,11 @@
-"""New rows of leads and contacts."""
+"""Rows of leads and contacts: new ones, and those that stand for an address."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import CompoundSelect, Connection, select, union
+from sqlmodel import col
 
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module
@@ -40,6 +41,18 @@ class Inserted:
 
     ids: tuple[int, ...]
     by_address: Mapping[str, int]
+
+
+def ids_at(account_id: int, address_key: str) -> CompoundSelect[int]:
+    """The records of this email or secondary email (R16).
+
+    Each of the two is found by an index of its own; asked for by an OR, SQLite reads all records instead.
+    """
+    of_account = select(col(RecordRow.id)).where(col(RecordRow.account_id) == account_id)
+    return union(
+        of_account.where(col(RecordRow.email_key) == address_key),
+        of_account.where(col(RecordRow.secondary_email_key) == address_key),
+    )
 
 
 def insert_records(

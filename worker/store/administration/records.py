@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, or_, select
+from sqlalchemy import and_, select
 from sqlmodel import col
 
 from worker.domain.patterns import Module
@@ -11,7 +11,7 @@ from worker.store.administration.accounts import find_account, find_or_make_acco
 from worker.store.administration.conflict import again_on_conflict
 from worker.store.administration.members import address_of, find_member
 from worker.store.administration.office import Office
-from worker.store.administration.record_rows import OwnedDraft, RecordDraft, insert_records
+from worker.store.administration.record_rows import OwnedDraft, RecordDraft, ids_at, insert_records
 from worker.store.tables import RecordRow, UserRow
 from worker.store.waiting import attach_waiting
 
@@ -82,12 +82,12 @@ def list_records(office: Office, wanted: RecordFilter, *, limit: int | None) -> 
         .order_by(col(RecordRow.id).desc())
         .limit(limit)
     )
-    if wanted.email is not None:
-        key = address_of(wanted.email, "the email").key
-        query = query.where(or_(col(RecordRow.email_key) == key, col(RecordRow.secondary_email_key) == key))
     with office.database.read() as connection:
         account = find_account(connection, office.account)
         query = query.where(col(RecordRow.account_id) == account.id, col(RecordRow.module) == wanted.module.value)
+        if wanted.email is not None:
+            at_address = ids_at(account.id, address_of(wanted.email, "the email").key)
+            query = query.where(col(RecordRow.id).in_(at_address))
         if wanted.owner is not None:
             query = query.where(col(RecordRow.owner_id) == find_member(connection, account, wanted.owner).id)
         return [RecordSummary(*row) for row in connection.execute(query)]
