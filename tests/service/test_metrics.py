@@ -4,6 +4,7 @@ import json
 import re
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -11,11 +12,17 @@ from urllib.request import urlopen
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
 from tests.servers.dovecot import Dovecot
 from tests.servers.process import free_port
 from tests.service.running import Installation
 from tests.service.test_running import LETTER
+from worker.service.metrics import Figures
+from worker.service.tally import Tally
+from worker.settings import Settings
+from worker.store.database import Database
+from worker.store.schema import migrate
 
 DASHBOARD = Path(__file__).parents[2] / "config" / "grafana-dashboard.json"
 
@@ -70,13 +77,32 @@ def test_the_figures_are_those_of_status(
     assert value(samples, "messages_total", outcome="associated", reason="") == 1
     assert value(samples, "messages_total", outcome="duplicate", reason="") == 0
     assert value(samples, "association_seconds_count") == value(samples, "association_seconds_bucket", le="+Inf") == 1
-    assert (value(samples, "active"), value(samples, "database_up")) == (1, 1)
+    assert [value(samples, name) for name in ("active", "database_up", "period_known")] == [1, 1, 1]
 
 
 def test_a_database_that_is_down_is_one_of_the_figures(installation: Installation, port: int) -> None:
     installation.start(database_url="postgresql+psycopg://nobody@127.0.0.1:1/none").wait_for("database.unavailable")
     samples = scraped(port)
     assert (value(samples, "database_up"), value(samples, "active")) == (0, 0)
+
+
+def test_sums_that_take_too_long_are_told_from_a_database_that_is_down(
+    installation: Installation, database_url: str
+) -> None:
+    database = Database.open(database_url)
+    migrate(database)
+    installation.write(database_url=f"{database_url}?options=-c%20lock_timeout%3D200")
+    settings = Settings.load(installation.env_file)
+    with closing(database), database.begin() as connection:
+        connection.execute(text("LOCK TABLE decision"))
+        found = {
+            sample.name: sample.value
+            for each in Figures(lambda: settings, Tally()).collect()
+            for sample in each.samples
+        }
+    assert (found["bcc_dropbox_database_up"], found["bcc_dropbox_period_known"]) == (1, 0)
+    assert "bcc_dropbox_standby_workers" in found
+    assert "bcc_dropbox_period_messages" not in found
 
 
 def test_a_worker_that_stands_by_says_so(
@@ -143,8 +169,8 @@ def test_the_dashboard_asks_only_for_figures_that_there_are(
     deliver_each_kind(installation, dovecot, mailbox_user)
     installation.start().wait_for("poll.finished")
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=15) as answer:
-        text = answer.read().decode()
-    there = set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE)) | {name for name, _ in scraped(port)}
+        told = answer.read().decode()
+    there = set(re.findall(r"^# TYPE (\w+)", told, re.MULTILINE)) | {name for name, _ in scraped(port)}
     labels = {label for _, pairs in scraped(port) for label, _ in pairs} | {"instance"}
     asked = list(expressions(json.loads(DASHBOARD.read_text())))
     names = {name for expression in asked for name in re.findall(r"\bbcc_dropbox_\w+", expression)}

@@ -10,7 +10,7 @@ from worker.domain.outcomes import Outcome
 from worker.store import health
 from worker.store.database import Database
 from worker.store.health import Ends, MailboxHealth
-from worker.store.presence import MailboxKey, Standby, standing_by
+from worker.store.presence import Standby
 
 _SILENT = timedelta(minutes=5)
 """The longest pause between two polls is half of this: a worker that has been silent for longer is none."""
@@ -111,18 +111,12 @@ class Standing:
 
 
 def standing_of(database: Database, mailbox: str | None, now: datetime) -> Standing:
-    """Read it; only of the one mailbox where the settings name one, so that a retired one alarms nobody.
+    """Read it; only of the one mailbox where the settings name one.
 
     Raises:
         Unavailable: when the database is down.
     """
-    found = health.mailboxes(database)
-    ready = standing_by(database)
-    shown = tuple(
-        MailboxStanding(each, ready.get(MailboxKey.of(each.name), ()))
-        for each in found
-        if mailbox is None or each.name == mailbox
-    )
+    shown = tuple(MailboxStanding(each.health, each.standby) for each in health.attendance(database, mailbox))
     lately = health.lately(database, mailbox, now)
     return Standing(now, shown, lately.today, lately.week)
 

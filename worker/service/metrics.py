@@ -1,5 +1,6 @@
 """The figures of `status` for Prometheus, over HTTP where METRICS_ADDRESS says so."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +19,7 @@ from worker.settings import Settings
 from worker.settings.values import ListenAddress
 from worker.store import health
 from worker.store.database import Database
-from worker.store.health import Ends, Lately, MailboxHealth
-from worker.store.presence import MailboxKey, standing_by
+from worker.store.health import Attendance, Ends, Lately
 
 _FRESH_SECONDS = 30.0
 """How long the sums over a week serve, however often somebody asks."""
@@ -60,31 +60,40 @@ class Figures(Collector):
         self._tally = tally
         self._lock = threading.Lock()
         self._lately: Lately | None = None
-        self._read_at = 0.0
+        self._summed_at = -math.inf
 
     def collect(self) -> Iterator[Metric]:
-        """A database that is down leaves its figures out, and says so by one."""
+        """A database that is down leaves its figures out, and says so by one; sums that took too long do by another."""
         yield from _of_process(self._tally)
         settings = self._settings()
         try:
-            found, standby, lately = self._read(settings)
+            found, lately = self._read(settings)
         except DropboxError:
             yield _gauge("database_up", "Whether the database answers.", 0)
             return
         yield _gauge("database_up", "Whether the database answers.", 1)
-        yield from _of_mailbox(found, standby, settings.mailbox_name or "")
-        yield from _of_period({"today": lately.today, "week": lately.week})
+        yield from _of_mailbox(found, settings.mailbox_name or "")
+        yield _gauge("period_known", "Whether the sums over today and this week came in time.", lately is not None)
+        if lately is not None:
+            yield from _of_period({"today": lately.today, "week": lately.week})
 
-    def _read(self, settings: Settings) -> tuple[MailboxHealth | None, int, Lately]:
+    def _read(self, settings: Settings) -> tuple[Attendance | None, Lately | None]:
         url = settings.database_url.get_secret_value()
         name = settings.mailbox_name
         with self._lock, closing(Database.open(url, statement_seconds=_STATEMENT_SECONDS, create=False)) as database:
-            found = next((each for each in health.mailboxes(database) if each.name == name), None)
-            if self._lately is None or time.monotonic() - self._read_at > _FRESH_SECONDS:
-                self._lately = health.lately(database, name, datetime.now(UTC))
-                self._read_at = time.monotonic()
-            standby = len(standing_by(database).get(MailboxKey.of(name or ""), ()))
-            return found, standby, self._lately
+            found = next(iter(health.attendance(database, name)), None)
+            if time.monotonic() - self._summed_at > _FRESH_SECONDS:
+                self._lately = _sums(database, name)
+                self._summed_at = time.monotonic()
+            return found, self._lately
+
+
+def _sums(database: Database, mailbox: str | None) -> Lately | None:
+    """None when the database, which answered just now, could not make them in time."""
+    try:
+        return health.lately(database, mailbox, datetime.now(UTC))
+    except DropboxError:
+        return None
 
 
 def _of_process(tally: Tally) -> Iterator[Metric]:
@@ -106,7 +115,9 @@ def _of_process(tally: Tally) -> Iterator[Metric]:
     )
 
 
-def _of_mailbox(found: MailboxHealth | None, standby: int, name: str) -> Iterator[Metric]:
+def _of_mailbox(attendance: Attendance | None, name: str) -> Iterator[Metric]:
+    found = attendance and attendance.health
+    standby = len(attendance.standby) if attendance else 0
     figures: dict[str, tuple[str, Any]] = {
         "backlog_messages": ("Messages that wait, as the last poll left them.", found and found.backlog),
         "oldest_message_timestamp_seconds": ("When the oldest of them arrived.", found and found.oldest_arrived_at),

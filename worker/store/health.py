@@ -1,6 +1,6 @@
 """How the polls went and how mail ended lately: what `status` and monitoring are built on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from sqlmodel import col
 from worker.domain.outcomes import Outcome, Reason
 from worker.store.database import Database
 from worker.store.mailboxes import mailbox_id
+from worker.store.presence import MailboxKey, Standby, standing_by
 from worker.store.tables import DecisionRow, MailboxRow, VerdictRow
 
 
@@ -41,6 +42,14 @@ class MailboxHealth:
     backlog: int
     oldest_arrived_at: datetime | None
     worker: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attendance:
+    """A mailbox, and the workers that are ready to take it over."""
+
+    health: MailboxHealth
+    standby: Sequence[Standby] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,20 @@ def mailboxes(database: Database) -> list[MailboxHealth]:
     with database.read() as connection:
         rows = connection.execute(select(*columns).order_by(col(MailboxRow.name)))
         return [MailboxHealth(**row) for row in rows.mappings()]
+
+
+def attendance(database: Database, mailbox: str | None) -> list[Attendance]:
+    """Of every mailbox ever polled; or only of the one that is named, so that a retired one alarms nobody.
+
+    Raises:
+        Unavailable: when the database is down.
+    """
+    ready = standing_by(database)
+    return [
+        Attendance(each, ready.get(MailboxKey.of(each.name), ()))
+        for each in mailboxes(database)
+        if mailbox is None or each.name == mailbox
+    ]
 
 
 def ends_since(database: Database, since: datetime, mailbox: str | None = None) -> Ends:
