@@ -246,6 +246,7 @@ def test_a_server_that_cannot_read_its_own_disk_is_an_outage(ledger: Ledger) -> 
             file.chmod(0)
         code, told = poll(ledger)
         assert code == 1, told
+        assert "message.deferred" not in told, "it is the server, not the messages"
         assert [strikes for _, strikes, _ in ledger.blamed()] == [0, 0, 0]
     for file in files:
         file.chmod(0o600)

@@ -44,8 +44,8 @@ _STRUCTURE = re.compile(r'[=;:,()<>\[\]"\\\x00-\x20\x7f]')
 def could_forge_results(signatures: Iterable[str]) -> bool:
     """Whether a DKIM-Signature field names its signer in characters that could end up as results of their own.
 
-    ``i=`` is quoted-printable (RFC 6376 §2.11), and servers exist that write it decoded and without quotes into their own
-    Authentication-Results: ``i=x=3B=20dkim=3Dpass=20header.d=3D…``, in a signature that need not even be right.
+    ``i=`` is quoted-printable (RFC 6376 §2.11), and servers exist that write it decoded and without quotes into their
+    own Authentication-Results: ``i=x=3B=20dkim=3Dpass=20header.d=3D…``, of a signature that need not even be right.
     """
     for signature in signatures:
         for tag in "".join(signature.split()).split(";"):

@@ -50,13 +50,20 @@ class Filer:
     report: PollReport
     silent: set[int]
     """UIDs at which the server once gave no answer in time; kept from poll to poll."""
-    put_off: list[Withheld] = field(default_factory=list)
-    """One failure for each message that the server would not give."""
+    put_off: dict[int, Withheld] = field(default_factory=dict)
+    """By UID: how the server failed on a message that it would not give."""
 
     @property
     def outage(self) -> Unavailable | None:
         """Where several messages were asked for and none was given, it is the server that fails, and not they."""
-        return self.put_off[-1] if len(self.put_off) > 1 and not self.report.has_progressed else None
+        *_, last = self.put_off.values() or (None,)
+        return last if len(self.put_off) > 1 and not self.report.has_progressed else None
+
+    def tell_put_off(self) -> None:
+        """One line for each message that the server would not give, unless it gave none: an outage is told once."""
+        if self.outage is None:
+            for uid, failure in self.put_off.items():
+                self._defer(uid, str(failure))
 
     def take(self, uids: Sequence[int], *, following: Sequence[int] = (), alone: bool = False) -> Taken:
         """Mark in hand and fetch; the ``following`` ones are those that are taken next."""
@@ -123,11 +130,9 @@ class Filer:
         if self.mailbox.open().uidvalidity != self.queue.uidvalidity:
             raise failure
         self.store.suspect(self.queue, uid, str(failure))
-        self.put_off.append(failure)
+        self.put_off[uid] = failure
         if len(self.put_off) > _MOST_PUT_OFF:
             raise failure
-        self.report.outcomes[DEFERRED] += 1
-        self.watcher.deferred(uid, str(failure))
 
     def _try(self, uid: int, strikes: int, error: str) -> None:
         if strikes < STRIKES:
@@ -143,8 +148,11 @@ class Filer:
         if strikes >= STRIKES:
             self._quarantine(uid, error, strikes)
         else:
-            self.report.outcomes[DEFERRED] += 1
-            self.watcher.deferred(uid, error)
+            self._defer(uid, error)
+
+    def _defer(self, uid: int, error: str) -> None:
+        self.report.outcomes[DEFERRED] += 1
+        self.watcher.deferred(uid, error)
 
     def _work_through(self, uids: Sequence[int]) -> None:
         while uids:

@@ -90,8 +90,11 @@ class Poller:
             report.found = queue.messages
             if queue.messages:
                 filer = self._filer(queue, moves, report)
-                with at_work():
-                    self._empty(filer, stop)
+                try:
+                    with at_work():
+                        self._empty(filer, stop)
+                finally:
+                    filer.tell_put_off()
                 report.outage = filer.outage
         except Unavailable as outage:
             report.outage = outage
