@@ -42,6 +42,10 @@ def _nested(levels: int) -> str:
     return "".join(f'--b{level}\nContent-Type: multipart/mixed; boundary="b{level + 1}"\n\n' for level in range(levels))
 
 
+BROKEN = "--b0\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\n!!!!\n"
+"""Not even the fast parser takes it."""
+
+
 def letters_of_size(dropbox: str) -> dict[str, bytes]:
     """Letters that take time and memory by their number of things: within the size that R21 allows."""
     part = "--b0\nContent-Type: image/png\n\nz\n"
@@ -66,5 +70,10 @@ def letters_of_size(dropbox: str) -> dict[str, bytes]:
             dropbox, body="Content-Type: message/rfc822\n\n" * 10_000, Content_Type="message/rfc822"
         ),
         "a million lines of head": letter(dropbox).replace(b"\r\nTo:", b"\r\nA:b" * 1_000_000 + b"\r\nTo:"),
+        "24 MB of lone CRs, broken": letter(dropbox, body=BROKEN + "--b0\n\n" + "a\r" * 12_000_000, **mixed),
+        "24 MB of parameters": letter(
+            dropbox, body="--b0\nContent-Type: a/b" + "; a=b" * 4_800_000 + "\n\nz\n", **mixed
+        ),
+        "10 MB of CRs in the head": letter(dropbox, X_Long="\r" * 10_000_000),
         "24 MB of brackets in HTML": letter(dropbox, body="<" * 24_000_000, Content_Type="text/html"),
     }

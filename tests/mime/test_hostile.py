@@ -18,6 +18,8 @@ from worker.mime import read_content, read_head
 from worker.mime.authentication import read_authentication
 
 MIXED = b'Content-Type: multipart/mixed; boundary="x"\r\n\r\n'
+BROKEN = MIXED + b"--x\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!!\r\n"
+"""So that it falls to the standard library."""
 FOLDED_FIRST = b" the fast parser refuses this\r\n"
 MOST_SECONDS = 5.0
 """Of one processor. Each takes well under one; a time that grows by the square takes hours."""
@@ -52,6 +54,20 @@ HOSTILE = {
     + MIXED
     + b"--x\r\nContent-Transfer-Encoding: base64\r\n\r\n!"
     + b"\n" * 20_000_000,
+    "a broken body of lone CRs": BROKEN + b"--x\r\n\r\n" + b"a\r" * 900_000,
+    "the same within 300 levels": MIXED
+    + b"".join(b"--b%d\nContent-Type: multipart/mixed; boundary=b%d\n\n" % (n, n + 1) for n in range(300))
+    + b"--x\nContent-Transfer-Encoding: base64\n\n!!!!\n--x\n\n"
+    + b"\r" * 2_000_000,
+    "an open quote of semicolons, broken": BROKEN
+    + b'--x\r\nContent-Disposition: attachment; a="'
+    + b";" * 900_000
+    + b"\r\n\r\nz",
+    "half a million parameters, broken": BROKEN
+    + b"--x\r\nContent-Disposition: attachment"
+    + b";a" * 500_000
+    + b"\r\n\r\nz",
+    "two million CRs in a field": b"X: " + b"\r" * 2_000_000 + b"\r\n\r\nHi",
     "references": b"References: " + b"<" * 300_000 + b"\r\n\r\n",
     "brackets in HTML": b"Content-Type: text/html\r\n\r\n" + b"<" * 2_000_000,
     "comments in HTML": b"Content-Type: text/html\r\n\r\n" + b"<!--" * 500_000,

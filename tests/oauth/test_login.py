@@ -1,11 +1,14 @@
 """Logging in by token, at Dovecot's own OAuth 2.0 check."""
 
+import base64
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from freezegun import freeze_time
 
+from tests.mailbox.opening import plain
+from tests.mailbox.scripted import Answers, Scripted
 from tests.oauth.provider import CLIENT_ID, Provider
 from tests.secrecy import CLIENT_SECRET
 from tests.servers.dovecot import Dovecot
@@ -65,6 +68,23 @@ def test_a_token_that_the_server_does_not_take_is_a_refused_login_and_never_show
     with pytest.raises(LoginRefused, match=f"login refused for {access.user}") as refused:
         ImapMailbox(access).open()
     assert token not in str(refused.value)
+
+
+@pytest.mark.parametrize("mechanism", list(Mechanism))
+@pytest.mark.parametrize("where", ["in its refusal", "in its complaint"])
+def test_a_token_that_the_server_repeats_is_struck_out(mechanism: Mechanism, where: str) -> None:
+    echo = "access-token-of-the-mailbox"
+    complaint = b"+ " + base64.b64encode(f"what is {echo}?".encode()) + b"\r\n"
+    refusal = f"TAG NO what is {echo}?\r\n".encode()
+    said = iter([refusal] if where == "in its refusal" else [complaint, b"TAG NO no\r\n"])
+    answers: Answers = {
+        "CAPABILITY": f"* CAPABILITY IMAP4rev1 AUTH={mechanism.value}\r\nTAG OK done\r\n".encode(),
+        "AUTHENTICATE": b"+ \r\n",
+        "": lambda _token: next(said),
+    }
+    with Scripted(answers) as server, pytest.raises(LoginRefused, match="what is …") as refused:
+        ImapMailbox(plain(server.port, password="", token=lambda: echo, mechanism=mechanism)).open()
+    assert echo not in str(refused.value)
 
 
 @BOTH

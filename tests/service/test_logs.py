@@ -66,6 +66,16 @@ def logged(secrets: tuple[str, ...] = (), **fields: Any) -> dict[str, object]:
     return line
 
 
+OAUTH = {
+    "imap_auth": "xoauth2",
+    "imap_password": "",
+    "oauth_token_url": "https://login.example/token",
+    "oauth_client_id": "me",
+    "oauth_client_secret": "a-client-secret",
+    "oauth_refresh_token": "a-refresh-token",
+}
+
+
 def logged_with(tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, str], error: str) -> object:
     """Give an error as the service of these settings logs it."""
     installation = Installation(tmp_path / "worker.env", mailbox_settings(143, "drop", f"sqlite:///{tmp_path}/db"))
@@ -177,10 +187,13 @@ def test_a_secret_is_struck_out_wherever_it_appears() -> None:
         {"database_url": "postgresql+psycopg://drop:hunter%2322@db.example/drop"},
         {"database_url": "postgresql+psycopg://drop@db.example/drop?password=hunter%2322"},
         {"smtp_url": "smtps://drop:hunter%2322@mx.example"},
+        {"imap_password": "hunter#22"},
+        {**OAUTH, "oauth_client_secret": "hunter#22"},
+        {**OAUTH, "oauth_refresh_token": "hunter#22"},
     ],
-    ids=["database", "database, for libpq", "mail server"],
+    ids=["database", "database, for libpq", "mail server", "mailbox", "OAuth client", "OAuth refresh token"],
 )
-def test_a_password_within_a_url_is_a_known_secret(
+def test_every_secret_of_the_settings_is_known(
     changes: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert logged_with(tmp_path, capsys, changes, "login of drop with hunter#22") == "login of drop with ***"

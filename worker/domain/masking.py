@@ -9,7 +9,8 @@ LENGTH = 26
 """130 bits; with a local part of up to 37 octets and the plus sign it fits the 64 octets of RFC 5321 §4.5.3.1.1."""
 
 _TOKEN = re.compile(rf"[{ALPHABET}]{{{LENGTH}}}")
-_TAG = re.compile(rf"(?<=\+)[{ALPHABET}]{{{LENGTH}}}(?![{ALPHABET}])", re.IGNORECASE)
+_TAG = re.compile(rf"(?<=\+)(?:[{ALPHABET}]{{{LENGTH}}}(?![{ALPHABET}])|[{ALPHABET}]{{6,{LENGTH}}}\Z)", re.IGNORECASE)
+"""At the end of a text it may have been cut."""
 
 
 def is_token(tag: str) -> bool:

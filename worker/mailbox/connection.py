@@ -129,7 +129,7 @@ def _log_in(client: IMAPClient, access: ImapAccess) -> None:
         text = f"{access.server}: takes no password with other characters than ASCII"
         raise LoginRefused(text) from None  # the cause would show the password
     except IMAP4.error as error:
-        raise login_failure(access, error) from None  # the same
+        raise login_failure(access, error, access.password) from None  # the same
 
 
 def _log_in_by_token(client: IMAPClient, access: ImapAccess, token: str) -> None:
@@ -137,10 +137,7 @@ def _log_in_by_token(client: IMAPClient, access: ImapAccess, token: str) -> None
     try:
         client.sasl_login(access.mechanism, presenting)
     except IMAP4.error as error:
-        failure = login_failure(access, error)
-        if presenting.complaint and isinstance(failure, LoginRefused):
-            failure = LoginRefused(f"{failure} {said(presenting.complaint)}")
-        raise failure from None
+        raise login_failure(access, error, token, presenting.complaint) from None
 
 
 class _Presenting:

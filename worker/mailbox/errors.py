@@ -49,13 +49,16 @@ def translated(access: ImapAccess) -> Iterator[None]:
         raise Unavailable(f"{access.server}: {_reason(error)}") from error
 
 
-def login_failure(access: ImapAccess, error: IMAP4.error) -> Unavailable:
-    """Tell a refusal from a connection lost at that moment: imapclient makes a LoginError of both."""
+def login_failure(access: ImapAccess, error: IMAP4.error, secret: str, complaint: bytes = b"") -> Unavailable:
+    """Tell a refusal from a connection lost at that moment: imapclient makes a LoginError of both.
+
+    The ``secret`` that was presented is struck out of what the server says: some repeat it.
+    """
     if isinstance(error, IMAP4.abort) or isinstance(error.__context__, IMAP4.abort):
         return Unavailable(f"{access.server}: the connection was lost during the login")
-    text = said(error)
-    if access.password:
-        text = text.replace(access.password, "…")
+    text = f"{said(error)} {said(complaint)}".strip()
+    if secret:
+        text = text.replace(secret, "…")
     if _TEMPORARY.search(text):
         return Unavailable(f"{access.server}: no login at the moment: {text}")
     return LoginRefused(f"{access.server}: login refused for {access.user}: {text}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from fast_mail_parser import ParseError, PyLazyAttachment, parse_email
 
+from worker.domain.masking import without_tokens
 from worker.domain.messages import Attachment, Head
 from worker.domain.text import clean
 
@@ -15,11 +16,13 @@ if TYPE_CHECKING:
 
 MOST_ATTACHMENTS = 200
 """How many are named; the rest counts as one, so that the sizes still add up."""
-_MOST_NAME = 255
+_MOST_NAME, _MOST_MEDIA_TYPE = 255, 127
 _MOST_PARTS = 15_000
 """Lines that could begin a part. Each part costs the fast parser some 3 KB."""
 _MOST_ENCODED_WORDS = 20_000
 """In a parameter of a part's field they cost the fast parser time by the square of their number."""
+_MOST_PARAMETERS = 1_000_000
+"""Semicolons: each parameter of a part costs the fast parser some 130 octets."""
 _MOST_LINE_CHECKS = 2_000_000
 """The standard library compares each line with each boundary that is open: a second or two for this many."""
 _MIME_FIELDS = frozenset({"content-type", "content-transfer-encoding", "content-disposition"})
@@ -48,7 +51,8 @@ def read_body(head: Head, message: bytes, start: int) -> Body:
         return _read_fast(raw)
     except ParseError:
         pass
-    if (raw.count(b"\n") + 1) * (raw.lower().count(b"boundary") + 1) > _MOST_LINE_CHECKS:
+    lines = raw.count(b"\n") + raw.count(b"\r") + 1  # it takes either for the end of one
+    if lines * (raw.lower().count(b"boundary") + 1) > _MOST_LINE_CHECKS:
         return _unreadable(len(message) - start)
     try:
         return _read_standard(raw)
@@ -60,8 +64,10 @@ def _is_overdone(message: bytes, start: int) -> bool:
     """Counted only where the body is long enough to hold so many: most are not."""
     if len(message) - start <= 2 * _MOST_ENCODED_WORDS:
         return False
-    return _is_oftener(message, start, b"-", b"\n--", _MOST_PARTS) or _is_oftener(
-        message, start, b"?", b"=?", _MOST_ENCODED_WORDS
+    return (
+        _is_oftener(message, start, b"-", b"\n--", _MOST_PARTS)
+        or _is_oftener(message, start, b"?", b"=?", _MOST_ENCODED_WORDS)
+        or message.count(b";", start) > _MOST_PARAMETERS
     )
 
 
@@ -85,10 +91,7 @@ def _unreadable(octets: int) -> Body:
 
 def _read_fast(raw: bytes) -> Body:
     mail = parse_email(raw, mode="lazy")
-    attachments = (
-        Attachment(clean(part.filename, _MOST_NAME), _media_type(part.mimetype), _decoded_size(part))
-        for part in mail.attachments
-    )
+    attachments = (_attachment(part.filename, part.mimetype, _decoded_size(part)) for part in mail.attachments)
     return Body(tuple(mail.text_plain), tuple(mail.text_html), _bounded(attachments))
 
 
@@ -105,11 +108,11 @@ def _read_standard(raw: bytes) -> Body:
     html: list[str] = []
     attachments: list[Attachment] = []
     for part in _leaves(message_from_bytes(raw)):
+        _shorten(part)
         content = _payload(part)
         media_type = part.get_content_type()
         if part.get_content_disposition() == "attachment" or media_type not in {"text/plain", "text/html"}:
-            name = clean(str(part.get_filename("")), _MOST_NAME)
-            attachments.append(Attachment(name, _media_type(media_type), len(content)))
+            attachments.append(_attachment(str(part.get_filename("")), media_type, len(content)))
         else:
             (plain if media_type == "text/plain" else html).append(_text(content, part))
     return Body(tuple(plain), tuple(html), _bounded(iter(attachments)))
@@ -122,6 +125,13 @@ def _leaves(part: "Message[str, str]") -> Iterator["Message[str, str]"]:
             yield from _leaves(cast("Message[str, str]", inner))
     else:
         yield part
+
+
+def _shorten(part: "Message[str, str]") -> None:
+    """Its parameters take the standard library time by the square of their length."""
+    for name in _MIME_FIELDS:
+        if len(str(part.get(name, ""))) > _MOST_FIELD:
+            del part[name]
 
 
 def _payload(part: "Message[str, str]") -> bytes:
@@ -138,8 +148,9 @@ def _text(content: bytes, part: "Message[str, str]") -> str:
         return content.decode("utf-8", "replace")
 
 
-def _media_type(stated: str) -> str:
-    return clean(stated.lower(), 127) or "application/octet-stream"
+def _attachment(name: str, media_type: str, size: int) -> Attachment:
+    stated = without_tokens(clean(media_type.lower(), _MOST_MEDIA_TYPE)) or "application/octet-stream"
+    return Attachment(without_tokens(clean(name, _MOST_NAME)), stated, size)
 
 
 def _bounded(attachments: Iterator[Attachment]) -> tuple[Attachment, ...]:

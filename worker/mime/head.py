@@ -17,7 +17,6 @@ MOST_FIELD_CHARACTERS = 256 * 1024
 
 _FAULT = "\x1a"
 """SUB, the control character for what is in error: it is a fault wherever a fault matters (R12), and is never shown."""
-_BARE_CR = re.compile(rb"\r(?!\n)")
 _END_OF_FIELD = re.compile(r"\n(?![ \t])")
 _NAME = re.compile(r"([!-9;-~]*)[ \t]*")
 _LONGEST_NAME_KEPT = 40
@@ -32,9 +31,7 @@ def read_head(raw: bytes, *, is_complete: bool = True) -> Head:
     ``From :`` is the obsolete spelling of ``From:`` (RFC 5322 §4.5.1), and a line that is no field ends the block.
     """
     most = MOST_OCTETS if raw.count(b"\n", 0, MOST_OCTETS) <= MOST_LINES else MOST_LINES
-    block = raw[:most]
-    if block.count(b"\r") != block.count(b"\r\n"):
-        block = _BARE_CR.sub(_FAULT.encode(), block)
+    block = raw[:most].replace(b"\r\n", b"\n").replace(b"\r", _FAULT.encode())
     lines = _END_OF_FIELD.split(block.decode("utf-8", "replace"), MOST_FIELDS + 1)
     is_whole = len(raw) <= most and len(lines) <= MOST_FIELDS + 1  # the last one is what stands behind the last end
     return Head(tuple(_fields(lines[:MOST_FIELDS])), is_complete=is_complete and is_whole)
@@ -62,7 +59,5 @@ _kept_name = lru_cache(maxsize=1024)(_name)
 
 def _unfolded(value: str) -> str:
     """RFC 5322 §2.2.3: the end of the line goes, the white space after it stays. What is cut ends in a fault."""
-    value = value.rstrip("\r")
-    if "\n" in value:
-        value = value.replace("\r\n", "").replace("\n", "")
+    value = value.replace("\n", "")
     return value if len(value) <= MOST_FIELD_CHARACTERS else value[:MOST_FIELD_CHARACTERS] + _FAULT
