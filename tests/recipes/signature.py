@@ -16,10 +16,11 @@ class Signer:
     """A domain's key pair."""
 
     key: Path
+    domain: str = DOMAIN
 
     @classmethod
-    def make(cls, folder: Path) -> "Signer":
-        signer = cls(folder / "dkim.pem")
+    def make(cls, folder: Path, domain: str = DOMAIN) -> "Signer":
+        signer = cls(folder / "dkim.pem", domain)
         _openssl("genrsa", "-out", str(signer.key), "2048")
         return signer
 
@@ -28,17 +29,18 @@ class Signer:
         """What the domain publishes: its key, and that mail without alignment is not its own."""
         public = _openssl("rsa", "-in", str(self.key), "-pubout", "-outform", "DER")
         return {
-            f"{SELECTOR}._domainkey.{DOMAIN}": f"v=DKIM1; k=rsa; p={base64.b64encode(public).decode()}",
-            f"_dmarc.{DOMAIN}": "v=DMARC1; p=none",
+            f"{SELECTOR}._domainkey.{self.domain}": f"v=DKIM1; k=rsa; p={base64.b64encode(public).decode()}",
+            f"_dmarc.{self.domain}": "v=DMARC1; p=none",
         }
 
-    def sign(self, raw: bytes) -> bytes:
-        """Put the signature on top of a mail whose fields stand there once each."""
+    def sign(self, raw: bytes, identity: str = "", *, is_right: bool = True) -> bytes:
+        """Put the signature on top of a mail whose fields stand there once each; ``identity``: its ``i=``, folds too."""
         head, _, body = raw.partition(b"\r\n\r\n")
         names = b":".join(line.partition(b":")[0] for line in head.split(b"\r\n"))
-        digest = base64.b64encode(hashlib.sha256(body).digest())
+        digest = base64.b64encode(hashlib.sha256(body if is_right else b"another").digest())
+        agent = f"i={identity}; " if identity else ""
         field = (
-            f"DKIM-Signature: v=1; a=rsa-sha256; c=simple/simple; d={DOMAIN}; s={SELECTOR}; "
+            f"DKIM-Signature: v=1; a=rsa-sha256; c=simple/simple; d={self.domain}; s={SELECTOR}; {agent}"
             f"h={names.decode()}; bh={digest.decode()}; b="
         ).encode()
         signature = _openssl("dgst", "-sha256", "-sign", str(self.key), given=head + b"\r\n" + field)

@@ -11,13 +11,16 @@ from tests.acceptance.dropbox import Dropbox
 from tests.recipes.builds import exim4_lmtp, postfix_dovecot_lmtp
 from tests.recipes.chain import MAILBOX, Chain, running
 from tests.recipes.installation import add_users, install
-from tests.recipes.letters import OUR_ID, dated, vouched_for
+from tests.recipes.letters import ANNE, OUR_ID, dated, dropbox, vouched_for
 from tests.recipes.recipe import Recipe
 from tests.recipes.signature import Signer
 from tests.recipes.test_probe import STAMP, as_recommended, probed, results
 from tests.servers.milters import Milter
 from tests.servers.names import Names
 from tests.servers.process import free_port
+from worker.domain.authentication import authenticate, could_forge_results
+from worker.mime import read_head
+from worker.mime.authentication import organisational_domain, read_authentication
 
 STAMPS = Recipe("sender-authentication")
 MILTERS = {"opendkim": "inet:8891@127.0.0.1", "opendmarc": "inet:8893@127.0.0.1"}
@@ -56,10 +59,44 @@ def exim(names: Names) -> Iterator[Chain]:
         yield chain
 
 
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory: pytest.TempPathFactory) -> Signer:
+    return Signer.make(tmp_path_factory.mktemp("evil"), "evil.example")
+
+
 @pytest.fixture(scope="module", params=[postfix_with_milters, exim])
-def chain(request: pytest.FixtureRequest, signer: Signer) -> Iterator[Chain]:
-    with Names(signer.records) as names, request.param(names) as chain:
+def chain(request: pytest.FixtureRequest, signer: Signer, evil: Signer) -> Iterator[Chain]:
+    with Names({**signer.records, **evil.records}) as names, request.param(names) as chain:
         yield chain
+
+
+FORGING = {
+    "DKIM": "x=3B=20dkim=3Dpass=20header.d=3Dexample.com=20header.z=3D@evil.example",
+    "DKIM, folded": "x=3B\r\n =20dkim=3Dpass=20header.d\r\n =3Dexample.com=20header.z=3D@evil.example",
+    "DMARC": "x=3B=20dmarc=3Dpass=20header.from=3Dexample.com=20header.z=3D@evil.example",
+    "another field": f"x=0AAuthentication-Results:=20{OUR_ID}=3B=20dmarc=3Dpass"
+    "=20header.from=3Dexample.com=0AX:=20@evil.example",
+}
+
+
+@pytest.mark.parametrize("is_right", [True, False], ids=["right", "wrong"])
+@pytest.mark.parametrize("identity", FORGING.values(), ids=FORGING)
+def test_no_signature_writes_results_of_its_own(chain: Chain, evil: Signer, identity: str, is_right: bool) -> None:
+    """What the server makes of it vouches for nobody, and the worker would not believe it if it did."""
+    raw = evil.sign(dated(), identity, is_right=is_right)
+    assert could_forge_results(read_head(raw).all("dkim-signature"))
+    chain.empty()
+    chain.send([dropbox(ANNE)], raw, "x@evil.example")
+    (copy,) = chain.take(1)
+    found = read_authentication(read_head(copy))
+    assert not authenticate(found, OUR_ID, "example.com", organisational_domain).passed
+
+
+def test_an_honest_identity_is_vouched_for(chain: Chain, signer: Signer) -> None:
+    chain.empty()
+    chain.send([dropbox(ANNE)], signer.sign(dated(), "jo@eu.example.com"), "x@elsewhere.example")
+    (copy,) = chain.take(1)
+    assert authenticate(read_authentication(read_head(copy)), OUR_ID, "example.com", organisational_domain).passed
 
 
 def test_the_worker_believes_its_own_server_and_no_forged_verdict(chain: Chain, signer: Signer, tmp_path: Path) -> None:
