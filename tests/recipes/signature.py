@@ -34,7 +34,7 @@ class Signer:
         }
 
     def sign(self, raw: bytes, identity: str = "", *, is_right: bool = True) -> bytes:
-        """Put the signature on top of a mail whose fields stand there once each; ``identity``: its ``i=``, folds too."""
+        """Put the signature on top of a mail whose fields stand there once each; ``identity`` is its ``i=``."""
         head, _, body = raw.partition(b"\r\n\r\n")
         names = b":".join(line.partition(b":")[0] for line in head.split(b"\r\n"))
         digest = base64.b64encode(hashlib.sha256(body if is_right else b"another").digest())

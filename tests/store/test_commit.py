@@ -73,6 +73,7 @@ def test_a_created_record_is_as_the_rules_say(store: IntakeStore, crm: Crm, joe:
         "owner_id": joe.id,
         "source": SOURCE,
         "made_for": "jane@client.example",
+        "first_for": "jane@client.example",
         "created_at": NOW,
     }
 

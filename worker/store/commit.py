@@ -28,7 +28,7 @@ from worker.store.tables import (
     VerdictRow,
 )
 from worker.store.traces import record_id, stored_trace
-from worker.store.waiting import attach_to_made, lock_for, with_records_added_meanwhile
+from worker.store.waiting import attach_to_made, lock_for, see_that_nobody_added, with_records_added_meanwhile
 
 _LONGEST_MESSAGE_ID = 998
 """Octets (a line of RFC 5322 §2.1.1): what PostgreSQL's index takes is not much more."""
@@ -69,6 +69,7 @@ def commit(
     ``messages`` are those of the filings; ``gives_notice``: owners are told of their own mail that is not filed.
     """
     lock_for(connection, filings)
+    see_that_nobody_added(connection, filings)
     filings = with_records_added_meanwhile(connection, filings)
     batch = _numbered(connection, filings, now)
     insert_rows(connection, RecordRow, _records(batch))
@@ -121,11 +122,12 @@ def _records(batch: _Batch) -> list[dict[str, Any]]:
             "owner_id": record.owner_id,
             "source": SOURCE,
             "made_for": record.address.key,
+            "first_for": record.address.key if record.is_first else None,
             "created_at": batch.now,
         }
         for record, number in batch.records.items()
     ]
-    return sorted(rows, key=lambda row: (row["account_id"], row["module"], row["made_for"]))
+    return sorted(rows, key=lambda row: (row["account_id"], row["made_for"], row["module"]))
 
 
 def _emails(batch: _Batch) -> list[dict[str, Any]]:

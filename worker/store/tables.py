@@ -127,12 +127,24 @@ class NeverLogRow(SQLModel, table=True):
 
 
 class RecordRow(SQLModel, table=True):
-    """A lead or contact. `made_for` is the address key that a mail made it for: two mails make one record (R17)."""
+    """A lead or contact. `made_for` is the address key that a mail made it for: two mails make one record (R17).
+
+    `first_for` is the same where nobody had the address before, so that one mail that makes a lead and one that makes a
+    contact cannot both be the first: the later one looks again.
+    """
 
     __tablename__ = "record"
     __table_args__ = (
         ForeignKeyConstraint(["account_id"], ["account.id"]),
         UniqueConstraint("account_id", "module", "made_for", name="record_made_once"),
+        Index(
+            "record_first_for_address",
+            "account_id",
+            "first_for",
+            unique=True,
+            sqlite_where=text("first_for IS NOT NULL"),
+            postgresql_where=text("first_for IS NOT NULL"),
+        ),
         Index("record_by_email", "account_id", "email_key"),
         Index("record_by_secondary_email", "account_id", "secondary_email_key"),
         Index("record_by_module", "account_id", "module", "id"),
@@ -150,6 +162,7 @@ class RecordRow(SQLModel, table=True):
     owner_id: int | None = Field(default=None, sa_type=BigInteger)
     source: str = Field(default="", sa_type=CleanText)
     made_for: str | None = Field(default=None, sa_type=CleanText)
+    first_for: str | None = Field(default=None, sa_type=CleanText)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

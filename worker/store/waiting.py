@@ -1,4 +1,6 @@
-"""Mail for a recipient whom nobody knew (R15): it goes to the first record added for the address, once.
+"""Records and mail that meet between a decision and its commit.
+
+Mail for a recipient whom nobody knew (R15) goes to the first record added for the address, once.
 
 Added by hand, by an import, or by another mail. A mail may be decided before a record is added and committed after it.
 So either side looks for the other under a lock of the account, kept until its commit: whichever comes second finds what
@@ -14,9 +16,11 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, exists, select, 
 from sqlmodel import col
 
 from worker.domain.addresses import Address
+from worker.domain.errors import Conflict
+from worker.domain.masking import without_tokens
 from worker.domain.patterns import Module, search_of
 from worker.domain.recipients import resolve
-from worker.domain.records import AccountView, NewRecord
+from worker.domain.records import AccountView, NewRecord, best_match
 from worker.domain.verdicts import Association, Filing, RecipientResult, RecipientTrace, Verdict
 from worker.store.bulk import insert_rows
 from worker.store.keys import among_numbers, among_texts
@@ -111,6 +115,29 @@ def lock(connection: Connection, accounts: Mapping[int, bool]) -> None:
     if accounts and connection.dialect.name != "sqlite":
         wanted = {account_id % 2**31: alone for account_id, alone in sorted(accounts.items())}
         connection.execute(_LOCK, {"locks": _LOCKS, "accounts": list(wanted), "alone": list(wanted.values())})
+
+
+def see_that_nobody_added(connection: Connection, filings: Sequence[Filing]) -> None:
+    """Look again for the records that these are about to make, under the `lock` of their accounts (R15 to R17).
+
+    Raises:
+        Conflict: when one was added since they were decided, and its owner's search would have found it.
+    """
+    making = [
+        (verdict.owner, association.record)
+        for filing in filings
+        for verdict in filing.verdicts
+        if verdict.owner
+        for association in verdict.associations
+        if isinstance(association.record, NewRecord)
+    ]
+    wanted = sorted({(record.account_id, record.address.key) for _, record in making})
+    found = records_of(connection, wanted)
+    for owner, record in making:
+        known = found.get(record.account_id, {}).get(record.address.key, ())
+        modules = search_of(owner.pattern, owner.permissions).modules
+        if any(best_match(known, module, owner.id) for module in modules):
+            raise Conflict(f"a record for {without_tokens(record.address.text)} was added meanwhile")
 
 
 def with_records_added_meanwhile(connection: Connection, filings: Sequence[Filing]) -> Sequence[Filing]:

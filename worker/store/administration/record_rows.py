@@ -83,6 +83,7 @@ def _row(account_id: int, record_id: int, module: Module, owned: OwnedDraft, now
         "owner_id": owned.owner_id,
         "source": draft.source,
         "made_for": None,
+        "first_for": None,
         "created_at": now,
     }
 

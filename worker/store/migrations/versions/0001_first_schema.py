@@ -121,6 +121,7 @@ def upgrade() -> None:
         sa.Column("owner_id", sa.BigInteger(), nullable=True),
         sa.Column("source", sa.Text(), nullable=False),
         sa.Column("made_for", sa.Text(), nullable=True),
+        sa.Column("first_for", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("module IN ('lead', 'contact')", name="record_module"),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"]),
@@ -129,6 +130,14 @@ def upgrade() -> None:
     )
     op.create_index("record_by_email", "record", ["account_id", "email_key"], unique=False)
     op.create_index("record_by_secondary_email", "record", ["account_id", "secondary_email_key"], unique=False)
+    op.create_index(
+        "record_first_for_address",
+        "record",
+        ["account_id", "first_for"],
+        unique=True,
+        sqlite_where=sa.text("first_for IS NOT NULL"),
+        postgresql_where=sa.text("first_for IS NOT NULL"),
+    )
     op.create_table(
         "association",
         sa.Column("account_id", sa.BigInteger(), nullable=False),

@@ -1,0 +1,98 @@
+"""R17 where two patterns, or a person and a mail, want a record for one new address in one moment."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier
+
+import pytest
+
+from tests.store.crm import NOW, QUEUE, Crm, Mail, User, decide, file
+from worker.domain.errors import Conflict
+from worker.domain.patterns import SearchPattern
+from worker.store.database import Database
+from worker.store.intake import IntakeStore
+from worker.store.tables import AssociationRow, RecordRow
+
+NEW_LEAD = SearchPattern.CONTACTS_THEN_LEADS_OR_NEW_LEAD
+NEW_CONTACT = SearchPattern.CONTACTS_THEN_LEADS_OR_NEW_CONTACT
+EITHER = {NEW_LEAD: NEW_CONTACT, NEW_CONTACT: NEW_LEAD}
+
+
+@pytest.fixture
+def crm(database: Database) -> Crm:
+    return Crm(database)
+
+
+@pytest.fixture
+def store(database: Database) -> IntakeStore:
+    return IntakeStore(database)
+
+
+@pytest.fixture
+def joe(crm: Crm) -> User:
+    return crm.user(crm.account(), "joe@acme.example", NEW_CONTACT)
+
+
+@pytest.mark.parametrize("first", EITHER)
+def test_of_two_patterns_that_race_for_a_new_address_the_later_finds_what_the_first_made(
+    store: IntakeStore, crm: Crm, joe: User, first: SearchPattern
+) -> None:
+    """R17: as if they had come one after the other."""
+    ann = crm.user(joe.account_id, "ann@acme.example", first)
+    ben = crm.user(joe.account_id, "ben@acme.example", EITHER[first])
+    mails = [Mail(1, ann.token, ann.login), Mail(2, ben.token, ben.login)]
+    sooner, later = [decide(store, mail) for mail in mails]
+    store.commit(QUEUE, sooner, NOW)
+    with pytest.raises(Conflict):
+        store.commit(QUEUE, later, NOW)
+    file(store, mails[1])
+    assert len(crm.rows(RecordRow)) == 1
+    assert crm.count(AssociationRow) == 2
+
+
+def test_workers_of_two_patterns_that_commit_in_one_moment_make_one_record(
+    url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
+) -> None:
+    """R17: also where neither can see yet what the other writes."""
+    ann = crm.user(joe.account_id, "ann@acme.example", NEW_LEAD)
+    workers = [IntakeStore(open_database(url)) for _ in range(2)]
+    together = Barrier(2)
+
+    def work(place: int) -> None:
+        owner = (joe, ann)[place]
+        for number in range(20):
+            mail = Mail(100 * place + number, owner.token, owner.login, [f"c{number}@client.example"])
+            filings = decide(workers[place], mail)
+            together.wait()
+            for _ in range(50):
+                with suppress(Conflict):
+                    workers[place].commit(QUEUE, filings, NOW)
+                    break
+                filings = decide(workers[place], mail)
+
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(work, range(2)))
+    assert sorted(row["email_key"] for row in crm.rows(RecordRow)) == sorted(f"c{n}@client.example" for n in range(20))
+    assert crm.count(AssociationRow) == 40
+
+
+def test_patterns_that_search_one_module_each_make_a_record_each(store: IntakeStore, crm: Crm, joe: User) -> None:
+    """R15: who asks for leads only never finds a contact."""
+    patterns = (SearchPattern.LEADS_OR_NEW_LEAD, SearchPattern.CONTACTS_OR_NEW_CONTACT)
+    ann, ben = (crm.user(joe.account_id, f"{pattern}@acme.example", pattern) for pattern in patterns)
+    file(store, Mail(1, ann.token, ann.login))
+    file(store, Mail(2, ben.token, ben.login))
+    assert sorted(row["module"] for row in crm.rows(RecordRow)) == ["contact", "lead"]
+
+
+def test_a_record_that_somebody_adds_between_decision_and_commit_gets_no_twin(
+    store: IntakeStore, crm: Crm, joe: User
+) -> None:
+    mail = Mail(1, joe.token, joe.login, ["jane@client.example"])
+    filings = decide(store, mail)
+    crm.record(joe.account_id, "jane@client.example")
+    with pytest.raises(Conflict):
+        store.commit(QUEUE, filings, NOW)
+    file(store, mail)
+    assert [row["made_for"] for row in crm.rows(RecordRow)] == [None]
