@@ -117,6 +117,20 @@ def test_a_clients_own_name_steers_nothing(claimed: str) -> None:
     assert routed(head(fields + FORGERIES["all of them"] + SENDERS_OWN)) == Route(None, ())
 
 
+@pytest.mark.parametrize(
+    "host", ["mx.drop.example.evil.example", "evil.mx.drop.example", "xmx.drop.example", "mx.drop"]
+)
+def test_a_host_whose_name_only_holds_ours_is_not_ours(host: str) -> None:
+    """R5."""
+    assert routed(head(f"Delivered-To: {JANE}\nReceived: from x by {host} with ESMTP; Mon\n")) == Route(None, ())
+
+
+def test_a_hop_that_is_for_two_people_is_for_nobody() -> None:
+    """R5: a server writes one; the other is somebody's who writes into its field."""
+    hop = f"Received: from x by mx.drop.example with ESMTP id 1 for <{FORGED}>; x for <{JANE}>; Mon\n"
+    assert routed(head(hop)) == Route(None, ())
+
+
 def test_the_server_is_recognised_whatever_the_case_of_its_name() -> None:
     fields = f"Delivered-To: {JANE}\nReceived: from x BY MX.Drop.Example. WITH ESMTP; Mon\n"
     assert routed(head(fields), "MX.DROP.EXAMPLE.").tokens == (JANES_TOKEN,)

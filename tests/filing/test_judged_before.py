@@ -66,6 +66,13 @@ def test_a_field_that_decides_and_differs_has_the_message_judged_anew(whole: byt
     assert not holds_for(fetched(given), read_content(whole).head, AUTHENTICATED)
 
 
+def test_a_hop_decides_also_where_no_token_is_looked_for_in_it() -> None:
+    """R5: it is what the trusted fields end with."""
+    rules = replace(RULES, token_headers=("Delivered-To",))
+    whole = raw_mail(extra="Received: from x by mx.drop.example with ESMTP; now\n")
+    assert not holds_for(fetched(raw_mail()), read_content(whole).head, rules)
+
+
 def test_the_order_of_the_fields_decides_too() -> None:
     one, other = "Delivered-To: a@drop.example\n", "Received: from b by mx.drop.example; now\n"
     assert not holds_for(fetched(raw_mail(top=one + other)), read_content(raw_mail(top=other + one)).head, RULES)

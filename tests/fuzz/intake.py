@@ -19,16 +19,18 @@ from worker.poll import Poller, PollReport, Watcher
 from worker.store.database import Database
 from worker.store.intake import IntakeStore
 from worker.store.schema import migrate
-from worker.store.tables import DecisionRow, VerdictRow
+from worker.store.tables import DecisionRow, EmailRow, VerdictRow
 
 
 @dataclass(frozen=True)
 class Ended:
-    """One message, as the core decided it and as the database has it."""
+    """One message, as the core decided it and as the database has it; ``email`` is absent where none was stored."""
 
+    raw: bytes
     filing: Filing
     decision: dict[str, Any]
     traces: list[dict[str, Any]]
+    email: dict[str, Any] | None
 
 
 class Ends(Watcher):
@@ -69,13 +71,18 @@ class Intake:
         filings = {filing.uid: filing for filing in self._ends.filings}
         assert sorted(filings) == uids
         assert self._mailbox.moved == {uid: filing.folder for uid, filing in filings.items()}
-        return [self._ended(filings[uid]) for uid in uids]
+        return [self._ended(raw, filings[uid]) for raw, uid in zip(messages, uids, strict=True)]
 
-    def _ended(self, filing: Filing) -> Ended:
+    def _ended(self, raw: bytes, filing: Filing) -> Ended:
         with self._database.read() as connection:
             decided = connection.execute(select(DecisionRow).where(col(DecisionRow.uid) == filing.uid)).mappings().one()
-            traces = select(col(VerdictRow.trace)).where(col(VerdictRow.decision_id) == decided["id"])
-            return Ended(filing, dict(decided), list(connection.scalars(traces)))
+            verdicts = connection.execute(
+                select(VerdictRow).where(col(VerdictRow.decision_id) == decided["id"])
+            ).mappings()
+            rows = [dict(verdict) for verdict in verdicts]
+            emails = select(EmailRow).where(col(EmailRow.id).in_({row["email_id"] for row in rows} - {None}))
+            email = connection.execute(emails).mappings().first()
+            return Ended(raw, filing, dict(decided), [row["trace"] for row in rows], dict(email) if email else None)
 
     def _populate(self, crm: Crm) -> None:
         account = crm.account()

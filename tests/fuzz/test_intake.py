@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.intake import Ended, Intake
-from tests.fuzz.mails import MAILS, TOKENS
+from tests.fuzz.mails import MAILS, SENDERS, TOKENS
 from tests.raw import RAW
 from tests.servers.postgres import Postgres
+from worker.domain.addresses import Address
 from worker.domain.outcomes import Outcome
+from worker.domain.verdicts import Verdict
 from worker.store.database import Database
 
 BATCH = 10
@@ -60,16 +62,35 @@ def test_a_hundred_thousand_end_with_a_decision(intake: Intake, messages: list[b
 
 
 def is_fit(ended: Ended) -> None:
-    """One end with its reason or owner; what is stored of it can be shown, and shows nobody's token."""
+    """One end with its reason or owner; what is stored of it can be shown, and shows nobody's token.
+
+    Nothing is filed that does not name its owner's own address and token.
+    """
     verdict = ended.filing.deciding
     assert verdict.reason if verdict.outcome is Outcome.REJECTED else verdict.owner
     stored = [ended.decision[name] for name in ("subject", "message_id", "sender")] + ended.decision["recipients"]
     traces = list(_texts(ended.traces))
+    if ended.email:
+        traces += _texts([ended.email[name] for name in ("subject", "message_id", "thread_id", "sender", "snippet")])
+        traces += _texts([ended.email["recipients"], ended.email["attachments"]])
+    for verdict in ended.filing.verdicts:
+        if verdict.outcome.is_filed:
+            assert is_of_its_owner(ended.raw.lower(), verdict)
     for text in stored + traces:
         assert "\n" not in text
         assert RAW.search(text) is None
     written = json.dumps([stored, traces], ensure_ascii=False).lower()
     assert not [token for token in TOKENS.values() if token in written]
+
+
+def is_of_its_owner(octets: bytes, verdict: Verdict) -> bool:
+    """Whether the message says, in so many octets, that it is this owner's."""
+    name = next(
+        name for name, sender in SENDERS.items() if verdict.owner and Address.parse(sender).key in verdict.owner.senders
+    )
+    spellings = [SENDERS[name], Address.parse(SENDERS[name]).key]
+    names_owner = any(f"@{text.partition('@')[2]}".encode() in octets for text in spellings) and name.encode() in octets
+    return names_owner and TOKENS[name].encode() in octets
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -58,13 +58,13 @@ def _behind(name: str, words: list[str]) -> list[str]:
 
 
 def _recipient(words: list[str]) -> str:
-    """The word behind ``for``, which the server writes behind its own ``by`` (the last one)."""
+    """The word behind ``for``, which the server writes behind its own ``by`` (the last one), and once."""
     names = [word.lower() for word in words]
     if "by" not in names:
         return ""
     last_by = len(names) - names[::-1].index("by")
-    recipient = next(iter(_behind("for", words[last_by:])), "").strip("<>")
-    return recipient if "@" in recipient else ""
+    found = {recipient for word in _behind("for", words[last_by:]) if "@" in (recipient := word.strip("<>"))}
+    return found.pop() if len(found) == 1 else ""
 
 
 def _without_comments(value: str) -> str:
