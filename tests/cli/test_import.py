@@ -47,7 +47,7 @@ def test_encodings_separators_and_headings_are_tolerated(content: bytes) -> None
         ("nonsense,A", "not an e-mail address"),
         (",A", "no email"),
         ("a@x.example,A,nonsense", "not an e-mail address"),
-        ('a@x.example,"A\nb@x.example,B', "quotation mark left open"),
+        ('a@x.example,A,b@x.example,"open', "quotation mark is left open"),
         (f'a@x.example,"{"x" * 200_000}', "field larger"),
         ("a@x.example, b@x.example", None),
         ('"a@x.example, b@x.example",B', "not an e-mail address"),
@@ -61,6 +61,47 @@ def test_a_bad_row_is_named_by_its_line(row: str, why: str | None) -> None:
     assert isinstance(bad, BadRow)
     assert bad.line == 2
     assert why in bad.why
+
+
+@pytest.mark.parametrize(
+    ("rows", "why"),
+    [
+        ('a@x.example,"A,\nb@x.example,B,\nc@x.example,C,\nd@x.example,D,\n', "a quotation mark is left open"),
+        ('a@x.example,A,"open\nb@x.example,B,\nc@x.example,C,\nd@x.example,D,\n', "a quotation mark is left open"),
+        (
+            'a@x.example,A,"open\nb@x.example,B,\nc@x.example,C,"its own"\nd@x.example,D,\n',
+            "a quotation mark is left open",
+        ),
+        (
+            'a@x.example,"A,\nb@x.example,B",\nc@x.example,C,\nd@x.example,D,\n',
+            "a line break within last_name: is a quotation mark left open?",
+        ),
+        (
+            'a@x.example,"\nb@x.example,B",\nc@x.example,C,\nd@x.example,D,\n',
+            "a line break within last_name: is a quotation mark left open?",
+        ),
+    ],
+    ids=["our column", "another column", "up to another's mark", "up to a stray mark", "at the cell's begin"],
+)
+def test_a_quotation_mark_left_open_costs_its_own_row_alone(rows: str, why: str) -> None:
+    bad, *rest = drafts(f"email,last_name,notes\n{rows}")
+    assert bad == BadRow(2, why)
+    assert [(row.email.text, row.line) for row in rest if isinstance(row, RecordDraft)] == [
+        ("b@x.example", 3),
+        ("c@x.example", 4),
+        ("d@x.example", 5),
+    ]
+
+
+def test_a_first_line_with_a_quotation_mark_left_open_is_no_empty_file() -> None:
+    with pytest.raises(Refused, match=r"the first line of people\.csv cannot be read: a quotation mark is left open"):
+        drafts('email,"notes\na@x.example,A\n')
+
+
+def test_a_line_break_at_the_end_of_a_name_is_none_within_it() -> None:
+    [draft] = drafts('email,last_name\na@x.example,"A\n"\n')
+    assert isinstance(draft, RecordDraft)
+    assert draft.last_name == "A"
 
 
 def test_lines_are_counted_as_an_editor_counts_them() -> None:
