@@ -168,9 +168,13 @@ def test_a_server_with_an_octet_now_and_then_is_given_up_before_it_has_greeted(
         assert told in str(failure(replace(access, port=cut.port)))
 
 
-def test_an_authority_that_cannot_be_read_is_told(dovecot: Dovecot, mailbox_user: str, tmp_path: Path) -> None:
-    told = str(failure(encrypted(dovecot, mailbox_user, Tls.SSL, ca_file=tmp_path / "none.pem")))
-    assert f"the authority in {tmp_path / 'none.pem'} cannot be read" in told
+@pytest.mark.parametrize(
+    ("file", "why"), [("/nowhere/ca.pem", "No such file or directory"), ("/dev/null", "no certificate")]
+)
+def test_an_authority_that_cannot_be_read_is_told(dovecot: Dovecot, mailbox_user: str, file: str, why: str) -> None:
+    told = str(failure(encrypted(dovecot, mailbox_user, Tls.SSL, ca_file=Path(file))))
+    assert f"the authority in {file} cannot be read: " in told
+    assert why in told
 
 
 COMPLAINT = b"+ eyJzdGF0dXMiOiI0MDEifQ==\r\n"  # {"status":"401"}

@@ -66,6 +66,23 @@ BROKEN = {
     "another program's name": ("XYZZY=1", "XYZZY is not a setting"),
     "database of another kind": ("DATABASE_URL=mysql://u:hunter22@h/d", f"DATABASE_URL has a bad value: {DATABASE}"),
     "database in memory": ("DATABASE_URL=sqlite://", f"DATABASE_URL has a bad value: {DATABASE}"),
+    "database in memory, by its name": (
+        "DATABASE_URL=sqlite:///:memory:",
+        f"DATABASE_URL has a bad value: {DATABASE}",
+    ),
+    "database in memory, by SQLite's own URL": (
+        "DATABASE_URL=sqlite:///file:x?mode=memory&uri=true",
+        f"DATABASE_URL has a bad value: {DATABASE}",
+    ),
+    "database without a file": ("DATABASE_URL=sqlite:///?x=1", f"DATABASE_URL has a bad value: {DATABASE}"),
+    "database's port is no number": (
+        "DATABASE_URL=postgresql+psycopg://u:hunter22@h:port/x",
+        f"DATABASE_URL has a bad value: {DATABASE}",
+    ),
+    "database's port is none": (
+        "DATABASE_URL=postgresql+psycopg://u:hunter22@h:99999/x",
+        f"DATABASE_URL has a bad value: {DATABASE}",
+    ),
     "required without an id": (
         "SENDER_AUTH=required",
         (
@@ -111,6 +128,20 @@ BROKEN = {
         (
             "IMAP_CA_FILE is '/nowhere/ca.pem': it should be a PEM file with the authority of the server's certificate"
             ": No such file or directory"
+        ),
+    ),
+    "authority that is none": (
+        "IMAP_CA_FILE=/dev/null",
+        (
+            "IMAP_CA_FILE is '/dev/null': it should be a PEM file with the authority of the server's certificate"
+            ": no certificate in it can be read"
+        ),
+    ),
+    "authority of the mail server that is none": (
+        "SMTP_CA_FILE=/dev/null",
+        (
+            "SMTP_CA_FILE is '/dev/null': it should be a PEM file with the authority of the mail server's certificate"
+            ": no certificate in it can be read"
         ),
     ),
     "notices without a way": (

@@ -13,7 +13,7 @@ from worker.domain.errors import LoginRefused, Unavailable
 from worker.domain.hosts import is_loopback
 from worker.mailbox.access import ImapAccess, Mechanism, Tls
 from worker.mailbox.ahead import read_ahead
-from worker.mailbox.errors import login_failure, said, translated
+from worker.mailbox.errors import login_failure, translated
 
 _KEEPALIVE_SECONDS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
 _FAREWELL_SECONDS = 2.0
@@ -102,7 +102,7 @@ def _context(access: ImapAccess) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(access.ca_file) if access.ca_file else None)
     except OSError as error:
         raise Unavailable(
-            f"{access.server}: the authority in {access.ca_file} cannot be read: {said(error)}"
+            f"{access.server}: the authority in {access.ca_file} cannot be read: {error.strerror}"
         ) from error
 
 

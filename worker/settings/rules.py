@@ -1,6 +1,7 @@
 """What several settings say together: contradictions, and what it takes to reach the mailbox."""
 
 import os
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +77,7 @@ def mailbox_problems(settings: "Settings") -> list[Problem]:
     if settings.imap_auth is not ImapAuth.PASSWORD:
         needed += ["oauth_token_url", "oauth_client_id"]
     problems = [missing(field, should_be(settings, field)) for field in needed if getattr(settings, field) is None]
-    return [*problems, *_of_login(settings), *_of_ca_file(settings)]
+    return [*problems, *_of_login(settings), *_of_ca_files(settings)]
 
 
 def secret_of(settings: "Settings", field: str) -> str | None:
@@ -102,9 +103,11 @@ def _of_login(settings: "Settings") -> Iterator[Problem]:
             yield bad_value(f"{secret}_file", str(file), f"{should_be(settings, f'{secret}_file')}: {fault}")
 
 
-def _of_ca_file(settings: "Settings") -> Iterator[Problem]:
-    if settings.imap_ca_file and (fault := _fault_of(settings.imap_ca_file)):
-        yield bad_value("imap_ca_file", str(settings.imap_ca_file), f"{should_be(settings, 'imap_ca_file')}: {fault}")
+def _of_ca_files(settings: "Settings") -> Iterator[Problem]:
+    for field in ("imap_ca_file", "smtp_ca_file"):
+        file: Path | None = getattr(settings, field)
+        if file and (fault := _fault_of_authority(file)):
+            yield bad_value(field, str(file), f"{should_be(settings, field)}: {fault}")
 
 
 def _is_stated(settings: "Settings", secret: str) -> bool:
@@ -120,3 +123,13 @@ def _fault_of(file: Path) -> str | None:
         return "it is not UTF-8 text"
     except OSError as error:
         return os.strerror(error.errno or 0)
+
+
+def _fault_of_authority(file: Path) -> str | None:
+    try:
+        ssl.create_default_context(cafile=str(file))
+    except ssl.SSLError:
+        return "no certificate in it can be read"
+    except OSError as error:
+        return os.strerror(error.errno or 0)
+    return None

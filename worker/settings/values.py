@@ -23,6 +23,7 @@ LONGEST_LOCAL_PART = 64 - len("+") - TOKEN_LENGTH
 
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """Of the names that RFC 5322 §3.6.8 allows, those that a FETCH can ask for as an atom."""
+_LAST_PORT = 65535
 _DATABASE_URL = re.compile(r"sqlite:///.+|postgresql\+psycopg://.+")
 
 
@@ -143,7 +144,20 @@ def _https_url(text: str) -> str:
 
 
 def _database_url(url: SecretStr) -> SecretStr:
-    if not _DATABASE_URL.fullmatch(url.get_secret_value()):
+    text = url.get_secret_value()
+    if not _DATABASE_URL.fullmatch(text):
+        raise ValueError
+    from sqlalchemy import make_url  # noqa: PLC0415 - costs the start much, and whoever reads settings needs it anyway
+    from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
+
+    try:
+        parsed = make_url(text)
+    except ArgumentError:
+        raise ValueError from None
+    is_file = parsed.database and parsed.database != ":memory:" and not parsed.database.startswith("file:")
+    if parsed.drivername == "sqlite" and not is_file:
+        raise ValueError  # what is kept in memory is lost with the process; SQLite's own URLs can say that, too
+    if parsed.port is not None and not 1 <= parsed.port <= _LAST_PORT:
         raise ValueError
     return url
 
