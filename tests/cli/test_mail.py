@@ -148,6 +148,13 @@ def test_a_rejection_comes_with_what_to_do(cli: CommandLine, jane: str, arrive: 
     assert f"bcc-dropbox sender add {jane} stranger@elsewhere.example" in told
 
 
+def test_a_story_is_told_in_two_columns(cli: CommandLine, jane: str, arrive: Arrive) -> None:
+    uid = arrive(jane, sender="stranger@elsewhere.example", message_id="<why@acme.example>")
+    told = [line for line in cli.ok(f"explain {uid}").out.splitlines() if line.startswith("  ")]
+    assert {line[:13].strip(): line[13:] for line in told}["Message-ID"] == " <why@acme.example>"
+    assert [line for line in told if line[13] != " " or line[14] == " "] == []
+
+
 def test_advice_quotes_what_a_shell_would_run(cli: CommandLine, jane: str, arrive: Arrive) -> None:
     uid = arrive(jane, sender="`reboot`$x@elsewhere.example")
     assert f"sender add {jane} '`reboot`$x@elsewhere.example'" in cli.ok(f"explain {uid}").out

@@ -19,6 +19,7 @@ _MEANINGS = {
     Outcome.QUARANTINED: "the program failed on it, a person has to look",
 }
 _LABEL_WIDTH = 11
+_TEXT_COLUMN = len("  ") + _LABEL_WIDTH + len(" ")
 
 
 def story_of(explanation: "Explanation") -> str:
@@ -27,10 +28,10 @@ def story_of(explanation: "Explanation") -> str:
 
 
 def clean_lines(lines: Iterator[str]) -> Iterator[str]:
-    """Each line without what could act on a terminal, its indentation kept."""
+    """Each line without what could act on a terminal; a label, which is ours, keeps its column."""
     for line in lines:
-        text = line.lstrip(" ")
-        yield " " * (len(line) - len(text)) + clean(text, 4000)
+        begin = _TEXT_COLUMN if line.startswith("  ") else 0
+        yield line[:begin] + clean(line[begin:], 4000)
 
 
 def _lines(explanation: "Explanation") -> Iterator[str]:
