@@ -14,6 +14,9 @@ from worker.domain.outcomes import Outcome, Reason
         "Auto-Submitted: auto-replied",
         "Auto-Submitted: Auto-Notified; owner-email=x",
         "auto-submitted: (why) auto-replied",
+        "Auto-Submitted: ((x) y) auto-replied",
+        "Auto-Submitted: (a (b (c) d) e)auto-replied(f)",
+        r"Auto-Submitted: (a \) b) auto-replied",
         "Auto-Submitted: anything-new",
         f"{LOOP_MARK}: 1",
         'Content-Type: multipart/report; report-type=delivery-status; boundary="x"',
@@ -37,6 +40,7 @@ def test_an_empty_return_path_is_a_sign(path: str) -> None:
     [
         "Auto-Submitted: no",
         "Auto-Submitted: No (a person wrote this)",
+        "Auto-Submitted: ((auto-replied) auto-replied) no(t)",
         "Auto-Submitted:",
         "X-Auto-Response-Suppress: All",
         "Precedence: bulk",

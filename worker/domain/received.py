@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
+from worker.domain.comments import without_comments
+
 _MOST_KEPT = 1000
 """Characters; what servers write has a few hundred."""
-_DEEPEST = 2
-"""Comments within comments that servers write: what TLS was used, with the bits of its cipher."""
-_INNERMOST_COMMENT = re.compile(r"\([^()]*\)")
 _SEPARATORS = re.compile(r"[\s()\[\];]+")
 
 
@@ -41,7 +40,7 @@ def read_received(value: str) -> Received:
 
 def _read(value: str) -> Received:
     clauses = value.rpartition(";")[0] or value
-    words = _without_comments(clauses).split()
+    words = without_comments(clauses).split()
     return Received(
         hosts=frozenset(host.lower().rstrip(".") for host in _behind("by", _SEPARATORS.split(clauses))),
         protocols=frozenset(protocol.lower() for protocol in _behind("with", words)),
@@ -65,26 +64,3 @@ def _recipient(words: list[str]) -> str:
     last_by = len(names) - names[::-1].index("by")
     found = {recipient for word in _behind("for", words[last_by:]) if "@" in (recipient := word.strip("<>"))}
     return found.pop() if len(found) == 1 else ""
-
-
-def _without_comments(value: str) -> str:
-    left = value
-    for _ in range(_DEEPEST):
-        left = _INNERMOST_COMMENT.sub("", left)
-    if "\\" in value or "(" in left or ")" in left:
-        return _without_comments_as_written(value)
-    return left
-
-
-def _without_comments_as_written(value: str) -> str:
-    """The same where some are left open, or where characters are quoted."""
-    kept: list[str] = []
-    depth = 0
-    for piece in re.split(r"(\\.|[()])", value):
-        if piece == "(":
-            depth += 1
-        elif piece == ")":
-            depth = max(0, depth - 1)
-        elif depth == 0:
-            kept.append(piece)
-    return "".join(kept)

@@ -4,12 +4,12 @@ import re
 from dataclasses import dataclass
 
 from worker.domain.addresses import Address
+from worker.domain.comments import without_comments
 from worker.domain.mailboxes import MailboxList, read_mailboxes
 from worker.domain.messages import LOOP_MARK, Head
 from worker.domain.outcomes import Reason
 
-_COMMENT = re.compile(r"\([^()]*+\)")
-_KEYWORD_END = re.compile(r"[;\s(]")
+_KEYWORD_END = re.compile(r"[;\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def automatic_sign(head: Head) -> str | None:
     if head.all(LOOP_MARK.lower()):
         return "this worker's own loop mark"
     for value in head.all("auto-submitted"):
-        keyword = _KEYWORD_END.split(_COMMENT.sub("", value[:998]).strip(), maxsplit=1)[0].lower()
+        keyword = _KEYWORD_END.split(without_comments(value[:998]).strip(), maxsplit=1)[0].lower()
         if keyword not in {"no", ""}:
             return f"Auto-Submitted: {keyword[:40]}"
     if re.sub(r"\s", "", "".join(head.all("return-path")[:1])) == "<>":

@@ -1,0 +1,31 @@
+"""Comments in a structured field (RFC 5322 §3.2.2): within parentheses, and within one another."""
+
+import re
+
+_DEEPEST = 2
+"""Comments within comments that servers write: what TLS was used, with the bits of its cipher."""
+_INNERMOST_COMMENT = re.compile(r"\([^()]*\)")
+
+
+def without_comments(value: str) -> str:
+    """The value without its comments, those within others too; one that is left open goes on to the end."""
+    left = value
+    for _ in range(_DEEPEST):
+        left = _INNERMOST_COMMENT.sub("", left)
+    if "\\" in value or "(" in left or ")" in left:
+        return _as_written(value)
+    return left
+
+
+def _as_written(value: str) -> str:
+    """The same where some are nested deeper or left open, or where characters are quoted."""
+    kept: list[str] = []
+    depth = 0
+    for piece in re.split(r"(\\.|[()])", value):
+        if piece == "(":
+            depth += 1
+        elif piece == ")":
+            depth = max(0, depth - 1)
+        elif depth == 0:
+            kept.append(piece)
+    return "".join(kept)
