@@ -11,6 +11,7 @@ from worker.domain.verdicts import RecipientResult, Verdict
 
 ANN = "ann@sales.example"
 """A colleague."""
+LEFT_OPEN = "angle bracket left open"
 
 
 def made(verdict: Verdict) -> list[str]:
@@ -104,10 +105,25 @@ def test_a_thousand_recipients_beyond_the_limit_are_counted_not_listed() -> None
     assert len(verdict.trace.recipients) == 50 + 200 + 1
 
 
-def test_a_recipient_that_cannot_be_read_is_told_and_the_others_count() -> None:
-    verdict = World().verdict(raw_mail(to="bob at client.example, carol@client.example"))
-    assert made(verdict) == ["carol@client.example"]
-    assert "cannot be read" in skipped(verdict).values()
+@pytest.mark.parametrize(
+    ("to", "told"),
+    [
+        ("bob at client.example", {"bob at client.example": "space within an address"}),
+        ("<bob@client.example> Bob", {"<bob@client.example> Bob": "text after the address"}),
+        ("Bob <>", {"Bob <>": "empty angle brackets"}),
+        ("bob at x.example, Bob <bob@x", {"bob at x.example": "space within an address", "Bob <bob@x": LEFT_OPEN}),
+        ("Team: bob b@x.example;", {"Team: bob b@x.example": "space within an address"}),
+        ("Team: ann@x.example, b >b@x.example;", {"b >b@x.example": "stray >; space within an address"}),
+        ("b@b@x.example", {"b@b@x.example": "not an e-mail address: 'b@b@x.example'"}),
+        ("Bob\t  b, c d", {"Bob b": "space within an address", "c d": "space within an address"}),
+        (f"{'l' * 5000} b", {"l" * 100: "space within an address"}),
+        ("=?utf-8?q?B=C3=B6b?= at x.example", {"… at x.example": "space within an address"}),
+    ],
+)
+def test_a_recipient_that_cannot_be_read_is_named_as_it_was_written(to: str, told: dict[str, str]) -> None:
+    verdict = World().verdict(raw_mail(to=f"carol@client.example, {to}"))
+    assert made(verdict)[0] == "carol@client.example"
+    assert skipped(verdict) == {entry: f"cannot be read whole: {why}" for entry, why in told.items()}
 
 
 def test_one_record_gets_one_association_however_many_of_its_addresses_are_named() -> None:

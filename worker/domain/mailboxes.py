@@ -35,11 +35,19 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What was wrong with the syntax of one entry, and the entry as it was written."""
+
+    what: str
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
 class MailboxList:
     """The addresses of a field in order, groups flattened, and what was wrong with its syntax."""
 
     addresses: tuple[Address, ...]
-    faults: tuple[str, ...] = ()
+    faults: tuple[Fault, ...] = ()
     has_group: bool = False
 
 
@@ -47,6 +55,8 @@ class MailboxList:
 class _Entry:
     """The tokens between two commas."""
 
+    begin: int = 0
+    end: int = 0
     is_in_group: bool = False
     before: list[str] = field(default_factory=list)
     """Outside of angle brackets: a display name, or a bare address."""
@@ -107,14 +117,14 @@ def _read_simple(value: str) -> MailboxList | None:
 
 def _read_any(value: str) -> MailboxList:
     addresses: list[Address] = []
-    faults: list[str] = ["control character"] if _CONTROL.search(value) else []
+    faults = [Fault("control character", value)] if _CONTROL.search(value) else []
     has_group = False
     for count, entry in enumerate(_entries(value)):
         if count >= MOST_MAILBOXES:
-            faults.append(f"more than {MOST_MAILBOXES} mailboxes")
+            faults.append(Fault(f"more than {MOST_MAILBOXES} mailboxes", value[entry.begin :]))
             break
         address = _address_of(entry)
-        faults.extend(dict.fromkeys(entry.faults))
+        faults.extend(Fault(what, value[entry.begin : entry.end]) for what in dict.fromkeys(entry.faults))
         has_group = has_group or entry.is_in_group
         if address is not None:
             addresses.append(address)
@@ -169,38 +179,45 @@ def _entries(value: str) -> Iterator[_Entry]:
     """Split at commas, flatten groups (``name: a, b;``)."""
     entry = _Entry()
     in_group = False
-    for count, token in enumerate(_tokens(value)):
+    for count, (token, begin) in enumerate(_tokens(value)):
         if count >= _MOST_TOKENS:
             entry.faults.append("too long to be read whole")
             break
         if entry.is_open:
             entry.take_inside(token)
         elif token == ",":
+            entry.end = begin
             yield entry
-            entry = _Entry(is_in_group=in_group)
+            entry = _Entry(begin + 1, is_in_group=in_group)
         elif token == ":" and not in_group and not entry.has_angle:
             in_group = True
-            entry = _Entry(is_in_group=True, faults=entry.faults)  # what was read so far is the group's name
+            # what was read so far is the group's name
+            entry = _Entry(entry.begin, is_in_group=True, faults=entry.faults)
         elif token == ";" and in_group:
             in_group = False
+            entry.end = begin
             yield entry
-            entry = _Entry()
+            entry = _Entry(begin + 1)
         else:
             entry.take_outside(token)
     if in_group:
         entry.faults.append("group left open")
+    entry.end = len(value)
     yield entry
 
 
-def _tokens(value: str) -> Iterator[str]:
-    """Atoms, quoted strings, specials and white space; a whole comment (RFC 5322 §3.2.2) is one token."""
+def _tokens(value: str) -> Iterator[tuple[str, int]]:
+    """Atoms, quoted strings, specials and white space, each with where it begins.
+
+    A whole comment (RFC 5322 §3.2.2) is one token.
+    """
     position = 0
     while match := _TOKEN.match(value, position):
-        position = match.end()
+        begin, position = position, match.end()
         if match[0] == "(" and (position := _end_of_comment(value, position)):
-            yield _COMMENT
+            yield _COMMENT, begin
             continue
-        yield match[0]
+        yield match[0], begin
         if match.lastgroup == "unclosed" or not position:
             return
 

@@ -12,6 +12,9 @@ _TOKEN = re.compile(rf"[{ALPHABET}]{{{LENGTH}}}")
 _TAG = re.compile(rf"(?<=\+)(?:[{ALPHABET}]{{{LENGTH}}}(?![{ALPHABET}])|[{ALPHABET}]{{6,{LENGTH}}}\Z)", re.IGNORECASE)
 """At the end of a text it may have been cut."""
 
+_ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?[^?]*(?:\?=)?", re.IGNORECASE)
+_RUN = re.compile(rf"[{ALPHABET}]{{{LENGTH},}}", re.IGNORECASE)
+
 
 def is_token(tag: str) -> bool:
     """Whether a plus tag, in lower case, could be a token of ours."""
@@ -26,3 +29,8 @@ def masked(token: str) -> str:
 def without_tokens(text: str) -> str:
     """The text with every plus tag that looks like a token masked: decisions and traces never hold a whole one."""
     return _TAG.sub(lambda tag: masked(tag[0]), text) if "+" in text else text
+
+
+def without_anything_like_tokens(text: str) -> str:
+    """The same for text that may be written in whatever way: no encoded word, and no run as long as a token."""
+    return _RUN.sub(lambda run: masked(run[0]), _ENCODED_WORD.sub("…", text))

@@ -1,20 +1,27 @@
 """The people a message was sent to, and what becomes of each (R14 to R18)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
+from operator import attrgetter
 
 from worker.domain.addresses import Address
-from worker.domain.masking import without_tokens
+from worker.domain.mailboxes import Fault
+from worker.domain.masking import without_anything_like_tokens, without_tokens
 from worker.domain.messages import Head
 from worker.domain.owners import Owner
 from worker.domain.patterns import Module, Search
 from worker.domain.records import AccountView, NewRecord, Record, best_match
+from worker.domain.text import clean
 from worker.domain.tokens import DropboxAddress
 from worker.domain.verdicts import RecipientResult, RecipientTrace
 
 MOST_NAMED = 200
 """How many of the recipients beyond the limit the trace names; the rest it counts."""
+
+_MOST_OF_ENTRY = 100
+"""Characters of an entry that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +36,7 @@ def recipients_of(head: Head, owner: Owner, dropbox: DropboxAddress, view: Accou
     """R14: not the dropbox's own addresses, the owner's senders or the never-log list; the first ``most`` count."""
     found = head.addressees
     counted: list[Address] = []
-    skipped = [_skipped(without_tokens(fault), "cannot be read") for fault in found.faults[:MOST_NAMED]]
+    skipped = list(_unread(found.faults[:MOST_NAMED]))
     beyond = 0
     for address in found.addresses:
         if why := _exclusion(address, owner, dropbox, view):
@@ -86,6 +93,15 @@ def _named(modules: tuple[Module, ...]) -> str:
 def _matched(address: Address, record: Record, owner: Owner) -> RecipientTrace:
     whose = "the owner's own" if record.owner_id == owner.id else "the oldest"
     return RecipientTrace(address.text, RecipientResult.MATCHED, f"{whose} {record.module} with this address", record)
+
+
+def _unread(faults: Iterable[Fault]) -> Iterator[RecipientTrace]:
+    """One line for each entry that is not written as it should be; an address that is plain within it counts."""
+    for entry, found in groupby(faults, key=attrgetter("entry")):
+        why = "; ".join(dict.fromkeys(fault.what for fault in found))
+        yield _skipped(
+            clean(without_anything_like_tokens(entry), _MOST_OF_ENTRY), f"cannot be read whole: {without_tokens(why)}"
+        )
 
 
 def _exclusion(address: Address, owner: Owner, dropbox: DropboxAddress, view: AccountView) -> str | None:

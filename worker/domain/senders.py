@@ -28,7 +28,7 @@ def sender_of(head: Head) -> Sender:
     if why := _ambiguity(head, len(fields), found):
         return Sender(None, Reason.SENDER_AMBIGUOUS, why)
     if not found.addresses:
-        why = "; ".join(["no mailbox in From" if fields else "no From field", *found.faults[:3]])
+        why = "; ".join(["no mailbox in From" if fields else "no From field", *_named(found)])
         return Sender(None, Reason.SENDER_MISSING, why)
     return Sender(found.addresses[0], None, "one From mailbox")
 
@@ -43,7 +43,11 @@ def _ambiguity(head: Head, fields: int, found: MailboxList) -> str | None:
         return f"{len(found.addresses)} mailboxes in From"
     if found.addresses and found.has_group:
         return "a group in From"
-    return "; ".join(found.faults[:3]) if found.addresses else None
+    return "; ".join(_named(found)) if found.addresses else None
+
+
+def _named(found: MailboxList) -> list[str]:
+    return [fault.what for fault in found.faults[:3]]
 
 
 def automatic_sign(head: Head) -> str | None:
