@@ -134,9 +134,15 @@ def log_filed(filing: Filing, seconds: float) -> None:
         log.warning(Event.MESSAGE_LATE, uid=filing.uid, message_id=filing.message_id, seconds=round(seconds, 3))
 
 
-def log_deferred(uid: int, error: str) -> None:
-    """A message on which the code failed stays where it is and is tried again."""
-    structlog.get_logger().warning(Event.MESSAGE_DEFERRED, uid=uid, error=error)
+def log_deferred(uid: int, error: str, message_id: str | None = None, seconds: float | None = None) -> None:
+    """A message on which the code failed stays where it is and is tried again; of its head, what could be read."""
+    fields: dict[str, Any] = {"uid": uid}
+    if message_id is not None:
+        fields["message_id"] = message_id
+    fields["error"] = error
+    if seconds is not None:
+        fields["seconds"] = round(seconds, 3)
+    structlog.get_logger().warning(Event.MESSAGE_DEFERRED, **fields)
 
 
 def described(error: BaseException) -> str:

@@ -27,9 +27,9 @@ class LoggingWatcher(Watcher):
         """A message was committed."""
         log_filed(filing, seconds)
 
-    def deferred(self, uid: int, error: str) -> None:
+    def deferred(self, uid: int, error: str, message_id: str | None = None, seconds: float | None = None) -> None:
         """The code failed on a message."""
-        log_deferred(uid, error)
+        log_deferred(uid, error, message_id, seconds)
 
 
 @dataclass(frozen=True, slots=True)

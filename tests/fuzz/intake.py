@@ -43,7 +43,7 @@ class Ends(Watcher):
     def filed(self, filing: Filing, seconds: float) -> None:
         self.filings.append(filing)
 
-    def deferred(self, uid: int, error: str) -> None:
+    def deferred(self, uid: int, error: str, message_id: str | None = None, seconds: float | None = None) -> None:
         self.errors.append(error)
 
 

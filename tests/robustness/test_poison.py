@@ -1,5 +1,6 @@
 """A message on which the code fails, or that kills the process: it alone is quarantined, everybody else is filed."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,14 @@ def strikes(scene: Scene) -> list[tuple[bool, int]]:
     return list(scene.attempts().values())
 
 
+def deferred(ended: Ended) -> list[str]:
+    """The Message-IDs in the lines of what is tried again; each line says how long ago the message arrived."""
+    events = [json.loads(line) for line in ended.log.splitlines()]
+    told = [event for event in events if event["event"] == "message.deferred"]
+    assert all(0 < event["seconds"] < 60 and event["error"].startswith("KeyError") for event in told)
+    return [event["message_id"] for event in told]
+
+
 def note_of(scene: Scene) -> tuple[str, str]:
     """The Message-ID in the decision on the bad message, and the error."""
     with scene.reading() as crm:
@@ -44,7 +53,8 @@ def test_a_message_that_the_code_fails_on_is_quarantined_after_three_polls_and_h
 ) -> None:
     filed = len(scene.mails) - 1
     for poll in (1, 2):
-        assert run(scene, workers, folder, poison).code == 0
+        ended = run(scene, workers, folder, poison)
+        assert (ended.code, deferred(ended)) == (0, [f"<{BAD}@acme.example>"])
         assert len(scene.decided()) == filed, "the rest is filed in the same poll"
         assert strikes(scene) == [(True, poll)]
     assert run(scene, workers, folder, poison).code == 0

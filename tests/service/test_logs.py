@@ -21,7 +21,7 @@ from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import Permission
 from worker.domain.tokens import new_token
 from worker.domain.verdicts import Filing, Trace, Verdict
-from worker.logs import Event, log_filed
+from worker.logs import Event, log_deferred, log_filed
 from worker.settings import Settings
 from worker.wiring import start_log
 
@@ -134,6 +134,23 @@ def test_a_quarantined_message_is_an_error_with_its_cause() -> None:
             "error": "ValueError (html.py:3)",
             "seconds": 2,
         }
+    ]
+
+
+def test_a_deferred_message_is_named_as_far_as_its_head_could_be_read() -> None:
+    with capture_logs() as lines:
+        log_deferred(7, "KeyError (html.py:3)", "<one@client.example>", 1.23456)
+        log_deferred(8, "KeyError (head.py:3)")
+    assert lines == [
+        {
+            "event": "message.deferred",
+            "log_level": "warning",
+            "uid": 7,
+            "message_id": "<one@client.example>",
+            "error": "KeyError (html.py:3)",
+            "seconds": 1.235,
+        },
+        {"event": "message.deferred", "log_level": "warning", "uid": 8, "error": "KeyError (head.py:3)"},
     ]
 
 

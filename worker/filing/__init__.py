@@ -4,7 +4,7 @@ The head alone can only reject a message (so that nobody's body is fetched for n
 from its own octets, is ever accepted: judged anew, unless each field that decides is the one that the head had.
 """
 
-from worker.filing.filings import quarantined, rejected_by_head
+from worker.filing.filings import message_id_of, quarantined, rejected_by_head
 from worker.filing.judging import (
     Candidate,
     Claim,
@@ -33,6 +33,7 @@ __all__ = [
     "judge_head",
     "judge_size",
     "judged_before",
+    "message_id_of",
     "quarantined",
     "rejected_by_head",
     "routed",

@@ -32,12 +32,17 @@ def filing_of(arrival: Arrival, head: Head, verdicts: tuple[Verdict, ...], conte
         uid=arrival.uid,
         arrived_at=arrival.arrived_at,
         size=arrival.size,
-        message_id=content.message_id if content else without_tokens(clean(head.first("message-id"))),
+        message_id=content.message_id if content else message_id_of(head),
         sender=_sender_text(head, verdicts),
         subject=content.subject if content else "",
         recipients=tuple(without_tokens(address.text) for address in head.addressees.addresses[:MOST_NAMED]),
         verdicts=verdicts,
     )
+
+
+def message_id_of(head: Head) -> str:
+    """As it is stored and logged."""
+    return without_tokens(clean(head.first("message-id")))
 
 
 def _sender_text(head: Head, verdicts: tuple[Verdict, ...]) -> str:

@@ -15,7 +15,7 @@ from worker.domain.outcomes import DEFERRED
 from worker.domain.ports import Mailbox, Queue, Store
 from worker.domain.text import clean
 from worker.domain.verdicts import Filing
-from worker.filing import Candidate, Claim, Rules, file_batch, quarantined, wanted
+from worker.filing import Candidate, Claim, Rules, file_batch, message_id_of, quarantined, wanted
 from worker.poll.intake import Intake, Taken
 from worker.poll.moves import Moves
 from worker.poll.report import PollReport
@@ -52,6 +52,8 @@ class Filer:
     """UIDs at which the server once gave no answer in time; kept from poll to poll."""
     put_off: dict[int, Withheld] = field(default_factory=dict)
     """By UID: how the server failed on a message that it would not give."""
+    known: dict[int, tuple[Arrival, Head]] = field(default_factory=dict)
+    """By UID: the heads, as far as they were read, of those that are deferred."""
 
     @property
     def outage(self) -> Unavailable | None:
@@ -131,6 +133,7 @@ class Filer:
             raise failure
         self.store.suspect(self.queue, uid, str(failure))
         self.put_off[uid] = failure
+        self._know(uid)
         if len(self.put_off) > _MOST_PUT_OFF:
             raise failure
 
@@ -148,11 +151,21 @@ class Filer:
         if strikes >= STRIKES:
             self._quarantine(uid, error, strikes)
         else:
+            self._know(uid)
             self._defer(uid, error)
 
     def _defer(self, uid: int, error: str) -> None:
         self.report.outcomes[DEFERRED] += 1
-        self.watcher.deferred(uid, error)
+        if known := self.known.get(uid):
+            arrival, head = known
+            self.watcher.deferred(uid, error, message_id_of(head), _seconds_since(arrival.arrived_at))
+        else:
+            self.watcher.deferred(uid, error)
+
+    def _know(self, uid: int) -> None:
+        """Keep what was read of the head of a message that failed after that."""
+        if (known := self.intake.head_alone) and known[0].uid == uid:
+            self.known[uid] = known
 
     def _work_through(self, uids: Sequence[int]) -> None:
         while uids:
@@ -225,13 +238,17 @@ class Filer:
         now = _now()
         for filing in filings:
             self.report.outcomes[filing.deciding.outcome] += 1
-            self.watcher.filed(filing, max(0.0, (now - filing.arrived_at).total_seconds()))
+            self.watcher.filed(filing, _seconds_since(filing.arrived_at, now))
         self.moves.add({filing.uid: filing.folder for filing in filings})
         self.watcher.progress()
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _seconds_since(arrived_at: datetime, now: datetime | None = None) -> float:
+    return max(0.0, ((now or _now()) - arrived_at).total_seconds())
 
 
 def _described(error: Exception) -> str:

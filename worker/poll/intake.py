@@ -63,6 +63,7 @@ class Intake:
         self._store = store
         self._rules = rules
         self._most_bytes = most_bytes
+        self._alone: tuple[Arrival, Head] | None = None
 
     def take(
         self, queue: Queue, uids: Sequence[int], now: datetime, *, following: Sequence[int] = (), alone: bool = False
@@ -73,9 +74,12 @@ class Intake:
             Unavailable: an outage.
             Missing: a message without a head or a body.
         """
+        self._alone = None
         self._store.take_in_hand(queue, uids, alone=alone)
         arrivals = self._arrivals(uids)
         heads = [read_head(arrival.head, is_complete=arrival.head_is_complete) for arrival in arrivals]
+        if alone and heads:
+            self._alone = arrivals[0], heads[0]
         routes = [routed(head, self._rules) for head in heads]
         tokens = {token for found in routes for token in found.tokens}
         issued = dict(self._store.issued(tokens)) if tokens else {}
@@ -99,6 +103,11 @@ class Intake:
             candidates=self._candidates(bodies, judged, issued, tokens, now),
             left_over=left_over,
         )
+
+    @property
+    def head_alone(self) -> tuple[Arrival, Head] | None:
+        """What the last `take` of a message alone read of its head, wherever it failed after that."""
+        return self._alone
 
     def claims_on(self, arrival: Arrival, now: datetime) -> tuple[Head, tuple[Claim, ...]]:
         """The head, and whose the message is by that alone."""

@@ -9,8 +9,11 @@ class Watcher:
     def filed(self, filing: Filing, seconds: float) -> None:
         """A message was committed, ``seconds`` after its arrival."""
 
-    def deferred(self, uid: int, error: str) -> None:
-        """The code failed on a message; it stays where it is and is tried again."""
+    def deferred(self, uid: int, error: str, message_id: str | None = None, seconds: float | None = None) -> None:
+        """The code failed on a message; it stays where it is and is tried again.
+
+        Its Message-ID and the ``seconds`` since it arrived are None where not even its head could be read.
+        """
 
     def progress(self) -> None:
         """Something was really done."""
