@@ -2,15 +2,19 @@
 
 import base64
 import csv
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.acceptance.dropbox import Dropbox
 from tests.acceptance.letters import letter
+from tests.servers.cut import Cut
 
 JANE = "jane@acme.example"
 BEN = "ben@acme.example"
+MOST_OCTETS = 16_000
+"""From the mail server, of the login, a head and its structure."""
 
 
 def story(dropbox: Dropbox, message_id: str) -> dict[str, object]:
@@ -27,6 +31,16 @@ def reason(dropbox: Dropbox, mail: bytes) -> str:
     [event] = [event for event in ran.events if event["event"] == "message.rejected"]
     assert dropbox.folder() == []
     return str(event["reason"])
+
+
+def with_attachment(address: str, octets: int, name: str = "big.pdf", **fields: str) -> bytes:
+    content = base64.encodebytes(b"x" * octets).decode()
+    body = (
+        "--b\nContent-Type: text/plain\n\nhello\n--b\nContent-Type: application/pdf\n"
+        f'Content-Disposition: attachment; filename="{name}"\nContent-Transfer-Encoding: base64\n\n'
+        f"{content}\n--b--\n"
+    )
+    return letter(address, body=body, Content_Type='multipart/mixed; boundary="b"', **fields)
 
 
 def test_r1_case_of_the_token_does_not_matter(dropbox: Dropbox) -> None:
@@ -74,8 +88,9 @@ def test_r5_a_forged_field_below_the_servers_own_does_not_count(dropbox: Dropbox
 
 def test_r6_two_owners_in_one_copy_are_both_served_and_hear_nothing_of_each_other(dropbox: Dropbox) -> None:
     janes, bens = dropbox.add_user(JANE), dropbox.add_user(BEN)
-    dropbox.admin("sender", "add", BEN, JANE)
-    dropbox.deliver(letter(f"{janes}, {bens}", Message_ID="<two@acme.example>"))
+    for login in (JANE, BEN):
+        dropbox.admin("sender", "add", login, "team@acme.example")
+    dropbox.deliver(letter(f"{janes}, {bens}", sender="team@acme.example", Message_ID="<two@acme.example>"))
     assert dropbox.poll() == {"associated": 1}
     verdicts = story(dropbox, "<two@acme.example>")["verdicts"]
     assert isinstance(verdicts, list)
@@ -83,10 +98,29 @@ def test_r6_two_owners_in_one_copy_are_both_served_and_hear_nothing_of_each_othe
         (BEN, "associated"),
         (JANE, "associated"),
     ]
+    shown = {login: address.partition("+")[2][:4] for login, address in ((JANE, janes), (BEN, bens))}
     for verdict in verdicts:
-        other = BEN if verdict["owner"] == JANE else JANE
-        assert not any(row["address"] == other for row in verdict["trace"]["recipients"])
+        own, other = (JANE, BEN) if verdict["owner"] == JANE else (BEN, JANE)
+        told = json.dumps(verdict, ensure_ascii=False)
+        assert f"{shown[own]}…" in told
+        assert f"{shown[other]}…" not in told
+        assert other not in told
     assert len(dropbox.admin("email", "list", "--json").json) == 1
+
+
+def test_r7_a_profile_made_later_has_no_dropbox_before_it_is_granted(dropbox: Dropbox) -> None:
+    dropbox.add_user(JANE)
+    dropbox.ok("profile", "add", "Sales", "--as", JANE)
+    profiles = {row["profile"]: row["permissions"] for row in dropbox.admin("profile", "list", "--json").json}
+    assert profiles["Sales"] == ["leads", "contacts"]
+    assert dropbox.ok("user", "add", BEN, "--profile", "Sales", "--json").json["address"] is None
+    dropbox.admin("profile", "grant", "Sales", "bcc_dropbox", "--as", JANE)
+    address = dropbox.ok("dropbox", "show", BEN, "--json").json["address"]
+    dropbox.admin("profile", "revoke", "Sales", "bcc_dropbox", "--as", JANE)
+    assert reason(dropbox, letter(address, sender=BEN)) == "permission_denied"
+    dropbox.ok("profile", "grant", "Sales", "bcc_dropbox", "--as", JANE)
+    dropbox.deliver(letter(address, sender=BEN))
+    assert dropbox.poll() == {"associated": 1}
 
 
 def test_r8_only_a_profile_manager_makes_profiles(dropbox: Dropbox) -> None:
@@ -232,22 +266,34 @@ def test_r19_a_reused_message_id_does_not_swallow_a_different_mail(dropbox: Drop
 
 def test_r21_attachments_over_the_limit_are_rejected(dropbox: Dropbox) -> None:
     address = dropbox.add_user(JANE)
-    content = base64.encodebytes(b"x" * (10 * 1024 * 1024 + 1)).decode()
-    body = (
-        "--b\nContent-Type: text/plain\n\nhello\n--b\nContent-Type: application/pdf\n"
-        'Content-Disposition: attachment; filename="big.pdf"\nContent-Transfer-Encoding: base64\n\n'
-        f"{content}\n--b--\n"
-    )
-    mail = letter(address, body=body, Content_Type='multipart/mixed; boundary="b"')
+    assert reason(dropbox, with_attachment(address, 10 * 1024 * 1024 + 1)) == "attachments_too_large"
+
+
+def test_r21_what_the_server_knows_to_be_too_large_is_not_downloaded(dropbox: Dropbox, cut: Cut) -> None:
+    mail = with_attachment(dropbox.add_user(JANE), 12 * 1024 * 1024)
+    dropbox.settings["BCC_DROPBOX_IMAP_PORT"] = str(cut.port)
     assert reason(dropbox, mail) == "attachments_too_large"
+    assert 0 < cut.passed() < MOST_OCTETS
+    assert dropbox.folder("Rejected") == [mail]
 
 
 def test_r21_attachments_of_exactly_the_limit_are_taken(dropbox: Dropbox) -> None:
-    address = dropbox.add_user(JANE)
-    content = base64.encodebytes(b"x" * (10 * 1024 * 1024)).decode()
-    body = f"--b\nContent-Type: application/pdf\nContent-Transfer-Encoding: base64\n\n{content}\n--b--\n"
-    dropbox.deliver(letter(address, body=body, Content_Type='multipart/mixed; boundary="b"'))
+    dropbox.deliver(with_attachment(dropbox.add_user(JANE), 10 * 1024 * 1024))
     assert dropbox.poll() == {"associated": 1}
+
+
+def test_r14_r21_the_limits_are_settings(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.settings |= {"BCC_DROPBOX_MAX_RECIPIENTS": "1", "BCC_DROPBOX_MAX_ATTACHMENT_BYTES": "1000"}
+    assert reason(dropbox, with_attachment(address, 1001)) == "attachments_too_large"
+    two = "carl@client.example, dora@client.example"
+    dropbox.deliver(with_attachment(address, 1000, to=two, Message_ID="<limits@acme.example>"))
+    assert dropbox.poll() == {"associated": 1}
+    [email] = dropbox.admin("email", "list", "--json").json
+    assert [record["email"] for record in email["records"]] == ["carl@client.example"]
+    recipients = story(dropbox, "<limits@acme.example>")["trace"]["recipients"]  # type: ignore[index]
+    assert [row["result"] for row in recipients] == ["created", "skipped"]
+    assert (recipients[1]["address"], recipients[1]["why"]) == ("dora@client.example", "beyond the first 1 recipients")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 import signal
 import time
 from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,11 @@ Subject: Offer
 
 Dear Bob
 """
+
+
+def moment(event: dict[str, Any]) -> float:
+    """When it was logged, in seconds."""
+    return datetime.fromisoformat(event["timestamp"]).timestamp()
 
 
 @pytest.fixture
@@ -71,6 +78,27 @@ def test_without_idle_each_poll_comes_in_its_time(
     service.wait_for("poll.finished")
     dovecot.deliver(mailbox_user, LETTER % 1)
     service.wait_for("message.rejected", seconds=5)
+
+
+def test_polls_that_were_missed_are_made_up_once_at_once_and_never_beside_another(
+    installation: Installation, cut: Cut
+) -> None:
+    """The second poll stands still from 4 to 13 seconds after the start: those due after 8 and 12 are missed."""
+    service = installation.start(imap_port=str(cut.port), idle="off", poll_seconds="4")
+    service.wait_for("poll.finished")
+    started = moment(service.wait_for("service.started"))
+    cut.stall()
+    time.sleep(max(0.0, started + 13 - time.time()))
+    cut.resume()
+    service.wait_for("poll.finished", times=4)
+    polls = [event for event in service.events if event["event"] == "poll.finished"]
+    ends = [moment(event) for event in polls]
+    begins = [moment(event) - event["seconds"] for event in polls]
+    assert ends[1] - started >= 13
+    assert 0 <= begins[2] - ends[1] < 1.5, "made up at once, and not beside it"
+    assert begins[3] - started > 16 - 0.5, "made up once: the next one comes in its time"
+    assert cut.connections == 1
+    assert set(service.names) == {"service.started", "sender_auth.off", "mailbox.connected", "poll.finished"}
 
 
 def test_a_backlog_does_not_keep_the_service_from_stopping(
