@@ -43,6 +43,7 @@ def test_a_server_that_falls_silent_is_an_outage_after_the_sockets_wait(ledger: 
     assert "no answer within 1 seconds" in service.wait_for("mailbox.lost")["error"]
     assert not ledger.blamed()
     through.resume()
+    service.wait_for("mailbox.connected", times=2)
     await_balance(ledger, mails)
     assert (service.count("mailbox.lost"), service.count("mailbox.connected")) == (1, 2)
 
