@@ -1,13 +1,14 @@
 """A whole day: 5 users, all patterns, 500 mixed messages; both databases come to the same decisions."""
 
-import json
 import random
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tests.acceptance.dropbox import Dropbox
 from tests.acceptance.letters import letter
+from worker.domain.outcomes import Folder
 
 USERS = {
     "ana@acme.example": "contacts-or-new-contact",
@@ -24,15 +25,17 @@ def test_a_day_of_mail_ends_the_same_on_both_databases(
 ) -> None:
     sqlite = _the_day(dropbox_on(f"sqlite:///{tmp_path / 'day.db'}"), "sqlite")
     postgresql = _the_day(dropbox_on(database_url), "postgresql")
-    assert sqlite == postgresql
-    outcomes = Counter(outcome for outcome, *_ in sqlite.values())
+    for what, found in sqlite.items():
+        assert found == postgresql[what], what
+    outcomes = Counter(decision[1] for decision in sqlite["decisions"])
     assert outcomes["associated"] > MESSAGES / 2
     assert outcomes["rejected"] > MESSAGES / 20
     assert outcomes["duplicate"] > 0
+    assert any(len(decision[-1]) > 1 for decision in sqlite["decisions"]), "no message of two owners"
 
 
-def _the_day(dropbox: Dropbox, name: str) -> dict[str, tuple[str, str | None, str | None, str]]:
-    """By Message-ID and turn: outcome, reason, owner, and each recipient's result."""
+def _the_day(dropbox: Dropbox, name: str) -> dict[str, list[Any]]:
+    """What became of each message, of each email, of each record, and what stands in each folder."""
     dropbox.mailbox = f"{dropbox.mailbox}-{name}"
     addresses = {login: dropbox.add_user(login) for login in USERS}
     for login, pattern in USERS.items():
@@ -48,14 +51,39 @@ def _the_day(dropbox: Dropbox, name: str) -> dict[str, tuple[str, str | None, st
     assert dropbox.folder() == []
     stories = dropbox.ok("explain", "--since", "1d", "--limit", "0", "--json").json
     assert len(stories) == MESSAGES
-    return {f"{story['uid']} {story['message_id']}": _essence(story) for story in stories}
+    emails = dropbox.ok("email", "list", "--limit", "0", "--json").json
+    records = [row for noun in ("lead", "contact") for row in dropbox.ok(noun, "list", "--limit", "0", "--json").json]
+    return {
+        "decisions": sorted(_decision(story) for story in stories),
+        "emails": sorted(_email(email) for email in emails),
+        "records": sorted((row["email"], row["last_name"], str(row["owner"]), row["source"]) for row in records),
+        "folders": [[_subject(raw) for raw in dropbox.folder(folder)] for folder in (None, *Folder)],
+    }
 
 
-def _essence(story: dict[str, object]) -> tuple[str, str | None, str | None, str]:
-    trace = story["trace"]
-    assert isinstance(trace, dict)
-    recipients = [(row["address"], row["result"], row["module"]) for row in trace["recipients"]]
-    return str(story["outcome"]), story["reason"], story["owner"], json.dumps(recipients)  # type: ignore[return-value]
+def _decision(story: dict[str, Any]) -> tuple[Any, ...]:
+    """In all, and for each owner with each recipient."""
+    verdicts = [
+        (
+            str(verdict["owner"]),
+            verdict["outcome"],
+            str(verdict["reason"]),
+            verdict["unmatched"],
+            [(row["address"], row["result"], str(row["module"]), row["why"]) for row in verdict["trace"]["recipients"]],
+        )
+        for verdict in story["verdicts"]
+    ]
+    return story["uid"], story["outcome"], story["message_id"], story["folder"], sorted(verdicts)
+
+
+def _email(email: dict[str, Any]) -> tuple[Any, ...]:
+    """The email and its associations."""
+    records = [(record["email"], record["module"], record["created"]) for record in email["records"]]
+    return email["message_id"], email["owner"], email["subject"], sorted(records)
+
+
+def _subject(raw: bytes) -> bytes:
+    return raw.partition(b"Subject: ")[2].partition(b"\r\n")[0]
 
 
 def _mail(addresses: dict[str, str]) -> list[bytes]:
