@@ -43,6 +43,12 @@ def dovecot(dovecot_with: Callable[[DovecotSettings], Dovecot]) -> Dovecot:
 
 
 @pytest.fixture
+def forgiving_dovecot(dovecot_with: Callable[[DovecotSettings], Dovecot]) -> Dovecot:
+    """A server that does not keep a client waiting for its earlier wrong passwords."""
+    return dovecot_with(DovecotSettings(extra="service anvil {\n unix_listener anvil-auth-penalty {\n mode = 0\n }\n}"))
+
+
+@pytest.fixture
 def mailbox_user() -> str:
     """Name a mailbox that nobody has used."""
     return f"mailbox-{uuid4().hex[:12]}"

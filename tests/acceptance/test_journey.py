@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.acceptance.dropbox import Dropbox
+from tests.acceptance.dropbox import COMMAND, Dropbox
 from tests.acceptance.letters import letter
+from tests.servers.dovecot import Dovecot
+from tests.servers.terminal import run_on_terminal
 
 
 def test_a_bcc_stands_on_the_new_contact(any_database_url: str, dropbox_on: Callable[[str], Dropbox]) -> None:
@@ -58,6 +60,39 @@ def test_poll_counts_every_outcome(dropbox: Dropbox) -> None:
     assert events["message.rejected"]["reason"] == "unknown_token"
     token = address.partition("+")[2].partition("@")[0]
     assert token not in ran.err, "a whole token in the log"
+
+
+def test_the_log_is_for_people_on_a_terminal_and_json_elsewhere(dropbox: Dropbox) -> None:
+    address = dropbox.add_user("jane@acme.example")
+    dropbox.deliver(letter(address, subject="on a terminal"))
+    code, octets = run_on_terminal([COMMAND, "poll"], dropbox.environment, columns=200)
+    shown = octets.decode()
+    assert code == 0, shown
+    [line] = [line for line in shown.splitlines() if "message.associated" in line]
+    assert "\x1b[" in line
+    assert not [line for line in shown.splitlines() if line.lstrip().startswith("{")]
+    dropbox.deliver(letter(address, subject="piped"))
+    polled = dropbox.ok("poll")
+    assert [json.loads(line)["event"] for line in polled.err.splitlines()] == ["message.associated", "poll.finished"]
+    assert "\x1b" not in polled.err + polled.out
+
+
+def test_a_wrong_password_is_one_clear_line(dropbox: Dropbox, forgiving_dovecot: Dovecot) -> None:
+    dropbox.dovecot = forgiving_dovecot
+    polled = dropbox.run("poll", settings={"BCC_DROPBOX_IMAP_PASSWORD": "a-wrong-one"})
+    assert (polled.code, polled.out) == (1, "")
+    [line] = polled.err.splitlines()
+    server = f"IMAP server 127.0.0.1:{forgiving_dovecot.imap}"
+    assert line.startswith(f"error: {server}: login refused for {dropbox.mailbox}: ")
+    assert "a-wrong-one" not in line
+
+
+def test_an_unknown_host_is_one_clear_line(dropbox: Dropbox) -> None:
+    settings = {"BCC_DROPBOX_IMAP_HOST": "imap.invalid", "BCC_DROPBOX_IMAP_PORT": "993", "BCC_DROPBOX_IMAP_TLS": "ssl"}
+    polled = dropbox.run("poll", settings=settings)
+    assert (polled.code, polled.out) == (1, "")
+    [line] = polled.err.splitlines()
+    assert line.startswith("error: IMAP server imap.invalid:993: the host is unknown: ")
 
 
 def test_explain_tells_why(dropbox: Dropbox) -> None:

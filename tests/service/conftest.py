@@ -1,11 +1,11 @@
 """A service of one's own for each test."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.servers.dovecot import Dovecot, DovecotSettings
+from tests.servers.dovecot import Dovecot
 from tests.service.running import Installation, Running, mailbox_settings
 
 
@@ -28,9 +28,3 @@ def pair(installation: Installation, dovecot: Dovecot, mailbox_user: str, databa
     second = installation.start()
     second.wait_for("worker.standby")
     return first, second
-
-
-@pytest.fixture
-def forgiving_dovecot(dovecot_with: Callable[[DovecotSettings], Dovecot]) -> Dovecot:
-    """A server that does not keep a client waiting for its earlier wrong passwords."""
-    return dovecot_with(DovecotSettings(extra="service anvil {\n unix_listener anvil-auth-penalty {\n mode = 0\n }\n}"))
