@@ -120,17 +120,34 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert ran.stderr.strip() == "[]"
 
 
-def test_a_fault_of_the_program_is_one_line_that_quotes_nobody(url: str) -> None:
-    text = "\\x1b[2J drop+k7m2q9x4w8e3r6t1y5p0abcdef@drop.example\\nDear Bob, in confidence"
-    program = (
-        "import sys\nfrom worker.cli import app, main\nsys.argv[1:] = ['--version']\n"
-        f"def fail(*_given, **_named):\n    raise KeyError('{text}')\napp.app = fail\nmain()\n"
-    )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+BROKEN_LIST = """
+import worker.store.administration.users as users
+def fail(*given, **named):
+    raise KeyError(TEXT)
+users.list_users = fail
+sys.argv[1:] = ["user", "list"]
+"""
+BROKEN_DEMO = """
+import worker.demo.story as story
+def tell(commands, say):
+    commands.run(["account", "list"])
+    raise KeyError(TEXT)
+story.tell = tell
+sys.argv[1:] = ["demo"]
+"""
+
+
+@pytest.mark.parametrize("broken", [BROKEN_LIST, BROKEN_DEMO], ids=["a command", "what runs commands"])
+def test_a_fault_of_the_program_is_one_line_that_quotes_nobody(url: str, broken: str) -> None:
+    text = "\x1b[2J drop+k7m2q9x4w8e3r6t1y5p0abcdef@drop.example k7m2q9x4w8e3r6t1y5p0abcdef Dear Bob, in confidence"
+    program = f"import sys\nTEXT = {text!r}\n{broken}\nfrom worker.cli import main\nmain()\n"
+    environment = os.environ | {"BCC_DROPBOX_DATABASE_URL": url}
+    process("user", "add", "jane@acme.example", DATABASE_URL=url, ADDRESS="drop@drop.example")
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     [line] = ran.stderr.splitlines()
-    assert line.startswith("error: a fault of this program: KeyError: ")
-    assert not [quoted for quoted in ("\x1b", "abcdef") if quoted in line]
+    assert line.startswith("error: a fault of this program, please report it: KeyError (<string>:")
+    assert not [quoted for quoted in ("\x1b", "abcdef", "Dear") if quoted in line]
 
 
 def test_a_quick_command_loads_neither_tables_for_terminals_nor_migrations(url: str) -> None:

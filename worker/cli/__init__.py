@@ -2,22 +2,26 @@
 
 import io
 import sys
+import traceback
+from pathlib import PurePath
 from types import TracebackType
+
+_MOST_PLACES = 4
 
 
 def main() -> None:
     """Run the command that the process was started with; never returns."""
     from worker.cli.app import app  # noqa: PLC0415 - other modules of this package need no command line
+    from worker.cli.lazy import command_of  # noqa: PLC0415 - the same
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows no UTF-8 shall not end the program
     sys.excepthook = _tell_fault
-    app(prog_name="bcc-dropbox")
+    command_of(app)(prog_name="bcc-dropbox")
 
 
-def _tell_fault(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
-    """One line with the place: a traceback would quote what strangers wrote to whoever looks at the terminal."""
-    from worker.domain.masking import without_tokens  # noqa: PLC0415 - the same
-    from worker.logs import described  # noqa: PLC0415 - the same
-
-    sys.stderr.write(f"error: a fault of this program: {without_tokens(described(error))}\n")
+def _tell_fault(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
+    """One line of kind and places: a traceback, and an error's own text, quote what strangers wrote."""
+    frames = traceback.extract_tb(trace)[-_MOST_PLACES:]
+    places = " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
+    sys.stderr.write(f"error: a fault of this program, please report it: {kind.__name__} ({places})\n")

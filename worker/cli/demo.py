@@ -23,9 +23,10 @@ class _Commands:
     def run(self, arguments: Sequence[str]) -> None:
         """Run one and let it show what it answers."""
         from worker.cli.app import app  # noqa: PLC0415
+        from worker.cli.lazy import command_of  # noqa: PLC0415
 
         sys.stdout.flush()
-        app(list(arguments), prog_name="bcc-dropbox", standalone_mode=False)
+        command_of(app)(list(arguments), prog_name="bcc-dropbox", standalone_mode=False)
         sys.stdout.flush()
 
     def ask(self, arguments: Sequence[str]) -> Any:

@@ -72,6 +72,11 @@ class LazyCommands(TyperGroup):
             raise typer.Exit(1) from error
 
 
+def command_of(app: typer.Typer) -> Any:
+    """What a Typer stands for; to call the Typer itself would put its own excepthook, with tracebacks, before ours."""
+    return get_command(app)
+
+
 def plain_typer(summary: str | None = None) -> typer.Typer:
     """A Typer without rich's frames (they cost the start of every help) and without tracebacks of its own."""
     return typer.Typer(
