@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from worker.cli.findings import Finding, failed, passed, warned
-from worker.domain.errors import DropboxError
+from worker.domain.errors import DatabaseMissing, DropboxError
 from worker.settings import Settings
 from worker.store.database import Database
 from worker.store.schema import HEAD, revision_of
@@ -21,11 +21,11 @@ def check_database(settings: Settings) -> Iterator[Finding]:
     url = settings.database_url.get_secret_value()
     try:
         database = Database.open(url, statement_seconds=settings.statement_seconds, create=False)
+    except DatabaseMissing as error:
+        yield warned("database", str(error), "nothing: the first start makes it")
+        return
     except DropboxError as error:
-        if "there is no file" in str(error):
-            yield warned("database", str(error), "nothing: the first start makes it")
-        else:
-            yield failed("database", str(error), _MEND)
+        yield failed("database", str(error), _MEND)
         return
     try:
         yield from _check_open(database)
@@ -50,11 +50,14 @@ def _check_open(database: Database) -> Iterator[Finding]:
         yield warned(
             "schema", f"revision {revision or 'none'}, not {HEAD}", "nothing: the next start brings it up to date"
         )
-    if there is not None:
-        yield _clock("the database's clock", there)
+    yield clock_of_database(there)
 
 
-def _clock(what: str, there: datetime) -> Finding:
+def clock_of_database(there: datetime | None) -> Finding:
+    """``there`` is what it says the time is, None where it has no clock of its own."""
+    what = "the database's clock"
+    if there is None:
+        return passed(what, "ours: the database is a file of this machine")
     apart = abs(datetime.now(UTC) - there)
     seen = f"{apart.total_seconds():.0f} s apart from ours"
     if apart > _CLOCKS_APART:

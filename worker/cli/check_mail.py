@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from worker.cli.findings import Finding, failed, passed, warned
+from worker.cli.findings import AUTHENTICATION_RECIPE, RECIPES, Finding, failed, passed, warned
+from worker.domain.authentication import NOT_OURS, UNREADABLE
 from worker.domain.errors import DropboxError
 from worker.domain.routing import NOT_RECORDED, OPEN_FIELDS, RECORDED
 from worker.settings import Settings
@@ -14,8 +15,8 @@ from worker.store.database import Database
 from worker.store.recent import recent_traces
 from worker.store.schema import HEAD, revision_of
 
-_RECIPES = "let your mail server record it: see the recipes in config/"
-_NOT_OURS = ("no Authentication-Results", "the topmost Authentication-Results is not from our server")
+_RECORD = f"let your mail server record it: see {RECIPES}"
+_UNSTAMPED = frozenset({UNREADABLE, NOT_OURS})
 _POLLED_WITHIN = timedelta(minutes=5)
 
 
@@ -62,12 +63,12 @@ def _envelope(traces: Sequence[dict[str, Any]]) -> Iterator[Finding]:
     if not recorded and lost:
         # Where the address stood openly in To or Cc, a mail to it came, and its envelope was not recorded.
         found = failed if opened else warned
-        yield found(what, f"none of the last {lost} messages carries it in a field that can be believed", _RECIPES)
+        yield found(what, f"none of the last {lost} messages carries it in a field that can be believed", _RECORD)
     elif lost:
         yield warned(
             what,
             f"{lost} of the last {recorded + lost} messages carry it in no field that can be believed",
-            f"mail to two dropboxes at once may lose it: `bcc-dropbox check --probe` tells; {_RECIPES}",
+            f"mail to two dropboxes at once may lose it: `bcc-dropbox check --probe` tells; {_RECORD}",
         )
     elif recorded:
         yield passed(what, seen or f"recorded in {recorded}, none of them for a dropbox")
@@ -77,7 +78,7 @@ def _vouching(traces: Sequence[dict[str, Any]], authserv_id: str) -> Finding:
     """R13: a server that stamps some mail only lets a forged stamp stand on top of the rest."""
     what = "sender authentication"
     checked = [text for trace in traces if (text := trace.get("sender", {}).get("authentication"))]
-    stamped = [text for text in checked if not text.startswith(_NOT_OURS)]
+    stamped = [text for text in checked if text not in _UNSTAMPED]
     seen = f"{len(stamped)} of the last {len(checked)} messages were stamped by {authserv_id}"
     if checked and not stamped:
         return failed(
@@ -89,7 +90,7 @@ def _vouching(traces: Sequence[dict[str, Any]], authserv_id: str) -> Finding:
         return warned(
             what,
             f"only {seen}: mail that it does not stamp may bring a forged stamp along",
-            "let the mail server stamp each mail, and drop what claims to be its own: see config/sender-authentication",
+            f"let the mail server stamp each mail, and drop what claims to be its own: see {AUTHENTICATION_RECIPE}",
         )
     if stamped:
         return passed(what, seen)

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from worker.cli.findings import Finding, failed, passed, warned
+from worker.cli.findings import Finding, failed, passed, skipped, warned
 from worker.domain.errors import LoginRefused, Unavailable
 from worker.mailbox import ImapMailbox
+from worker.mailbox.errors import CertificateRefused, HostUnknown
 from worker.settings import Idle, Settings, Tls
 from worker.wiring import imap_access
 
@@ -26,21 +27,25 @@ def check_mailbox(settings: Settings) -> Iterator[Finding]:
         yield passed("login", settings.mailbox_name or "")
         yield from _capabilities(mailbox, settings)
         yield from _folders(mailbox)
-        yield from _backlog(mailbox)
+        yield _clock(mailbox)
     except LoginRefused as error:
         yield failed("login", str(error), "correct BCC_DROPBOX_IMAP_USER and its password, or the OAuth settings")
     except Unavailable as error:
-        yield failed("mailbox", str(error), _mending(str(error)))
+        yield failed("mailbox", str(error), _mending(error))
     finally:
         mailbox.close()
 
 
-def _mending(text: str) -> str:
-    if "certificate" in text:
-        return "set BCC_DROPBOX_IMAP_HOST to the name in the certificate, or BCC_DROPBOX_IMAP_CA_FILE to its authority"
-    if "host is unknown" in text:
-        return "correct BCC_DROPBOX_IMAP_HOST, or the name service of this machine"
-    return "see that the server runs and that BCC_DROPBOX_IMAP_HOST, _PORT, _TLS and _FOLDER are right"
+def _mending(error: Unavailable) -> str:
+    match error:
+        case CertificateRefused():
+            return (
+                "set BCC_DROPBOX_IMAP_HOST to the name in the certificate, or BCC_DROPBOX_IMAP_CA_FILE to its authority"
+            )
+        case HostUnknown():
+            return "correct BCC_DROPBOX_IMAP_HOST, or the name service of this machine"
+        case _:
+            return "see that the server runs and that BCC_DROPBOX_IMAP_HOST, _PORT, _TLS and _FOLDER are right"
 
 
 def _tls(settings: Settings) -> Finding:
@@ -62,11 +67,23 @@ def _capabilities(mailbox: ImapMailbox, settings: Settings) -> Iterator[Finding]
 
 def _folders(mailbox: ImapMailbox) -> Iterator[Finding]:
     for folder in mailbox.folder_report():
-        seen = "is made when it is first needed" if folder.messages is None else f"{folder.messages} messages"
-        yield passed(f"folder {folder.name}", seen)
+        yield passed(f"folder {folder.name}", _held(folder.messages))
 
 
-def _backlog(mailbox: ImapMailbox) -> Iterator[Finding]:
-    backlog = mailbox.backlog()
-    if backlog.oldest and backlog.oldest > datetime.now(UTC) + _AHEAD:
-        yield warned("the mail server's clock", "it is ahead of ours", "let both machines set their clocks by NTP")
+def _held(messages: int | None) -> str:
+    if messages is None:
+        return "is made when it is first needed"
+    return "1 message" if messages == 1 else f"{messages} messages"
+
+
+def _clock(mailbox: ImapMailbox) -> Finding:
+    """The mail server stamps each arrival by its own clock, and nothing arrives in the future."""
+    what = "the mail server's clock"
+    newest = mailbox.newest_arrival()
+    if newest is None:
+        return skipped(what, "there is no message to see it by", "`bcc-dropbox check --probe` sends one and compares")
+    ahead = newest - datetime.now(UTC)
+    if ahead > _AHEAD:
+        seen = f"{ahead.total_seconds():.0f} s ahead of ours, by the newest message"
+        return warned(what, seen, "let both machines set their clocks by NTP")
+    return passed(what, "not ahead of ours, by the newest message")

@@ -17,7 +17,8 @@ def check_post(settings: Settings) -> Iterator[Finding]:
             return
         post.try_out()
     except DropboxError as error:
-        yield failed(what, str(error), "correct BCC_DROPBOX_SMTP_URL, or BCC_DROPBOX_SMTP_CA_FILE; notices wait")
+        meanwhile = "notices wait" if settings.notice_from else "no code for a sender address can be sent"
+        yield failed(what, str(error), f"correct BCC_DROPBOX_SMTP_URL, or BCC_DROPBOX_SMTP_CA_FILE; {meanwhile}")
         return
     who = f", logged in as {server.user}" if server.user else ""
     yield passed(what, f"{server}{who}; letters come from {post.sender}")

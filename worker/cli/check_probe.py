@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from worker.cli.findings import Finding, failed, passed, warned
+from worker.cli.findings import AUTHENTICATION_RECIPE, RECIPES, Finding, failed, passed, warned
 from worker.cli.probe import Returned, send_and_await
 from worker.cli.probe_copies import Copies, Trust
 from worker.cli.probe_letter import Probe
@@ -19,7 +19,7 @@ from worker.wiring import imap_access
 _LATE = timedelta(minutes=3)
 """R22."""
 _CLOCKS_APART = timedelta(minutes=2)
-_RECIPES = "see the recipes in config/"
+_RECIPES = f"see {RECIPES}"
 _ONE_AT_A_TIME = (
     "let the mail server deliver one recipient at a time (Postfix: TRANSPORT_destination_recipient_limit = 1,"
     f" Exim: max_rcpt = 1) and record it: {_RECIPES}"
@@ -89,20 +89,21 @@ def _belief(copies: Copies, present: Trust) -> Iterator[Finding]:
     """Whether the present settings find the tokens and no forgery, and which would do better."""
     what = "probe: forged envelope fields"
     routed, best = copies.routed(present), copies.best_trust()
-    mending = f"set {best}" if best else f"let the mail server drop such fields from what comes in: {_RECIPES}"
+    mending = "set" if best else f"let the mail server drop such fields from what comes in: {_RECIPES}"
+    settings = best.settings if best else ()
     if routed.forgeries:
-        yield failed(what, f"a forged {' and '.join(routed.forgeries)} would be believed", mending)
+        yield failed(what, f"a forged {' and '.join(routed.forgeries)} would be believed", mending, settings)
     elif left := copies.kept_forgeries:
         yield passed(what, f"would not be believed; the mail server lets through {', '.join(left)}")
     else:
         yield passed(what, "the mail server takes them out")
     what = "probe: RECEIVED_BY and TOKEN_HEADERS"
     if routed.missed and not copies.lost:
-        yield failed(what, "with the present ones a token is not found", mending)
+        yield failed(what, "with the present ones a token is not found", mending, settings)
     elif routed.is_right and present.received_by:
         yield passed(what, "the present ones are right")
     elif best:
-        yield warned(what, "there are safer ones than the present", f"set {best}")
+        yield warned(what, "there are safer ones than the present", mending, settings)
 
 
 def _stamp(copies: Copies, settings: Settings) -> Finding:
@@ -116,12 +117,12 @@ def _stamp(copies: Copies, settings: Settings) -> Finding:
             return failed(what, f"{seen}: it would be believed", mending)
         return warned(what, f"{seen}; nothing is asked of it as yet", mending)
     if stated is None:
-        mending = "let it check senders: config/sender-authentication says how"
+        mending = f"let it check senders: {AUTHENTICATION_RECIPE} says how"
         found = failed if settings.requires_sender_auth else warned
         return found(what, "the mail server writes none; a forged one is taken out", mending)
     if ours is None or stated.lower() != ours.lower():
         found = failed if settings.requires_sender_auth else warned
-        return found(what, f"the mail server writes them as {stated}", f"set BCC_DROPBOX_AUTHSERV_ID={stated}")
+        return found(what, f"the mail server writes them as {stated}", "set", (f"BCC_DROPBOX_AUTHSERV_ID={stated}",))
     check = authenticate(stamp.found, ours, copies.probe.sender.domain, organisational_domain)
     says = check.why if stamp.found else "nothing"
     return passed(what, f"stamped by {stated}, no forged one would be believed; of the probe it says: {says}")

@@ -1,5 +1,6 @@
 """All checks in the order in which one rests on another."""
 
+import re
 import stat
 from collections.abc import Iterator
 from datetime import timedelta
@@ -13,7 +14,8 @@ from worker.cli.check_probe import check_probe
 from worker.cli.findings import Finding, failed, passed, warned
 from worker.settings import Settings, SettingsError
 
-_MEND_SETTINGS = "mend the env file; config/worker.env.example describes each setting"
+_MEND_SETTINGS = "mend the env file; worker.env.example describes each setting"
+_PASSWORD_IN_URL = re.compile(r"//[^/@]*:[^/@]+@|[?&]password=.")
 
 
 def check_all(env_file: Path | None, probe_wait: timedelta | None = None) -> list[Finding]:
@@ -43,8 +45,8 @@ def _probe(settings: Settings, wait: timedelta, *, can_come_back: bool) -> Itera
 
 def _check_settings(settings: Settings, env_file: Path | None) -> Iterator[Finding]:
     yield passed("settings", f"all can be read{f' in {env_file}' if env_file else ''}")
-    if env_file and settings.imap_password and _is_open_to_all(env_file):
-        yield warned("env file", "every user of this machine can read the password in it", f"chmod o= {env_file}")
+    if env_file and _holds_secret(settings) and _is_open_to_all(env_file):
+        yield warned("env file", "every user of this machine can read the secrets in it", f"chmod o= {env_file}")
     for file in (settings.imap_password_file, settings.oauth_client_secret_file, settings.oauth_refresh_token_file):
         if file and _is_open_to_all(file):
             yield warned("secret file", f"every user of this machine can read {file}", f"chmod o= {file}")
@@ -67,6 +69,13 @@ def _check_settings(settings: Settings, env_file: Path | None) -> Iterator[Findi
             f"none will ever be sent: they go only to owners whose mail is authenticated, and {unset}",
             f"{'remove it' if settings.authserv_id else 'set it'}, or remove BCC_DROPBOX_NOTICE_FROM",
         )
+
+
+def _holds_secret(settings: Settings) -> bool:
+    """Whether a password stands in the settings themselves, and not in a file of its own."""
+    urls = [url.get_secret_value() for url in (settings.smtp_url, settings.database_url) if url]
+    named = (settings.imap_password, settings.oauth_client_secret, settings.oauth_refresh_token)
+    return any(named) or any(_PASSWORD_IN_URL.search(url) for url in urls)
 
 
 def _is_open_to_all(file: Path) -> bool:

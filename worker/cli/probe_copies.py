@@ -32,9 +32,11 @@ class Trust:
     received_by: str | None
     token_headers: tuple[str, ...]
 
-    def __str__(self) -> str:
-        host = f"BCC_DROPBOX_RECEIVED_BY={self.received_by} and " if self.received_by else ""
-        return f"{host}BCC_DROPBOX_TOKEN_HEADERS={','.join(self.token_headers)}"
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """As lines of the env file."""
+        host = (f"BCC_DROPBOX_RECEIVED_BY={self.received_by}",) if self.received_by else ()
+        return (*host, f"BCC_DROPBOX_TOKEN_HEADERS={','.join(self.token_headers)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,10 @@ class Authentication:
 
 OrganisationalDomain = Callable[[str], str]
 
+UNREADABLE = "no Authentication-Results field that can be read"
+NOT_OURS = "the topmost Authentication-Results is not from our server"
+"""What the trace says of a message that our server did not stamp; `check` reads both."""
+
 _NO_VERDICT = frozenset({"none", "temperror", "permerror", "bestguesspass"})
 """What DMARC says where it found nothing to go by; whatever else is no pass is a failure."""
 _COPIED_TAGS = frozenset("adis")
@@ -67,9 +71,9 @@ def authenticate(
     alignment. A server says once what DMARC found: where it stands twice, somebody else has had a say.
     """
     if found is None:
-        return Authentication(passed=False, why="no Authentication-Results field that can be read")
+        return Authentication(passed=False, why=UNREADABLE)
     if found.authserv_id.lower() != authserv_id.lower():
-        return Authentication(passed=False, why="the topmost Authentication-Results is not from our server")
+        return Authentication(passed=False, why=NOT_OURS)
     dmarc = [entry.result for entry in found.results if entry.method == "dmarc"]
     if len(dmarc) > 1:
         return Authentication(passed=False, why="DMARC has several results")

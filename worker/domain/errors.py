@@ -17,6 +17,10 @@ class DatabaseUnavailable(Unavailable):
     """It is the database that is down, or its disk; the log tells it from the mailbox."""
 
 
+class DatabaseMissing(DatabaseUnavailable):
+    """There is no database at the place that the settings name, and nobody asked to make one."""
+
+
 class Withheld(Unavailable):
     """The mailbox is up and fails on what it was asked for: it says no, or hangs up. It may do the rest."""
 

@@ -27,6 +27,14 @@ class Unreadable(Unavailable):
     """An answer that cannot be taken in: too long a line, too deep a nesting, not as the protocol has it."""
 
 
+class CertificateRefused(Unavailable):
+    """The server's certificate is not that of the host we asked for, or of no authority that we trust."""
+
+
+class HostUnknown(Unavailable):
+    """The host's name leads to no address."""
+
+
 @contextmanager
 def translated(access: ImapAccess) -> Iterator[None]:
     """Raise `Unavailable` for whatever goes wrong between us and the server in this block.
@@ -46,7 +54,7 @@ def translated(access: ImapAccess) -> Iterator[None]:
     except TimeoutError as error:
         raise Silent(f"{access.server}: no answer within {access.timeout_seconds:g} seconds") from error
     except OSError as error:
-        raise Unavailable(f"{access.server}: {_reason(error)}") from error
+        raise _outage(access, error) from error
 
 
 def login_failure(access: ImapAccess, error: IMAP4.error, secret: str, complaint: bytes = b"") -> Unavailable:
@@ -74,16 +82,15 @@ def said(answer: object) -> str:
     return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}…"
 
 
-def _reason(error: OSError) -> str:
+def _outage(access: ImapAccess, error: OSError) -> Unavailable:
     match error:
         case ssl.SSLCertVerificationError():
-            reason = f"its certificate is refused: {error.verify_message}"
+            return CertificateRefused(f"{access.server}: its certificate is refused: {error.verify_message}")
         case ssl.SSLError():
-            reason = f"no TLS with it: {error.reason or error}"
+            return Unavailable(f"{access.server}: no TLS with it: {error.reason or error}")
         case socket.gaierror():
-            reason = f"the host is unknown: {error.strerror}"
+            return HostUnknown(f"{access.server}: the host is unknown: {error.strerror}")
         case ConnectionRefusedError():
-            reason = "nothing listens there"
+            return Unavailable(f"{access.server}: nothing listens there")
         case _:
-            reason = said(error.strerror or error)
-    return reason
+            return Unavailable(f"{access.server}: {said(error.strerror or error)}")

@@ -165,6 +165,17 @@ class ImapMailbox:
         with self._reader.lock:
             return folders.report(self._reader.session(self._access), self._access)
 
+    def newest_arrival(self) -> datetime | None:
+        """When the last message of the queue, or else of our folders, arrived by the server's clock; None without."""
+        for folder in (None, *Folder):
+            if folder is not None and not self._has(folder):
+                continue
+            with self._within(folder) as session:
+                last = session.search(["*"]) if session.present() else []
+                if found := self._arrived(session, last):
+                    return found
+        return None
+
     def find(self, folder: Folder | None, message_id: str) -> list[int]:
         """UIDs of the messages with that Message-ID in one of our folders, or in the queue (None)."""
         if not message_id.isprintable():
@@ -230,9 +241,13 @@ class ImapMailbox:
     def _oldest(self) -> datetime | None:
         """When the first message arrived; None where the server does not give it."""
         session = self._reader.session(self._access)
-        first = session.search(["1"])
+        return self._arrived(session, session.search(["1"]))
+
+    @staticmethod
+    def _arrived(session: Session, uids: Sequence[int]) -> datetime | None:
+        """When the first of them arrived; None where the server does not give it."""
         with suppress(Withheld):
-            for arrival in arrivals(fetch_each(lambda: session, first, "(UID INTERNALDATE)"), first, datetime.now(UTC)):
+            for arrival in arrivals(fetch_each(lambda: session, uids, "(UID INTERNALDATE)"), uids, datetime.now(UTC)):
                 return arrival.arrived_at
         return None
 

@@ -13,7 +13,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from worker.domain.errors import DatabaseUnavailable, Refused
+from worker.domain.errors import DatabaseMissing, DatabaseUnavailable, Refused
 from worker.store.checkpoint import Checkpointer
 from worker.store.columns import to_json
 from worker.store.errors import translated
@@ -137,7 +137,7 @@ def _file_of(url: URL) -> Path:
 def _prepare_file(file: Path, *, create: bool) -> None:
     """Make the file, and its folder, for this user alone: it holds other people's mail."""
     if not create and not file.exists():
-        raise DatabaseUnavailable(f"database: there is no file {file}")
+        raise DatabaseMissing(f"database: there is no file {file}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(file, os.O_RDWR | os.O_CREAT, mode=0o600))
