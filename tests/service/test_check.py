@@ -1,15 +1,24 @@
 """`check`: each thing that can be wrong, and its mending."""
 
 import json
+import os
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from freezegun import freeze_time
 
-from tests.servers.dovecot import Dovecot
-from tests.service.running import Installation
+from tests.servers.dovecot import Dovecot, DovecotSettings
+from tests.servers.terminal import run_on_terminal
+from tests.service.running import COMMAND, Installation
 from tests.service.test_running import LETTER
+from worker.cli.check_database import clock_of_database
+from worker.cli.check_table import print_findings
 from worker.cli.checks import check_all
 from worker.cli.findings import Finding, Result
+from worker.store.database import Database
 
 
 def checked(installation: Installation, **changes: str) -> dict[str, Finding]:
@@ -45,6 +54,30 @@ def test_files_that_others_can_read_are_told(installation: Installation, tmp_pat
     opened = checked(installation)
     assert opened["database file"].result is Result.WARN
     assert "secret file" not in opened
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        {"smtp_url": "smtps://joe:hunter22@127.0.0.1:1"},
+        {"database_url": "postgresql+psycopg://joe:hunter22@127.0.0.1:1/none"},
+        {"database_url": "postgresql+psycopg://127.0.0.1:1/none?user=joe&password=hunter22"},
+        {"oauth_client_secret": "hunter22"},
+        {"oauth_refresh_token": "hunter22"},
+    ],
+    ids=["SMTP_URL", "DATABASE_URL", "its parameter", "OAuth secret", "refresh token"],
+)
+def test_every_secret_is_a_reason_to_keep_the_env_file_from_others(
+    secret: dict[str, str], installation: Installation, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_text(installation.settings.pop("imap_password"))
+    (tmp_path / "password").chmod(0o600)
+    installation.settings |= {"imap_password_file": str(tmp_path / "password"), "imap_port": "1"}
+    without = checked(installation, smtp_url="smtp://127.0.0.1:1")
+    assert "env file" not in without
+    assert checked(installation, **secret)["env file"].result is Result.WARN
+    installation.env_file.chmod(0o640)
+    assert "env file" not in checked(installation)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +119,128 @@ def test_a_refused_certificate_is_told_with_its_mending(installation: Installati
     found = checked(installation, imap_tls="ssl", imap_port=str(dovecot.imaps))
     assert failures(found) == ["mailbox"]
     assert "BCC_DROPBOX_IMAP_CA_FILE" in found["mailbox"].mending
+
+
+def test_a_host_that_is_unknown_is_told_with_its_mending(installation: Installation) -> None:
+    found = checked(installation, imap_tls="ssl", imap_host="no-such-host.invalid")
+    assert failures(found) == ["mailbox"]
+    assert found["mailbox"].mending == "correct BCC_DROPBOX_IMAP_HOST, or the name service of this machine"
+
+
+@pytest.mark.parametrize(
+    ("settings", "meanwhile"),
+    [
+        ({"notice_from": "drop@drop.example.com", "authserv_id": "mx"}, "notices wait"),
+        ({}, "no code for a sender address can be sent"),
+    ],
+    ids=["with notices", "without"],
+)
+def test_outgoing_mail_that_is_down_is_told_with_what_waits_for_it(
+    settings: dict[str, str], meanwhile: str, installation: Installation
+) -> None:
+    found = checked(installation, smtp_url="smtp://127.0.0.1:1", **settings)["outgoing mail"]
+    assert (found.result, found.seen) == (Result.FAIL, "mail server 127.0.0.1:1: nothing listens there")
+    assert found.mending == f"correct BCC_DROPBOX_SMTP_URL, or BCC_DROPBOX_SMTP_CA_FILE; {meanwhile}"
+
+
+@pytest.mark.parametrize(
+    ("kept", "result"),
+    [("IMAP4rev1 UIDPLUS IDLE", "MOVE"), ("IMAP4rev1 MOVE IDLE", "UIDPLUS"), ("IMAP4rev1 MOVE UIDPLUS", "IDLE")],
+    ids=["no MOVE", "no UIDPLUS", "no IDLE"],
+)
+def test_a_capability_that_the_server_lacks_is_told_with_what_it_costs(
+    kept: str, result: str, installation: Installation, dovecot_with: Callable[[DovecotSettings], Dovecot]
+) -> None:
+    server = dovecot_with(DovecotSettings(extra=f"protocol imap {{\n  imap_capability = {kept}\n}}"))
+    found = checked(installation, imap_port=str(server.imap))
+    assert {name for name in ("MOVE", "UIDPLUS", "IDLE") if found[name].result is Result.WARN} == {result}
+    assert found[result].seen.startswith("not offered: ")
+    assert found[result].mending
+
+
+def test_idle_that_is_switched_off_is_not_missed(
+    installation: Installation, dovecot_with: Callable[[DovecotSettings], Dovecot]
+) -> None:
+    server = dovecot_with(DovecotSettings(extra="protocol imap {\n  imap_capability = IMAP4rev1 MOVE UIDPLUS\n}"))
+    found = checked(installation, imap_port=str(server.imap), idle="off")
+    assert (found["IDLE"].result, found["IDLE"].seen) == (Result.PASS, "switched off by BCC_DROPBOX_IDLE")
+
+
+def in_folder(dovecot: Dovecot, user: str, arrived: datetime, folder: str = "INBOX") -> None:
+    with dovecot.connect(user) as client:
+        if not client.folder_exists(folder):
+            client.create_folder(folder)
+        client.append(folder, LETTER % 1, msg_time=arrived)
+
+
+@pytest.mark.parametrize("folder", ["INBOX", "Rejected"])
+@pytest.mark.parametrize(("ahead", "result"), [(110, Result.PASS), (140, Result.WARN)], ids=["a little", "more"])
+def test_a_mail_server_whose_clock_is_ahead_is_found_out(
+    ahead: int, result: Result, folder: str, installation: Installation, dovecot: Dovecot, mailbox_user: str
+) -> None:
+    """By two minutes; the newest message shows it, and by then most have left the queue."""
+    now = datetime.now(UTC)
+    in_folder(dovecot, mailbox_user, now - timedelta(hours=1), folder)
+    in_folder(dovecot, mailbox_user, now + timedelta(seconds=ahead), folder)
+    found = checked(installation)["the mail server's clock"]
+    assert found.result is result
+    assert found.seen.endswith("by the newest message")
+
+
+def test_a_clock_that_no_message_shows_is_not_said_to_be_right(installation: Installation) -> None:
+    found = checked(installation)["the mail server's clock"]
+    assert (found.result, found.mending) == (Result.SKIP, "`bcc-dropbox check --probe` sends one and compares")
+
+
+@pytest.mark.parametrize(("hours", "result"), [(0, Result.PASS), (1, Result.WARN)], ids=["together", "apart"])
+def test_a_database_whose_clock_is_another_is_found_out(
+    hours: int, result: Result, installation: Installation, database_url: str
+) -> None:
+    installation.settings["imap_port"] = "1"
+    with freeze_time(datetime.now(UTC) + timedelta(hours=hours), tick=True):
+        assert checked(installation, database_url=database_url)["the database's clock"].result is result
+
+
+@pytest.mark.parametrize(("seconds", "result"), [(25, Result.PASS), (35, Result.WARN)])
+def test_clocks_may_be_half_a_minute_apart(seconds: int, result: Result) -> None:
+    now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    with freeze_time(now):
+        for there in (now + timedelta(seconds=seconds), now - timedelta(seconds=seconds)):
+            assert clock_of_database(there).result is result
+
+
+def test_the_clock_of_a_database_file_is_ours(installation: Installation) -> None:
+    installation.run("user", "add", "jane@example.com")
+    found = checked(installation)["the database's clock"]
+    assert (found.result, found.seen) == (Result.PASS, "ours: the database is a file of this machine")
+
+
+def test_messages_are_counted_in_words(installation: Installation, dovecot: Dovecot, mailbox_user: str) -> None:
+    assert checked(installation)["folder INBOX"].seen == "0 messages"
+    dovecot.deliver(mailbox_user, LETTER % 1)
+    assert checked(installation)["folder INBOX"].seen == "1 message"
+    dovecot.deliver(mailbox_user, LETTER % 2)
+    assert checked(installation)["folder INBOX"].seen == "2 messages"
+
+
+def test_a_schema_that_is_behind_is_told(installation: Installation, tmp_path: Path) -> None:
+    Database.open(f"sqlite:///{tmp_path / 'worker.sqlite3'}").close()
+    found = checked(installation)["schema"]
+    assert (found.result, found.mending) == (Result.WARN, "nothing: the next start brings it up to date")
+    assert found.seen.startswith("revision none, not ")
+    installation.run("user", "add", "jane@example.com")
+    assert checked(installation)["schema"].result is Result.PASS
+
+
+def test_a_worker_that_never_polled_or_no_more_is_told(installation: Installation, tmp_path: Path) -> None:
+    installation.run("user", "add", "jane@example.com")
+    never = checked(installation)["worker"]
+    assert (never.result, never.mending) == (Result.WARN, "systemctl start bcc-dropbox")
+    installation.run("poll")
+    now = datetime.now(UTC)
+    for ago, result in ((timedelta(minutes=4), Result.PASS), (timedelta(minutes=6), Result.WARN)):
+        with freeze_time(now + ago, tick=True):
+            assert checked(installation)["worker"].result is result
 
 
 def test_a_server_that_is_down_and_a_database_that_is_none_are_both_told(
@@ -170,3 +325,41 @@ def test_the_exit_code_says_whether_it_works(installation: Installation, port: s
     ran = installation.run("check", "--json")
     assert (ran.returncode, ran.stderr) == (code, "")
     assert {"what", "result", "seen", "mending"} == set(json.loads(ran.stdout)[0])
+
+
+def test_what_to_do_is_whole_and_each_setting_to_copy_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ("BCC_DROPBOX_RECEIVED_BY=mx.drop.example", f"BCC_DROPBOX_TOKEN_HEADERS={'X-Original-To,' * 9}To")
+    print_findings([Finding("fields", Result.WARN, "safer ones " * 20, "set", settings), Finding("b", Result.PASS, "")])
+    assert capsys.readouterr().out.splitlines() == [
+        "checked  result  seen",
+        f"fields   warn    {'safer ones ' * 20}".rstrip(),
+        "    set:",
+        *(f"        {setting}" for setting in settings),
+        "b        pass    ",
+    ]
+
+
+@pytest.mark.parametrize("columns", [20, 80])
+def test_on_a_terminal_no_word_is_cut_and_what_is_wrong_is_coloured(
+    installation: Installation, dovecot: Dovecot, columns: int
+) -> None:
+    installation.write(imap_tls="ssl", imap_port=str(dovecot.imaps), smtp_url="smtp://127.0.0.1:1")
+    command: list[str | Path] = [COMMAND, "--env-file", installation.env_file, "check"]
+    code, screen = run_on_terminal(command, os.environ, columns)
+    shown = screen.decode()
+    assert code == 1
+    assert "\x1b[33m\x1b[1mwarn" in shown
+    assert "\x1b[31m\x1b[1mfail" in shown
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+    for setting in ("BCC_DROPBOX_IMAP_HOST", "BCC_DROPBOX_IMAP_CA_FILE", "BCC_DROPBOX_SMTP_CA_FILE;"):
+        assert setting in plain
+    told = " ".join(plain.split())
+    assert "set BCC_DROPBOX_IMAP_HOST to the name in the certificate, or BCC_DROPBOX_IMAP_CA_FILE to its" in told
+
+
+def test_a_terminal_that_wants_no_colours_gets_none(installation: Installation) -> None:
+    installation.write(imap_port="1")
+    command: list[str | Path] = [COMMAND, "--env-file", installation.env_file, "check"]
+    _, screen = run_on_terminal(command, {**os.environ, "NO_COLOR": "1"}, 80)
+    assert b"fail" in screen
+    assert b"\x1b" not in screen

@@ -1,19 +1,14 @@
 """`bcc-dropbox check`: what works of settings, database and mailbox, and how to mend what does not."""
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from worker.cli.durations import parse_duration
 from worker.cli.invocation import env_file_of
 from worker.cli.options import Json
-from worker.cli.output import note, print_json, print_rows
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from worker.cli.findings import Finding
+from worker.cli.output import note, print_json
 
 _WAIT = timedelta(seconds=60)
 
@@ -31,6 +26,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Try everything the worker needs; exit 1 when something does not work."""
+    from worker.cli.check_table import print_findings  # noqa: PLC0415
     from worker.cli.checks import check_all  # noqa: PLC0415
 
     if probe:
@@ -39,11 +35,6 @@ def check(
     if as_json:
         print_json([finding.as_json() for finding in findings])
     else:
-        _show(findings)
+        print_findings(findings)
     if any(finding.has_failed for finding in findings):
         raise typer.Exit(1)
-
-
-def _show(findings: "Sequence[Finding]") -> None:
-    rows = [(finding.what, finding.result, finding.seen, finding.mending) for finding in findings]
-    print_rows(("checked", "result", "seen", "what to do"), rows)
