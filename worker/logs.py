@@ -120,6 +120,8 @@ def log_filed(filing: Filing, seconds: float) -> None:
     fields: dict[str, Any] = {"uid": filing.uid, "message_id": filing.message_id}
     if verdict.owner:
         fields["owner"] = verdict.owner.login
+        if verdict.owner.account:
+            fields["account"] = verdict.owner.account
     if verdict.reason:
         fields["reason"] = verdict.reason.value
     if event is Event.MESSAGE_QUARANTINED:

@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from worker.cli.advice import advice_on
+from worker.cli.advice import Ended, advice_on
 from worker.cli.story import story_of
 from worker.domain.outcomes import Outcome, Reason
+from worker.domain.routing import NOT_RECORDED, RECORDED
+from worker.domain.senders import UNPROVEN
 from worker.store.administration.explanations import Explanation, OwnersVerdict
 
 ARRIVED = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -30,17 +32,56 @@ def told(*verdicts: OwnersVerdict) -> str:
     )
 
 
+def ended(reason: Reason | None, outcome: Outcome = Outcome.REJECTED, **more: str | None) -> Ended:
+    return Ended(7, outcome, reason, **more)
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_comes_with_advice(reason: Reason) -> None:
-    advice = advice_on(Outcome.REJECTED, reason, "jane@acme.example", "x@y.example")
+    advice = advice_on(ended(reason, owner="jane@acme.example", sender="x@y.example"))
     assert advice
     assert "{" not in advice
-    assert advice_on(Outcome.REJECTED, reason, None, None)
+    assert advice_on(ended(reason))
 
 
 @pytest.mark.parametrize("outcome", [Outcome.ASSOCIATED, Outcome.DUPLICATE])
 def test_where_all_is_well_there_is_nothing_to_do(outcome: Outcome) -> None:
-    assert advice_on(outcome, None, "jane@acme.example", None) is None
+    assert advice_on(ended(None, outcome, owner="jane@acme.example")) is None
+
+
+def test_mail_for_no_dropbox_is_told_from_mail_whose_envelope_is_lost() -> None:
+    assert str(advice_on(ended(Reason.NO_TOKEN, note=RECORDED))).startswith("Nothing, if it was for no dropbox")
+    lost = str(advice_on(ended(Reason.NO_TOKEN, note=NOT_RECORDED)))
+    assert "`bcc-dropbox check --probe` tells" in lost
+    assert "TOKEN_HEADERS" in lost
+
+
+def test_an_address_that_waits_for_its_code_is_not_to_be_added_once_more() -> None:
+    """The command that would have been advised is refused for it, or sends one more code."""
+    waits = ended(
+        Reason.SENDER_NOT_REGISTERED, sender_check=UNPROVEN, owner="jane@acme.example", sender="jane@home.example"
+    )
+    advice = str(advice_on(waits))
+    assert "`bcc-dropbox sender verify jane@acme.example CODE`" in advice
+    assert "`bcc-dropbox sender add jane@acme.example jane@home.example --trusted`" in advice
+
+
+def test_strangers_are_not_decided_anew_with_the_one_who_is_none() -> None:
+    assert "--rejected" not in str(advice_on(ended(Reason.SENDER_NOT_REGISTERED)))
+    assert "`bcc-dropbox replay 7`" in str(advice_on(ended(Reason.SENDER_NOT_REGISTERED)))
+    assert "`--rejected user_disabled`" in str(advice_on(ended(Reason.USER_DISABLED)))
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        *(Reason.REVOKED_TOKEN, Reason.USER_DISABLED, Reason.PERMISSION_DENIED, Reason.MODULE_FORBIDDEN),
+        *(Reason.SENDER_NOT_REGISTERED, Reason.NO_RECIPIENTS),
+    ],
+)
+def test_commands_name_the_account_where_there_are_several(reason: Reason) -> None:
+    assert "--account 'Acme & Sons'`" in str(advice_on(ended(reason, account="Acme & Sons")))
+    assert "--account" not in str(advice_on(ended(reason)))
 
 
 def test_a_message_without_owner_and_without_anything_is_told() -> None:
@@ -48,7 +89,7 @@ def test_a_message_without_owner_and_without_anything_is_told() -> None:
     assert "Message 7 of drop@mx.example/INBOX is in the folder Rejected." in story
     assert "2026-11-02T09:00:01Z, 1.2 s after arrival" in story
     assert "For no owner: rejected (no_token)" in story
-    assert "`bcc-dropbox check`" in story
+    assert "`bcc-dropbox check --probe`" in story
 
 
 def test_a_quarantined_message_is_told_with_its_error() -> None:
@@ -71,7 +112,38 @@ def test_each_owner_has_a_part_of_the_story() -> None:
     )
     assert "k7m2… found in Delivered-To" in story
     assert "jane@acme.example: registered" in story
-    assert "DMARC passes" in story
+    assert "  checked     DMARC passes\n" in story
     assert "carl@client.example: matched lead 5: the oldest" in story
     assert "bcc-dropbox email show 3" in story
     assert "user enable ben@acme.example" in story
+
+
+def unmatched(*addresses: str) -> dict[str, object]:
+    recipients = [{"address": each, "result": "unmatched", "why": "nobody has it"} for each in addresses]
+    skipped = {"address": "jane@acme.example", "result": "skipped", "why": "the owner's own address"}
+    return {"recipients": [*recipients, skipped]}
+
+
+@pytest.mark.parametrize(
+    ("waiting", "meaning"),
+    [
+        ({"carl@client.example", "dora@client.example"}, "stored, and on no record so far"),
+        ({"dora@client.example"}, "stored, and listed on its records."),
+        (set(), "stored, and listed on its records."),
+    ],
+    ids=["nobody", "one was added since", "both were"],
+)
+def test_mail_on_no_record_is_not_said_to_be_on_one(waiting: set[str], meaning: str) -> None:
+    trace = unmatched("carl@client.example", "dora@client.example")
+    verdict = OwnersVerdict(Outcome.ASSOCIATED, None, "jane@acme.example", 3, trace, frozenset(waiting))
+    assert f"For jane@acme.example: associated: {meaning}" in told(verdict)
+
+
+def test_the_account_is_named_where_there_are_several() -> None:
+    trace = unmatched("carl@client.example")
+    waiting = frozenset({"carl@client.example"})
+    verdict = OwnersVerdict(Outcome.ASSOCIATED, None, "jane@acme.example", 3, trace, waiting, "Acme")
+    story = told(verdict)
+    assert "For jane@acme.example (account Acme): associated" in story
+    assert "`bcc-dropbox email show 3 --account Acme`" in story
+    assert "`bcc-dropbox contact add carl@client.example --account Acme`" in story

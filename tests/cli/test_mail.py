@@ -195,9 +195,13 @@ def test_explain_looks_for_messages_by_their_people(cli: CommandLine, jane: str,
 
 def test_an_account_is_told_only_its_own(cli: CommandLine, jane: str, arrive: Arrive) -> None:
     uid = arrive(jane)
+    assert f"For {jane}: associated" in cli.ok(f"explain {uid}").out
+    assert "no dropbox of this account" not in cli.refused("explain 99")
     cli.ok("account add Other")
-    cli.ok(f"explain {uid} --account Default")
-    assert "no decision" in cli.refused(f"explain {uid} --account Other")
+    for line in (f"explain {uid}", f"explain {uid} --account Default"):
+        assert f"For {jane} (account Default): associated" in cli.ok(line).out
+    error = cli.refused(f"explain {uid} --account Other")
+    assert "it never arrived here, or went to no dropbox of this account, or still waits" in error
 
 
 @pytest.mark.parametrize("line", ["explain", "explain 1 --since 2d", "explain 1 --to a@b.example", "explain --since 2"])

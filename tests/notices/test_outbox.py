@@ -65,6 +65,18 @@ def test_a_rejection_of_certain_mail_leaves_a_notice(store: IntakeStore, outbox:
     assert notice.note == "attachments of 11534336 octets, the limit is 10485760"
 
 
+def test_a_notice_names_the_account_where_there_are_several(
+    store: IntakeStore, outbox: NoticeOutbox, crm: Crm, joe: User
+) -> None:
+    file(store, to_nobody(1, joe))
+    (notice,) = all_of(outbox)
+    assert notice.account is None
+    outbox.put_back(notice)
+    crm.account("Bee")
+    (again,) = all_of(outbox)
+    assert again == replace(notice, account="Acme")
+
+
 def test_word_goes_to_the_login_whatever_address_the_mail_came_from(
     store: IntakeStore, outbox: NoticeOutbox, crm: Crm, joe: User
 ) -> None:

@@ -4,7 +4,8 @@ import io
 import json
 import logging
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from structlog.testing import capture_logs
 
 from tests.service.running import Installation, mailbox_settings
 from worker import logs
+from worker.domain.addresses import Address
+from worker.domain.notices import Notice, NoticeKey
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.owners import Owner
 from worker.domain.patterns import SearchPattern
@@ -22,6 +25,8 @@ from worker.domain.profiles import Permission
 from worker.domain.tokens import new_token
 from worker.domain.verdicts import Filing, Trace, Verdict
 from worker.logs import Event, log_deferred, log_filed
+from worker.mail import Round
+from worker.service.turns import log_notices
 from worker.settings import Settings
 from worker.wiring import start_log
 
@@ -97,6 +102,21 @@ def test_an_associated_message_leaves_one_line() -> None:
             "owner": "jane@example.com",
             "seconds": 1.235,
         }
+    ]
+
+
+def test_lines_name_the_account_where_there_are_several() -> None:
+    verdict = Verdict(Outcome.ASSOCIATED, Trace(), owner=replace(JANE, account="Acme"))
+    notice = Notice(
+        NoticeKey(1, 2, Reason.NO_RECIPIENTS, date(2026, 11, 23)),
+        Address.parse("jane@example.com"),
+        *("jane@example.com", "Offer", (), "<one@client.example>", datetime(2026, 11, 23, 9, tzinfo=UTC), None, "Acme"),
+    )
+    with capture_logs() as lines:
+        log_filed(filing(verdict), 1)
+        log_notices(Round(sent=(notice,), refused=((notice, "no such user"),)))
+    assert [(line["event"], line["owner"], line["account"]) for line in lines] == [
+        (event, "jane@example.com", "Acme") for event in ("message.associated", "notice.sent", "notice.refused")
     ]
 
 

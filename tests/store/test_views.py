@@ -53,6 +53,17 @@ def test_a_token_comes_with_its_owner_as_the_rules_need_it(store: IntakeStore, c
     assert store.issued([]) == store.issued(["guessed\x00\ud800"]) == {}
 
 
+def test_an_owner_comes_with_the_accounts_name_where_there_are_several(store: IntakeStore, crm: Crm) -> None:
+    joe = crm.user(crm.account("Acme"), "joe@acme.example")
+    assert store.issued([joe.token])[joe.token].owner.account is None
+    eve = crm.user(crm.account("Bee"), "eve@bee.example")
+    issued = store.issued([joe.token, eve.token])
+    assert {found.owner.login: found.owner.account for found in issued.values()} == {
+        "joe@acme.example": "Acme",
+        "eve@bee.example": "Bee",
+    }
+
+
 def test_a_record_is_found_by_either_of_its_addresses(store: IntakeStore, crm: Crm) -> None:
     account = crm.account()
     contact = crm.record(account, "jane@client.example", secondary_email_key="jane@home.example")

@@ -1,55 +1,102 @@
 """What to do about a mail that is not there: for each reason the command or the change that mends it."""
 
 import shlex
+from dataclasses import dataclass
 
 from worker.domain.outcomes import Outcome, Reason
+from worker.domain.routing import RECORDED
+from worker.domain.senders import UNPROVEN
 
-_AGAIN = "Then `bcc-dropbox replay --rejected {reason}` has such mail decided anew."
+_AGAIN = "Then `bcc-dropbox replay {uid}` has it decided anew, `--rejected {reason}` all such mail."
+_THIS_AGAIN = "Then `bcc-dropbox replay {uid}` has it decided anew."
+"""Where others of that reason are strangers' mail."""
 
 _ADVICE = {
-    Reason.NO_TOKEN: "No field that can be trusted names a dropbox address. `bcc-dropbox check` tells whether the mail"
-    " server keeps the envelope recipient, and which TOKEN_HEADERS and RECEIVED_BY to set.",
+    Reason.NO_TOKEN: "No field that can be trusted names an envelope recipient. `bcc-dropbox check --probe` tells"
+    " whether the mail server loses it, and which TOKEN_HEADERS and RECEIVED_BY to set.",
     Reason.UNKNOWN_TOKEN: "The address was never given out: mistyped or guessed."
     " `bcc-dropbox dropbox show USER` shows the right one.",
-    Reason.REVOKED_TOKEN: "The address was replaced by a new one: `bcc-dropbox dropbox show {owner}` shows it.",
-    Reason.USER_DISABLED: "The user is disabled: `bcc-dropbox user enable {owner}` lets mail in again. " + _AGAIN,
+    Reason.REVOKED_TOKEN: "The address was replaced by a new one: `bcc-dropbox dropbox show {owner}{at}` shows it.",
+    Reason.USER_DISABLED: "The user is disabled: `bcc-dropbox user enable {owner}{at}` lets mail in again. " + _AGAIN,
     Reason.PERMISSION_DENIED: "The user's profile lacks bcc_dropbox:"
-    " `bcc-dropbox profile grant PROFILE bcc_dropbox --as ADMIN` allows it. " + _AGAIN,
+    " `bcc-dropbox profile grant PROFILE bcc_dropbox --as ADMIN{at}` allows it. " + _AGAIN,
     Reason.MODULE_FORBIDDEN: "The user's profile forbids every module of the search pattern:"
-    " `bcc-dropbox profile grant PROFILE leads --as ADMIN` (or contacts) allows it. " + _AGAIN,
+    " `bcc-dropbox profile grant PROFILE leads --as ADMIN{at}` (or contacts) allows it. " + _AGAIN,
     Reason.SENDER_MISSING: "The mail names no sender that can be read. It has to be sent again, with one From address.",
     Reason.SENDER_AMBIGUOUS: "From can be read in more than one way, so it proves nobody."
     " The mail has to be sent again, with one plain From address.",
     Reason.SENDER_NOT_REGISTERED: "If this address is really the user's own,"
-    " `bcc-dropbox sender add {owner} {sender}` registers it. " + _AGAIN,
+    " `bcc-dropbox sender add {owner} {sender}{at}` registers it. " + _THIS_AGAIN,
     Reason.SENDER_UNAUTHENTICATED: "The mail server did not vouch for the sender. The mail has to go out through the"
     " sender's own mail service (SPF, DKIM); `bcc-dropbox check` tells whether the server stamps its findings at all.",
     Reason.AUTOMATIC: "Nothing to do: replies, reports and notices of machines are no correspondence.",
     Reason.NO_RECIPIENTS: "Nobody in To and Cc is a customer: own addresses, colleagues and the never-log list do not"
-    " count. `bcc-dropbox never-log list` shows the list.",
+    " count. `bcc-dropbox never-log list{at}` shows the list.",
     Reason.ATTACHMENTS_TOO_LARGE: "The attachments are over the limit: send it again with smaller ones, or raise"
     " MAX_ATTACHMENT_BYTES. " + _AGAIN,
     Reason.MESSAGE_TOO_LARGE: "The message is over the limit: send it again without what makes it large, or raise"
     " MAX_ATTACHMENT_BYTES. " + _AGAIN,
 }
 
+_FOR_NO_DROPBOX = (
+    "Nothing, if it was for no dropbox: it was delivered to another address of this mailbox. If somebody did put a"
+    " dropbox into Bcc, `bcc-dropbox check --probe` tells whether the mail server loses it."
+)
+_UNPROVEN = (
+    "The address is registered, and does not count before it is proven: `bcc-dropbox sender verify {owner} CODE{at}`"
+    " with the code that was mailed to it, or `bcc-dropbox sender add {owner} {sender} --trusted{at}` where it is"
+    " certainly the user's own. " + _THIS_AGAIN
+)
 _QUARANTINED = (
     "The program failed on this message three times; it lies untouched in the folder Quarantine. Please report the"
-    " error. `bcc-dropbox replay --quarantined` has such mail tried again."
+    " error. `bcc-dropbox replay {uid}` has it tried again, `--quarantined` all such mail."
 )
 
 
-def advice_on(outcome: Outcome, reason: Reason | None, owner: str | None, sender: str | None) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a message ended for one owner, as far as the advice depends on it."""
+
+    uid: int
+    outcome: Outcome
+    reason: Reason | None
+    owner: str | None = None
+    account: str | None = None
+    """None where there is no other to choose from."""
+    sender: str | None = None
+    sender_check: str | None = None
+    note: str | None = None
+
+
+def advice_on(ended: Ended) -> str | None:
     """What to do, or None where all is well. Names from the mail are quoted: people paste commands into shells."""
-    if outcome is Outcome.QUARANTINED:
-        return _QUARANTINED
-    if reason is None:
-        return None
-    return _ADVICE[reason].format(
-        reason=reason.value, owner=shlex.quote(owner or "USER"), sender=shlex.quote(sender or "ADDRESS")
+    words = _words(ended)
+    return words and words.format(
+        uid=ended.uid,
+        reason=ended.reason,
+        owner=shlex.quote(ended.owner or "USER"),
+        sender=shlex.quote(ended.sender or "ADDRESS"),
+        at=in_account(ended.account),
     )
 
 
-def advice_on_waiting(address: str) -> str:
+def advice_on_waiting(address: str, account: str | None) -> str:
     """What to do about a recipient that waits for a record (R15)."""
-    return f"`bcc-dropbox contact add {shlex.quote(address)}` (or lead add) attaches it."
+    return f"`bcc-dropbox contact add {shlex.quote(address)}{in_account(account)}` (or lead add) attaches it."
+
+
+def in_account(account: str | None) -> str:
+    """What a command ends in where there are several accounts."""
+    return f" --account {shlex.quote(account)}" if account else ""
+
+
+def _words(ended: Ended) -> str | None:
+    match ended:
+        case Ended(outcome=Outcome.QUARANTINED):
+            return _QUARANTINED
+        case Ended(reason=Reason.NO_TOKEN, note=note) if note == RECORDED:
+            return _FOR_NO_DROPBOX
+        case Ended(reason=Reason.SENDER_NOT_REGISTERED, sender_check=check) if check == UNPROVEN:
+            return _UNPROVEN
+        case _:
+            return _ADVICE[ended.reason] if ended.reason else None

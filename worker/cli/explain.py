@@ -97,8 +97,10 @@ def _undecided(desk: Desk, message: str, *, is_uid: bool) -> str:
             f"message {message} of {attempt.mailbox} is not decided yet: it was tried, and failed {attempt.strikes}"
             f" times ({attempt.error or 'no error kept'}); after three it is quarantined"
         )
+    elsewhere = ", or went to no dropbox of this account" if desk.office.account is not None else ""
     return (
-        f"no decision on {clean(message, 200)!r}: it never arrived here, or still waits (`bcc-dropbox status`);"
+        f"no decision on {clean(message, 200)!r}: it never arrived here{elsewhere},"
+        " or still waits (`bcc-dropbox status`);"
         " `bcc-dropbox explain --to ADDRESS --since 2d` looks for it by its people"
     )
 

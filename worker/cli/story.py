@@ -1,9 +1,9 @@
 """A decision as a story that a person can follow, in the order in which the rules were applied."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from worker.cli.advice import advice_on, advice_on_waiting
+from worker.cli.advice import Ended, advice_on, advice_on_waiting, in_account
 from worker.cli.output import time_text
 from worker.domain.outcomes import Outcome
 from worker.domain.text import clean
@@ -46,21 +46,47 @@ def _lines(explanation: "Explanation") -> Iterator[str]:
     yield _labelled("decided", f"{time_text(explanation.decided_at)}, {max(waited, 0):.1f} s after arrival")
     for verdict in explanation.verdicts:
         yield ""
-        yield from _verdict_lines(verdict)
+        yield from _verdict_lines(explanation.uid, verdict)
 
 
-def _verdict_lines(verdict: "OwnersVerdict") -> Iterator[str]:
+def _verdict_lines(uid: int, verdict: "OwnersVerdict") -> Iterator[str]:
     whose = f"For {verdict.owner}" if verdict.owner else "For no owner"
+    account = f" (account {verdict.account})" if verdict.account else ""
     reason = f" ({verdict.reason})" if verdict.reason else ""
-    yield f"{whose}: {verdict.outcome}{reason}: {_MEANINGS[verdict.outcome]}."
+    yield f"{whose}{account}: {verdict.outcome}{reason}: {_meaning(verdict)}."
     yield from _evidence_lines(verdict.trace)
     for recipient in verdict.trace.get("recipients") or []:
-        yield from _recipient_lines(recipient, verdict.waiting)
+        yield from _recipient_lines(recipient, verdict)
     if verdict.email_id is not None:
-        yield _labelled("stored as", f"email {verdict.email_id} (`bcc-dropbox email show {verdict.email_id}`)")
-    sender = (verdict.trace.get("sender") or {}).get("address")
-    if advice := advice_on(verdict.outcome, verdict.reason, verdict.owner, sender):
+        command = f"`bcc-dropbox email show {verdict.email_id}{in_account(verdict.account)}`"
+        yield _labelled("stored as", f"email {verdict.email_id} ({command})")
+    if advice := advice_on(_ended(uid, verdict)):
         yield _labelled("what to do", advice)
+
+
+def _meaning(verdict: "OwnersVerdict") -> str:
+    if verdict.waiting and not any(_has_record(each, verdict) for each in verdict.trace.get("recipients") or []):
+        return "stored, and on no record so far: it waits for one with a recipient's address"
+    return _MEANINGS[verdict.outcome]
+
+
+def _has_record(recipient: dict[str, Any], verdict: "OwnersVerdict") -> bool:
+    """Found or made then, or added since."""
+    return recipient["result"] != RecipientResult.SKIPPED and recipient["address"] not in verdict.waiting
+
+
+def _ended(uid: int, verdict: "OwnersVerdict") -> Ended:
+    sender = verdict.trace.get("sender") or {}
+    return Ended(
+        uid,
+        verdict.outcome,
+        verdict.reason,
+        owner=verdict.owner,
+        account=verdict.account,
+        sender=sender.get("address"),
+        sender_check=sender.get("check"),
+        note=verdict.trace.get("note"),
+    )
 
 
 def _evidence_lines(trace: dict[str, Any]) -> Iterator[str]:
@@ -71,16 +97,16 @@ def _evidence_lines(trace: dict[str, Any]) -> Iterator[str]:
     if sender.get("address") or sender.get("check"):
         yield _labelled("sender", ": ".join(filter(None, (sender.get("address"), sender.get("check")))))
     if sender.get("authentication"):
-        yield _labelled("vouched", sender["authentication"])
+        yield _labelled("checked", sender["authentication"])
     if trace.get("note"):
         yield _labelled("because", trace["note"])
 
 
-def _recipient_lines(recipient: dict[str, Any], waiting: Collection[str]) -> Iterator[str]:
+def _recipient_lines(recipient: dict[str, Any], verdict: "OwnersVerdict") -> Iterator[str]:
     record = f" {recipient.get('module')} {recipient['record']}" if recipient.get("record") is not None else ""
     yield _labelled("recipient", f"{recipient['address']}: {recipient['result']}{record}: {recipient['why']}")
-    if recipient["address"] in waiting:
-        yield _labelled("", advice_on_waiting(recipient["address"]))
+    if recipient["address"] in verdict.waiting:
+        yield _labelled("", advice_on_waiting(recipient["address"], verdict.account))
     elif recipient["result"] == RecipientResult.UNMATCHED:
         yield _labelled("", "A record with this address was added since, and has the email on its list.")
 

@@ -34,6 +34,8 @@ class Notice:
     message_id: str
     arrived_at: datetime
     note: str | None
+    account: str | None = None
+    """The owner's account, where there are several."""
 
 
 class Outbox(Protocol):

@@ -22,6 +22,8 @@ class Owner:
     senders: frozenset[str]
     unproven_senders: frozenset[str] = frozenset()
     """Registered, but not yet shown to be the user's: they count only with an authenticated mail (R13)."""
+    account: str | None = None
+    """The account's name, where there are several."""
 
     def __str__(self) -> str:
         return self.login

@@ -9,6 +9,9 @@ from worker.domain.mailboxes import MailboxList, read_mailboxes
 from worker.domain.messages import LOOP_MARK, Head
 from worker.domain.outcomes import Reason
 
+UNPROVEN = "registered, not proven yet"
+"""What the trace says of a sender that is registered and does not count; the advice on such mail reads it."""
+
 _KEYWORD_END = re.compile(r"[;\s]")
 
 

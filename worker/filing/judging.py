@@ -19,7 +19,7 @@ from worker.domain.owners import Owner
 from worker.domain.patterns import search_of
 from worker.domain.profiles import Permission
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS, NOT_RECORDED, RECORDED, Route, carries_trusted_field, route
-from worker.domain.senders import Sender, automatic_sign, sender_of
+from worker.domain.senders import UNPROVEN, Sender, automatic_sign, sender_of
 from worker.domain.text import clean
 from worker.domain.tokens import DropboxAddress, IssuedToken
 from worker.domain.verdicts import Trace, Verdict
@@ -213,7 +213,7 @@ def _judge_sender(owner: Owner, sender: Sender, trace: Trace, head: Head, rules:
         return _rejection(
             Reason.SENDER_NOT_REGISTERED, replace(trace, sender=text, sender_check="not registered"), owner
         )
-    trace = replace(trace, sender=text, sender_check="registered, not proven yet" if unproven else "registered")
+    trace = replace(trace, sender=text, sender_check=UNPROVEN if unproven else "registered")
     if rules.authserv_id is None:
         if unproven:
             return _rejection(Reason.SENDER_NOT_REGISTERED, trace, owner)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import structlog
 
 from worker.domain.errors import Unavailable
+from worker.domain.notices import Notice
 from worker.logs import Event, described
 from worker.mail import Round
 from worker.mailbox import Backlog
@@ -115,8 +116,13 @@ def log_notices(done: Round) -> None:
     """A line for each notice that was sent or refused for good, and one for an outage."""
     log = structlog.get_logger()
     for notice in done.sent:
-        log.info(Event.NOTICE_SENT, owner=notice.login.text, reason=notice.key.cause.value)
+        log.info(Event.NOTICE_SENT, **_addressed(notice))
     for notice, words in done.refused:
-        log.warning(Event.NOTICE_REFUSED, owner=notice.login.text, reason=notice.key.cause.value, error=words)
+        log.warning(Event.NOTICE_REFUSED, **_addressed(notice), error=words)
     if done.outage is not None:
         log.warning(Event.NOTICE_DELAYED, error=described(done.outage))
+
+
+def _addressed(notice: Notice) -> dict[str, str]:
+    account = {"account": notice.account} if notice.account else {}
+    return {"owner": notice.login.text, **account, "reason": notice.key.cause.value}

@@ -12,6 +12,7 @@ from sqlmodel import col
 from worker.domain.addresses import Address
 from worker.domain.notices import Notice, NoticeKey, cause_named, cause_of
 from worker.domain.verdicts import Filing
+from worker.store.account_names import name_among_several
 from worker.store.database import Database
 from worker.store.tables import DecisionRow, NoticeRow, UserRow, VerdictRow
 
@@ -29,6 +30,7 @@ _WAITING = (
         col(DecisionRow.message_id),
         col(DecisionRow.arrived_at),
         col(VerdictRow.trace),
+        name_among_several(col(NoticeRow.account_id)),
     )
     .join_from(
         NoticeRow,
@@ -114,4 +116,5 @@ def _notice(row: Row[*tuple[Any, ...]]) -> Notice:
         row.message_id,
         row.arrived_at,
         row.trace.get("note"),
+        row.account,
     )

@@ -12,6 +12,7 @@ from worker.domain.owners import Owner
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import Permission
 from worker.domain.tokens import IssuedToken
+from worker.store.account_names import name_among_several
 from worker.store.keys import among_wanted, texts
 from worker.store.tables import ProfileRow, SenderRow, TokenRow, UserRow
 
@@ -20,6 +21,7 @@ _OWNER = (
         col(TokenRow.token),
         col(TokenRow.valid_until),
         col(UserRow.account_id),
+        name_among_several(col(UserRow.account_id)),
         col(UserRow.id),
         col(UserRow.login),
         col(UserRow.enabled),
@@ -84,7 +86,7 @@ def _senders(connection: Connection, named: Mapping[str, Any]) -> dict[tuple[int
 
 
 def _owner(of_user: Sequence[Any], senders: dict[tuple[int, int, bool], set[str]]) -> Owner:
-    account_id, number, login, enabled, pattern, *permitted = of_user
+    account_id, account, number, login, enabled, pattern, *permitted = of_user
     return Owner(
         account_id,
         number,
@@ -94,6 +96,7 @@ def _owner(of_user: Sequence[Any], senders: dict[tuple[int, int, bool], set[str]
         pattern=SearchPattern(pattern),
         senders=frozenset(senders.get((account_id, number, True), ())),
         unproven_senders=frozenset(senders.get((account_id, number, False), ())),
+        account=account,
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, sel
 from sqlmodel import col
 
 from worker.domain.outcomes import Outcome, Reason
+from worker.store.account_names import name_among_several
 from worker.store.administration.accounts import Account, find_account
 from worker.store.administration.by_people import MessageFilter, matching_ids
 from worker.store.administration.office import Office
@@ -29,6 +30,8 @@ class OwnersVerdict:
     trace: dict[str, Any]
     waiting: frozenset[str] = frozenset()
     """The recipients of the trace that have no record up to now (R15)."""
+    account: str | None = None
+    """The owner's account, where there are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +159,11 @@ def _verdicts(
     """Those of other accounts are left out here: asked to do so, SQLite begins with all verdicts of the account."""
     is_owner = and_(col(UserRow.account_id) == col(VerdictRow.account_id), col(UserRow.id) == col(VerdictRow.user_id))
     query = (
-        select(VerdictRow.__table__, col(UserRow.login))  # type: ignore[attr-defined]
+        select(
+            VerdictRow.__table__,  # type: ignore[attr-defined]
+            col(UserRow.login),
+            name_among_several(col(VerdictRow.account_id)),
+        )
         .outerjoin(UserRow, is_owner)
         .where(among_numbers(connection, col(VerdictRow.decision_id), decision_ids))
         .order_by(col(VerdictRow.decision_id), col(VerdictRow.ordinal))
@@ -167,7 +174,7 @@ def _verdicts(
     for row in rows:
         reason = Reason(row.reason) if row.reason else None
         still = frozenset(waiting[row.account_id, row.email_id])
-        verdict = OwnersVerdict(Outcome(row.outcome), reason, row.login, row.email_id, row.trace, still)
+        verdict = OwnersVerdict(Outcome(row.outcome), reason, row.login, row.email_id, row.trace, still, row.account)
         verdicts[row.decision_id].append(verdict)
     return verdicts
 

@@ -1,0 +1,17 @@
+"""The account's name beside a login, where it takes one to tell whose mail it is."""
+
+from typing import Any
+
+from sqlalchemy import Label, exists, select
+from sqlalchemy.orm import aliased
+from sqlmodel import col
+
+from worker.store.tables import AccountRow
+
+
+def name_among_several(account_id: Any) -> Label[Any]:
+    """A column ``account``: the name of the account with that number, NULL while there is no other account."""
+    other = aliased(AccountRow)
+    is_one_of_several = exists().where(col(other.id) != col(AccountRow.id))
+    named = select(col(AccountRow.name)).where(col(AccountRow.id) == account_id, is_one_of_several)
+    return named.scalar_subquery().label("account")
