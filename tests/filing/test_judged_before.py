@@ -12,7 +12,17 @@ from worker.mime import read_content, read_head
 
 ISSUED = issued((JANES_TOKEN, owner()))
 STAMP = "Authentication-Results: mx.drop.example; dmarc=pass header.from=sales.example\n"
-FETCHED = ("return-path", "delivered-to", "received", "authentication-results", "from", "to", "cc", "auto-submitted")
+FETCHED = (
+    "return-path",
+    "delivered-to",
+    "received",
+    "authentication-results",
+    "from",
+    "to",
+    "cc",
+    "auto-submitted",
+    "subject",
+)
 
 
 def fetched(raw: bytes) -> Head:
@@ -76,6 +86,10 @@ def test_a_hop_decides_also_where_no_token_is_looked_for_in_it() -> None:
 def test_the_order_of_the_fields_decides_too() -> None:
     one, other = "Delivered-To: a@drop.example\n", "Received: from b by mx.drop.example; now\n"
     assert not holds_for(fetched(raw_mail(top=one + other)), read_content(raw_mail(top=other + one)).head, RULES)
+
+
+def test_a_subject_is_only_shown_and_decides_nothing() -> None:
+    assert holds_for(fetched(raw_mail(subject="Offer")), read_content(raw_mail(subject="Another")).head, AUTHENTICATED)
 
 
 def test_what_is_not_whole_stands_for_nothing() -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.mailbox.opening import access_to, plain
-from tests.servers.cut import Cut
+from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot
 from worker.domain.errors import Refused, Unavailable
 from worker.domain.outcomes import Folder
@@ -23,8 +23,9 @@ HEAD = (
     b"From : Jane <jane@example.com>\r\n"
     b"FROM: other@example.com\r\n"
     b"To: a@example.com,\r\n b@example.com\r\n"
+    b"Subject: Our\r\n offer\r\n"
 )
-MAIL = HEAD + b"Subject: not asked for\r\n\r\nbody \xff\x01\r\n.\r\n"
+MAIL = HEAD + b"X-Spam: not asked for\r\n\r\nbody \xff\x01\r\n.\r\n"
 
 
 def test_open_tells_where_we_are(dovecot: Dovecot, mailbox_user: str, access: ImapAccess, mailbox: ImapMailbox) -> None:
@@ -35,7 +36,7 @@ def test_open_tells_where_we_are(dovecot: Dovecot, mailbox_user: str, access: Im
     assert queue == mailbox.open()
 
 
-def test_a_head_holds_every_deciding_field_in_its_order_as_it_was_written(
+def test_a_head_holds_every_deciding_field_and_the_subject_in_its_order_as_it_was_written(
     dovecot: Dovecot, mailbox_user: str, mailbox: ImapMailbox
 ) -> None:
     dovecot.deliver(mailbox_user, MAIL, arrived=1_700_000_000)
@@ -55,6 +56,19 @@ def test_an_overlong_head_is_cut_and_says_so(dovecot: Dovecot, mailbox_user: str
     (arrival,) = mailbox.heads([1])
     assert len(arrival.head) == 65536
     assert not arrival.head_is_complete
+
+
+def test_a_subject_without_end_costs_no_more_than_a_head_may(dovecot: Dovecot, mailbox_user: str, cut: Cut) -> None:
+    """Strangers write it, and nothing is decided by it."""
+    dovecot.deliver(mailbox_user, HEAD + b"Subject: " + 20_000 * (60 * b"x" + b"\r\n ") + b"end\r\n\r\nbody\r\n")
+    mailbox = ImapMailbox(plain(cut.port, mailbox_user))
+    mailbox.open()
+    before = cut.passed(Towards.CLIENT)
+    (arrival,) = mailbox.heads([1])
+    assert not arrival.head_is_complete
+    assert arrival.head.startswith(b"Return-Path: <jane@example.com>\r\n")
+    assert cut.passed(Towards.CLIENT) - before < 70_000
+    mailbox.close()
 
 
 def test_bodies_come_byte_for_byte(dovecot: Dovecot, mailbox_user: str, mailbox: ImapMailbox) -> None:

@@ -62,6 +62,21 @@ def test_an_owner_is_told_once_a_day_why_their_mail_was_not_filed(
     assert len(outside.letters(login)) == 1
 
 
+def test_mail_that_is_rejected_by_its_head_is_told_by_its_subject(
+    dropbox: Dropbox, outside: Outside, login: str
+) -> None:
+    """Whose dropbox is switched off has several mails in a day, and its body is never asked for."""
+    address = dropbox.add_user(login)
+    dropbox.admin("user", "disable", login)
+    subject = "=?utf-8?q?Gr=C3=BC=C3=9Fe?= to +k7m2arz3ndektsv4rrffq69g5f"
+    dropbox.deliver(letter(address, sender=login, Authentication_Results=VOUCHED, subject=subject))
+    assert dropbox.poll() == {"rejected": 1}
+    (told,) = outside.letters(login)
+    assert told["Subject"] == "Not filed: Grüße to +k7m2…"
+    (explained,) = dropbox.admin("explain", "--since", "1h", "--json").json
+    assert (explained["reason"], explained["subject"]) == ("user_disabled", "Grüße to +k7m2…")
+
+
 def test_a_forged_mail_tells_nobody(dropbox: Dropbox, outside: Outside, login: str) -> None:
     address = dropbox.add_user(login)
     dropbox.deliver(letter(address, sender=login, to=login))
@@ -168,7 +183,7 @@ def test_an_owner_is_told_of_a_mail_that_the_program_fails_on(
     outbox = quarantine(dropbox, monkeypatch)
     notice = outbox.take(datetime.now(UTC))
     assert notice is not None
-    assert (notice.login.text, notice.key.cause) == (login, Outcome.QUARANTINED)
+    assert (notice.login.text, notice.key.cause, notice.subject) == (login, Outcome.QUARANTINED, "Our offer")
     assert dropbox.folder("Quarantine")
 
 

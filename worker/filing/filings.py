@@ -12,21 +12,23 @@ from worker.domain.verdicts import Filing, Trace, Verdict
 from worker.filing.judging import Claim, Judgement
 
 
-def rejected_by_head(arrival: Arrival, head: Head, judgement: Judgement) -> Filing:
-    """The filing of a message for which no claim is left."""
-    return filing_of(arrival, head, judgement.rejected)
+def rejected_by_head(arrival: Arrival, head: Head, judgement: Judgement, subject: str = "") -> Filing:
+    """The filing of a message for which no claim is left; ``subject`` is its head's, fit to be shown."""
+    return filing_of(arrival, head, judgement.rejected, subject)
 
 
-def quarantined(arrival: Arrival, head: Head, error: str, claims: Sequence[Claim] = ()) -> Filing:
+def quarantined(arrival: Arrival, head: Head, error: str, claims: Sequence[Claim] = (), *, subject: str = "") -> Filing:
     """The filing of a message on which the code failed three times; ``claims`` where its head could still be judged."""
     ends = [
         Verdict(Outcome.QUARANTINED, replace(claim.trace, note=error), owner=claim.owner, is_certain=claim.is_certain)
         for claim in claims
     ]
-    return filing_of(arrival, head, tuple(ends) or (Verdict(Outcome.QUARANTINED, Trace(note=error)),))
+    return filing_of(arrival, head, tuple(ends) or (Verdict(Outcome.QUARANTINED, Trace(note=error)),), subject)
 
 
-def filing_of(arrival: Arrival, head: Head, verdicts: tuple[Verdict, ...], content: Content | None = None) -> Filing:
+def filing_of(
+    arrival: Arrival, head: Head, verdicts: tuple[Verdict, ...], subject: str, content: Content | None = None
+) -> Filing:
     """The filing of a message with these verdicts; ``content`` where its body was read."""
     return Filing(
         uid=arrival.uid,
@@ -34,7 +36,7 @@ def filing_of(arrival: Arrival, head: Head, verdicts: tuple[Verdict, ...], conte
         size=arrival.size,
         message_id=content.message_id if content else message_id_of(head),
         sender=_sender_text(head, verdicts),
-        subject=content.subject if content else "",
+        subject=subject,
         recipients=tuple(without_tokens(address.text) for address in head.addressees.addresses[:MOST_NAMED]),
         verdicts=verdicts,
     )

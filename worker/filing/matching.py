@@ -61,7 +61,8 @@ class _Batch:
         """One message, for each of its owners."""
         verdicts = [self._verdict(candidate.content, claim) for claim in candidate.judgement.accepted]
         verdicts += candidate.judgement.rejected
-        return filing_of(candidate.arrival, candidate.content.head, tuple(verdicts), candidate.content)
+        content = candidate.content
+        return filing_of(candidate.arrival, content.head, tuple(verdicts), content.subject, content)
 
     def _verdict(self, content: Content, claim: Claim) -> Verdict:
         owner = claim.owner

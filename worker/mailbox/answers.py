@@ -22,6 +22,8 @@ DECIDING_FIELDS = (
 )
 """Content-Type and our own loop mark are left to the whole message: they tell of rare mail, and would be a tenth of
 what each head costs on the wire."""
+SHOWN_FIELDS = ("Subject",)
+"""Nothing is decided by it: of mail that is rejected by its head, people know by it which one it was."""
 _ASKED = frozenset({b"INTERNALDATE", b"RFC822.SIZE"})
 """Without either, an answer is a change of flags that nobody asked for."""
 BODY_ITEMS = "(UID BODY.PEEK[])"
@@ -36,7 +38,7 @@ def head_items(delivery_fields: Iterable[str]) -> str:
         Refused: no name of a header field.
     """
     names: dict[str, str] = {}
-    for name in (*delivery_fields, *DECIDING_FIELDS):
+    for name in (*delivery_fields, *DECIDING_FIELDS, *SHOWN_FIELDS):
         if not _FIELD_NAME.fullmatch(name):
             raise Refused(f"{name!r} is no name of a header field")
         names.setdefault(name.lower(), name)

@@ -32,7 +32,7 @@ def read_content(raw: bytes) -> Content:
     return Content(
         head=head,
         raw=raw,
-        subject=without_tokens(clean(_decoded(head.first("subject")))),
+        subject=subject_of(head),
         message_id=without_tokens(clean(head.first("message-id"))),
         thread_id=_thread_id(head),
         sent_at=_sent_at(head.first("date")),
@@ -40,6 +40,11 @@ def read_content(raw: bytes) -> Content:
         attachments=body.attachments,
         body_digest=_body_digest(raw, start_of_body),
     )
+
+
+def subject_of(head: Head) -> str:
+    """The topmost Subject as it is shown: decoded, on one line, without a whole token; empty where there is none."""
+    return without_tokens(clean(_decoded(head.first("subject"))))
 
 
 def _start_of_body(raw: bytes) -> int:

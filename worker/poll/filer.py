@@ -15,8 +15,8 @@ from worker.domain.outcomes import DEFERRED
 from worker.domain.ports import Mailbox, Queue, Store
 from worker.domain.text import clean
 from worker.domain.verdicts import Filing
-from worker.filing import Candidate, Claim, Rules, file_batch, message_id_of, quarantined, wanted
-from worker.poll.intake import Intake, Taken
+from worker.filing import Candidate, Rules, file_batch, message_id_of, quarantined, wanted
+from worker.poll.intake import Intake, ReadHead, Taken
 from worker.poll.moves import Moves
 from worker.poll.report import PollReport
 from worker.poll.watcher import Watcher
@@ -30,7 +30,7 @@ _MOST_PUT_OFF = 10
 _CONFLICTS = 10
 """How often a batch is decided anew because somebody else stored something of it first."""
 
-_UNREAD: tuple[Head, Sequence[Claim]] = Head(()), ()
+_UNREAD = ReadHead(Head(()))
 
 
 @dataclass(slots=True)
@@ -204,9 +204,9 @@ class Filer:
 
     def _quarantine(self, uid: int, error: str, strikes: int) -> None:
         if arrival := self._arrival(uid):
-            head, claims = self._head_of(arrival) if strikes == STRIKES else _UNREAD
+            read = self._head_of(arrival) if strikes == STRIKES else _UNREAD
             error = error or "the process died while it worked on this message"
-            filing = quarantined(arrival, head, error, claims)
+            filing = quarantined(arrival, read.head, error, read.claims, subject=read.subject)
             try:
                 self.store.commit(self.queue, [filing], _now())
             except Conflict:
@@ -224,11 +224,11 @@ class Filer:
             return Arrival(uid, _now(), 0, b"", head_is_complete=False)
         return None
 
-    def _head_of(self, arrival: Arrival) -> tuple[Head, Sequence[Claim]]:
+    def _head_of(self, arrival: Arrival) -> ReadHead:
         """The head and whose the message is, if it can be read. A head that kills this process is not tried again."""
         self.store.take_in_hand(self.queue, [arrival.uid], alone=True)
         try:
-            return self.intake.claims_on(arrival, _now())
+            return self.intake.read_alone(arrival, _now())
         except Unavailable:
             raise
         except Exception:  # noqa: BLE001 - it may be the head that the code fails on

@@ -22,7 +22,7 @@ from worker.filing import (
     rejected_by_head,
     routed,
 )
-from worker.mime import read_content, read_head
+from worker.mime import read_content, read_head, subject_of
 
 _MOST_ASKED = 5
 
@@ -46,6 +46,15 @@ class Taken:
     def octets(self) -> int:
         """Of all its bodies."""
         return sum(len(candidate.content.raw) for candidate in self.candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadHead:
+    """What is told of a message that is put aside: whatever of its head could be read."""
+
+    head: Head
+    subject: str = ""
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,9 @@ class Intake:
         return Taken(
             uids=tuple(uid for uid in uids if uid not in later),
             gone=(*(uid for uid in uids if uid not in present), *vanished),
-            rejections=tuple(rejected_by_head(one.arrival, one.head, one.judgement) for one in rejected),
+            rejections=tuple(
+                rejected_by_head(one.arrival, one.head, one.judgement, subject_of(one.head)) for one in rejected
+            ),
             candidates=self._candidates(bodies, judged, issued, tokens, now),
             left_over=left_over,
         )
@@ -109,12 +120,12 @@ class Intake:
         """What the last `take` of a message alone read of its head, wherever it failed after that."""
         return self._alone
 
-    def claims_on(self, arrival: Arrival, now: datetime) -> tuple[Head, tuple[Claim, ...]]:
+    def read_alone(self, arrival: Arrival, now: datetime) -> "ReadHead":
         """The head, and whose the message is by that alone."""
         head = read_head(arrival.head, is_complete=arrival.head_is_complete)
         found = routed(head, self._rules)
         issued = self._store.issued(found.tokens) if found.tokens else {}
-        return head, judge_head(head, found, self._rules, issued, now).accepted
+        return ReadHead(head, subject_of(head), judge_head(head, found, self._rules, issued, now).accepted)
 
     def _candidates(
         self,
