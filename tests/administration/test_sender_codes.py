@@ -13,7 +13,7 @@ from worker.domain.outcomes import Outcome, Reason
 from worker.domain.sender_codes import MOST_TRIES
 from worker.store.administration.dropboxes import show_dropbox
 from worker.store.administration.office import Office
-from worker.store.administration.sender_codes import await_code, verify_code
+from worker.store.administration.sender_codes import await_code, verify_code, void_code
 from worker.store.administration.senders import add_sender, list_senders
 from worker.store.intake import IntakeStore
 
@@ -77,6 +77,18 @@ def test_a_new_code_takes_the_old_ones_place_with_tries_of_its_own(office: Offic
         verify_code(office, JANE, code, now=NOW + HOUR)
     verify_code(office, JANE, newer, now=NOW + HOUR)
     assert proven(office)[HOME] is not None
+
+
+def test_a_code_that_was_not_sent_is_no_code_and_leaves_others_alone(office: Office, code: str) -> None:
+    unsent = await_code(office, JANE, "jane@work.example", now=NOW)
+    void_code(office, JANE, unsent)
+    with pytest.raises(Refused, match="wrong code"):
+        verify_code(office, JANE, unsent.code, now=NOW)
+    newer = await_code(office, JANE, "jane@work.example", now=NOW)
+    void_code(office, JANE, unsent)
+    verify_code(office, JANE, newer.code, now=NOW)
+    verify_code(office, JANE, code, now=NOW)
+    assert proven(office) == {JANE: NOW, HOME: NOW, "jane@work.example": NOW}
 
 
 def test_each_code_proves_its_own_address_only(office: Office, code: str) -> None:

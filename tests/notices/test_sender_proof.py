@@ -81,3 +81,18 @@ def test_a_code_that_cannot_be_sent_is_told_and_the_address_does_not_count(cli: 
     assert "550 5.1.1" in error
     assert not senders(cli, "jane@corp.example")[NEVER]
     assert "no code could be sent" in cli.refused(f"sender add jane@corp.example {NEVER}")
+    error = cli.refused("sender verify jane@corp.example 00000-00000")
+    assert f"no code could be sent to {NEVER}: `sender add jane@corp.example {NEVER}` sends one" in error
+
+
+def test_an_address_that_does_not_count_is_shown_as_one(cli: CommandLine, login: str) -> None:
+    cli.ok("user add jane@corp.example")
+    cli.ok(f"sender add jane@corp.example {login}")
+    for line in ("dropbox show jane@corp.example", "sender list jane@corp.example"):
+        shown = cli.ok(line).out
+        assert re.search(rf"{re.escape(login)} +\(not proven: does not count\)", shown)
+        assert shown.count("does not count") == 1
+    assert cli.json("dropbox show jane@corp.example")["senders"] == ["jane@corp.example", login]
+    cli.ok(f"sender add jane@corp.example {login} --trusted")
+    for line in ("dropbox show jane@corp.example", "sender list jane@corp.example"):
+        assert "does not count" not in cli.ok(line).out

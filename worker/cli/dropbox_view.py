@@ -8,6 +8,9 @@ from worker.domain.tokens import DropboxAddress
 if TYPE_CHECKING:
     from worker.store.administration.dropboxes import Dropbox
 
+UNPROVEN = "(not proven: does not count)"
+"""How a registered address is shown to people that waits for its code, or for authenticated mail."""
+
 
 def show_dropbox(dropbox: "Dropbox", base: DropboxAddress, *, as_json: bool) -> None:
     """Print it."""
@@ -15,7 +18,9 @@ def show_dropbox(dropbox: "Dropbox", base: DropboxAddress, *, as_json: bool) -> 
     if as_json:
         print_json(fields)
     else:
-        print_fields([*fields.items(), ("profile", dropbox.member.profile), ("enabled", dropbox.member.enabled)])
+        senders = [_sender_text(sender, dropbox) for sender in dropbox.senders]
+        shown = {**fields, "senders": senders, "profile": dropbox.member.profile, "enabled": dropbox.member.enabled}
+        print_fields(shown.items())
 
 
 def dropbox_fields(dropbox: "Dropbox", base: DropboxAddress) -> dict[str, Any]:
@@ -27,3 +32,7 @@ def dropbox_fields(dropbox: "Dropbox", base: DropboxAddress) -> dict[str, Any]:
         "senders": list(dropbox.senders),
         "permission": dropbox.member.may_have_dropbox,
     }
+
+
+def _sender_text(sender: str, dropbox: "Dropbox") -> str:
+    return f"{sender} {UNPROVEN}" if sender in dropbox.unproven_senders else sender

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from worker.cli.dropbox_view import UNPROVEN
 from worker.cli.invocation import open_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit, User
@@ -108,7 +109,7 @@ def _post_for_code(settings: "Settings", login: str, address: str) -> "Post | No
 def _send_code(office: "Office", post: "Post", login: str, address: str) -> None:
     """Register the address and mail it its code; when that fails it stays registered, and does not count."""
     from worker.mail import code_letter  # noqa: PLC0415
-    from worker.store.administration.sender_codes import await_code  # noqa: PLC0415
+    from worker.store.administration.sender_codes import await_code, void_code  # noqa: PLC0415
 
     now = datetime.now(UTC)
     awaited = await_code(office, login, address, now=now)
@@ -116,6 +117,7 @@ def _send_code(office: "Office", post: "Post", login: str, address: str) -> None
     try:
         post.deliver(letter, awaited.address, bounces=True)
     except DropboxError as error:
+        void_code(office, login, awaited)
         raise DropboxError(
             f"{awaited.address} is registered but no code could be sent to it ({error}):"
             " the same command sends one, with --trusted none is needed"
@@ -130,4 +132,4 @@ def _show(senders: "Sequence[RegisteredSender]", *, as_json: bool) -> None:
     if as_json:
         print_json([{"address": sender.address, "proven_at": sender.proven_at} for sender in senders])
     else:
-        print_rows(("address", "proven at"), [(sender.address, sender.proven_at) for sender in senders])
+        print_rows(("address", "proven at"), [(sender.address, sender.proven_at or UNPROVEN) for sender in senders])

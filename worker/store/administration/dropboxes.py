@@ -15,7 +15,7 @@ from worker.store.administration.accounts import find_account
 from worker.store.administration.conflict import again_on_conflict
 from worker.store.administration.members import Member, find_member
 from worker.store.administration.office import Office
-from worker.store.administration.sender_rows import sender_texts
+from worker.store.administration.sender_rows import sender_rows
 from worker.store.bulk import insert_rows
 from worker.store.tables import TokenRow, UserRow
 
@@ -27,6 +27,9 @@ class Dropbox:
     member: Member
     token: str | None = field(repr=False)
     senders: tuple[str, ...]
+    """As they were typed."""
+    unproven_senders: frozenset[str] = frozenset()
+    """Those of them that do not count yet (R13)."""
 
 
 def show_dropbox(office: Office, login: str) -> Dropbox:
@@ -107,7 +110,13 @@ def dropbox_of(connection: Connection, member: Member) -> Dropbox:
                 )
             )
         )
-    return Dropbox(member, token, sender_texts(connection, member))
+    rows = sender_rows(connection, member)
+    return Dropbox(
+        member,
+        token,
+        senders=tuple(row.address for row in rows),
+        unproven_senders=frozenset(row.address for row in rows if row.proven_at is None),
+    )
 
 
 def _pattern_named(name: str) -> SearchPattern:

@@ -53,6 +53,16 @@ def await_code(office: Office, login: str, text: str, *, now: datetime) -> Await
         return AwaitedCode(member.login, address, code)
 
 
+def void_code(office: Office, login: str, awaited: AwaitedCode) -> None:
+    """Nobody has the code: it could not be sent. A newer one is left alone."""
+    with office.database.begin() as connection:
+        member = find_member(connection, find_account(connection, office.account), login, lock=True)
+        sent = digest_of(awaited.code, member.account.id, member.id, awaited.address.key)
+        for row in _unproven(connection, member):
+            if row.code_digest == sent:
+                change_sender(connection, member, row.slot, code_digest=None, code_expires_at=None)
+
+
 def verify_code(office: Office, login: str, typed: str, *, now: datetime) -> list[RegisteredSender]:
     """Prove the address that the code was mailed to. A wrong code is a try of every address that waits.
 
@@ -69,7 +79,11 @@ def verify_code(office: Office, login: str, typed: str, *, now: datetime) -> lis
 
 
 def _try(connection: Connection, member: Member, typed: str, now: datetime) -> Refused | None:
-    waiting = _waiting(connection, member)
+    unproven = _unproven(connection, member)
+    waiting = [row for row in unproven if row.code_digest is not None]
+    if unproven and not waiting:
+        address = unproven[0].address
+        return Refused(f"no code could be sent to {address}: `sender add {member.login} {address}` sends one")
     if not waiting:
         return Refused(f"no address of {member.login} waits for a code: `sender add {member.login} ADDRESS` sends one")
     alive = [row for row in waiting if row.code_expires_at > now and row.code_tries < MOST_TRIES]
@@ -87,7 +101,7 @@ def _try(connection: Connection, member: Member, typed: str, now: datetime) -> R
     return Refused(f"wrong code: {left or 'no'} {'try is' if left == 1 else 'tries are'} left")
 
 
-def _waiting(connection: Connection, member: Member) -> Sequence[Row[*tuple[Any, ...]]]:
+def _unproven(connection: Connection, member: Member) -> Sequence[Row[*tuple[Any, ...]]]:
     columns = (
         *(col(SenderRow.slot), col(SenderRow.address), col(SenderRow.address_key)),
         *(col(SenderRow.code_digest), col(SenderRow.code_expires_at), col(SenderRow.code_tries)),
@@ -96,6 +110,5 @@ def _waiting(connection: Connection, member: Member) -> Sequence[Row[*tuple[Any,
         col(SenderRow.account_id) == member.account.id,
         col(SenderRow.user_id) == member.id,
         col(SenderRow.proven_at).is_(None),
-        col(SenderRow.code_digest).is_not(None),
     )
     return connection.execute(select(*columns).where(*waits).order_by(col(SenderRow.slot))).all()

@@ -23,11 +23,6 @@ def sender_rows(connection: Connection, member: Member) -> Sequence[Row[int, str
     return connection.execute(select(*columns).where(*of_member).order_by(col(SenderRow.slot))).all()
 
 
-def sender_texts(connection: Connection, member: Member) -> tuple[str, ...]:
-    """The addresses as they were typed."""
-    return tuple(row.address for row in sender_rows(connection, member))
-
-
 def insert_sender(
     connection: Connection, member: Member, slot: int, address: Address, proven_at: datetime | None
 ) -> None:
