@@ -7,6 +7,7 @@ import pytest
 import vobject
 
 from tests.cli.conftest import BEN, JANE, CommandLine
+from worker.store.database import Database
 
 ADDRESS = re.compile(r"drop\+[0-9a-hjkmnp-tv-z]{26}@drop\.example")
 
@@ -178,6 +179,7 @@ def test_the_never_log_list_is_kept(cli: CommandLine) -> None:
 
 
 @pytest.mark.parametrize("noun", ["user", "contact", "lead", "email", "profile", "never-log", "account"])
-def test_on_an_empty_database_every_list_is_empty(cli: CommandLine, noun: str) -> None:
+def test_on_an_empty_database_every_list_is_empty(cli: CommandLine, database_file: Path, noun: str) -> None:
+    Database.open(f"sqlite:///{database_file}").close()
     assert cli.json(f"{noun} list") == []
     assert cli.ok(f"{noun} list").err == ""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.invocation import open_desk
+from worker.cli.invocation import open_desk, open_first_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, Json, Limit
 from worker.cli.output import cut, print_fields, print_json, print_rows
@@ -18,7 +18,7 @@ def add(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Its name."
     """Make an account with the profiles Administrator and Standard."""
     from worker.store.administration.accounts import add_account  # noqa: PLC0415
 
-    with open_desk(ctx) as desk:
+    with open_first_desk(ctx) as desk:
         account = add_account(desk.office.database, name, now=datetime.now(UTC))
     if as_json:
         print_json({"id": account.id, "name": account.name})

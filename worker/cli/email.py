@@ -39,8 +39,9 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
     """
     from worker.store.administration.emails import list_emails  # noqa: PLC0415
 
+    wanted = _filter(contact, lead, owner)
     with open_desk(ctx, account) as desk:
-        emails = cut(list_emails(desk.office, _filter(contact, lead, owner), limit=one_more(limit)), limit)
+        emails = cut(list_emails(desk.office, wanted, limit=one_more(limit)), limit)
     if as_json:
         print_json([_summary_fields(email) for email in emails])
         return

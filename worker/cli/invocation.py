@@ -8,9 +8,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from worker.domain.errors import DatabaseMissing
+
 if TYPE_CHECKING:  # these take longer to import than many commands take to run
+    from collections.abc import Callable
+
     from worker.settings import Settings
     from worker.store.administration.office import Office
+    from worker.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,20 +40,52 @@ def env_file_of(ctx: typer.Context) -> Path | None:
 
 @contextmanager
 def open_desk(ctx: typer.Context, account: str | None = None) -> Iterator[Desk]:
-    """Open the database, bring it to the present schema, close it in the end.
+    """Open the database that there is, bring it to the present schema, close it in the end.
 
     Raises:
         SettingsError: when a setting is wrong.
-        Unavailable: when the database is down.
+        Unavailable: when the database is down, or there is none: a mistyped path shall not make one.
     """
+    with _opened(ctx, account, open_present) as desk:
+        yield desk
+
+
+@contextmanager
+def open_first_desk(ctx: typer.Context, account: str | None = None) -> Iterator[Desk]:
+    """The same for the commands that a CRM begins with: they make the database's file where there is none."""
+    with _opened(ctx, account, _open) as desk:
+        yield desk
+
+
+def open_present(settings: "Settings") -> "Database":
+    """The database that the settings name.
+
+    Raises:
+        Unavailable: when it is a file that is not there.
+    """
+    try:
+        return _open(settings, create=False)
+    except DatabaseMissing as error:
+        raise DatabaseMissing(
+            f"{error}: is BCC_DROPBOX_DATABASE_URL right? The first `bcc-dropbox user add`, or the worker, makes it"
+        ) from error
+
+
+def _open(settings: "Settings", *, create: bool = True) -> "Database":
+    from worker.store.database import Database  # noqa: PLC0415
+
+    url = settings.database_url.get_secret_value()
+    return Database.open(url, statement_seconds=settings.statement_seconds, create=create)
+
+
+@contextmanager
+def _opened(ctx: typer.Context, account: str | None, opening: "Callable[[Settings], Database]") -> Iterator[Desk]:
     from worker.settings import Settings  # noqa: PLC0415
     from worker.store.administration.office import Office  # noqa: PLC0415
-    from worker.store.database import Database  # noqa: PLC0415
     from worker.store.schema import migrate  # noqa: PLC0415
 
     settings = Settings.load(env_file_of(ctx))
-    url = settings.database_url.get_secret_value()
-    database = Database.open(url, statement_seconds=settings.statement_seconds)
+    database = opening(settings)
     try:
         migrate(database)
         yield Desk(settings, Office(database, account))

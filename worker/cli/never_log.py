@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.invocation import open_desk
+from worker.cli.invocation import open_desk, open_first_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit
 from worker.cli.output import cut, one_more, print_fields, print_json, print_rows
@@ -20,7 +20,7 @@ def add(ctx: typer.Context, entry: Entry, account: AccountName = None, as_json: 
     """Never log mail to this address or domain."""
     from worker.store.administration import never_log  # noqa: PLC0415
 
-    with open_desk(ctx, account) as desk:
+    with open_first_desk(ctx, account) as desk:
         _show(never_log.never_log(desk.office, entry, now=datetime.now(UTC)), as_json=as_json)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.files import read_file
-from worker.cli.invocation import open_desk
+from worker.cli.invocation import open_desk, open_first_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit
 from worker.cli.output import cut, note, one_more, print_fields, print_json, print_rows
@@ -39,7 +39,7 @@ def _commands_of(module: Module) -> typer.Typer:
         from worker.store.administration.records import add_record  # noqa: PLC0415
 
         draft = _draft(email, secondary_email, last_name, first_name, owner)
-        with open_desk(ctx, account) as desk:
+        with open_first_desk(ctx, account) as desk:
             added = add_record(desk.office, module, draft, now=datetime.now(UTC))
         if added.attached:
             note(f"emails that waited for it and now stand on it: {added.attached}")
@@ -87,7 +87,7 @@ def _commands_of(module: Module) -> typer.Typer:
         rows = list(read_drafts(read_file(file), str(file)))
         bad = [row for row in rows if isinstance(row, BadRow)]
         drafts = [row for row in rows if not isinstance(row, BadRow)]
-        with open_desk(ctx, account) as desk, progress_bar(f"{module}s", len(drafts)) as progress:
+        with open_first_desk(ctx, account) as desk, progress_bar(f"{module}s", len(drafts)) as progress:
             imported = import_records(desk.office, module, drafts, now=datetime.now(UTC), progress=progress)
         _report(imported, sorted([*bad, *imported.bad], key=lambda row: row.line), as_json=as_json)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from worker.cli.dropbox_view import show_dropbox
-from worker.cli.invocation import open_desk
+from worker.cli.invocation import open_desk, open_first_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit, User
 from worker.cli.output import cut, note, one_more, print_fields, print_json, print_rows
@@ -30,7 +30,7 @@ def add(
     """
     from worker.store.administration.users import add_user  # noqa: PLC0415
 
-    with open_desk(ctx, account) as desk:
+    with open_first_desk(ctx, account) as desk:
         base = desk.settings.require_address()
         dropbox = add_user(desk.office, login, profile=profile, now=datetime.now(UTC))
     member = dropbox.member
