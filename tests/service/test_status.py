@@ -4,22 +4,33 @@ import json
 import re
 import signal
 import subprocess
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from freezegun import freeze_time
 
+from tests.cli.conftest import CommandLine
+from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
+from tests.servers.postgres import Postgres
 from tests.service.running import COMMAND, Installation, Running
 from tests.service.test_running import LETTER
+from tests.store.crm import QUEUE, Crm, Mail, decide
+from worker.cli.output import time_text
 from worker.cli.standing import standing_of
+from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.database import Database
 from worker.store.health import Poll, record_poll
+from worker.store.intake import IntakeStore
+from worker.store.mailboxes import record_end
 from worker.store.schema import migrate
-from worker.wiring import imap_access
+from worker.wiring import compose, imap_access
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -40,20 +51,24 @@ def test_health_is_the_age_of_the_last_good_poll(database: Database) -> None:
     polled(database, "a", timedelta(minutes=4))
     polled(database, "a", timedelta(minutes=1), error="the server is down")
     standing = standing_of(database, "a", NOW)
-    assert standing.is_healthy(timedelta(minutes=5))
-    assert not standing.is_healthy(timedelta(minutes=3))
+    assert standing.complaints(timedelta(minutes=5)) == []
+    assert standing.complaints(timedelta(minutes=3)) == ["a: the last good poll was 4 min ago, more than 3 min"]
     assert standing.mailboxes[0].state(NOW) == "failing"
 
 
 def test_a_mailbox_that_was_never_polled_is_not_healthy(database: Database) -> None:
-    assert not standing_of(database, "a", NOW).is_healthy(timedelta(days=1))
+    assert standing_of(database, "a", NOW).complaints(timedelta(days=1)) == ["no mailbox has been polled yet"]
+    polled(database, "a", timedelta(minutes=1), error="the server is down")
+    assert standing_of(database, "a", NOW).complaints(timedelta(days=1)) == ["a: no poll has gone well yet"]
 
 
 def test_a_retired_mailbox_alarms_nobody(database: Database) -> None:
     polled(database, "old", timedelta(days=30))
     polled(database, "new", timedelta(seconds=10))
-    assert standing_of(database, "new", NOW).is_healthy(timedelta(minutes=5))
-    assert not standing_of(database, None, NOW).is_healthy(timedelta(minutes=5))
+    assert standing_of(database, "new", NOW).complaints(timedelta(minutes=5)) == []
+    assert standing_of(database, None, NOW).complaints(timedelta(minutes=5)) == [
+        "old: the last good poll was 30 d ago, more than 5 min"
+    ]
 
 
 def test_a_worker_that_is_silent_is_told_from_one_that_works(database: Database) -> None:
@@ -73,7 +88,7 @@ def test_status_after_a_poll(installation: Installation, dovecot: Dovecot, mailb
     dovecot.deliver(mailbox_user, LETTER % 1)
     assert installation.run("poll").returncode == 0
     ran = installation.run("status", "--json", "--max-age", "5m")
-    assert ran.returncode == 0, ran.stderr
+    assert (ran.returncode, ran.stderr) == (0, "")
     shown: dict[str, Any] = json.loads(ran.stdout)
     (mailbox,) = shown["mailboxes"]
     assert (mailbox["mailbox"], mailbox["state"], mailbox["backlog"]) == (
@@ -94,6 +109,7 @@ def test_a_failed_poll_is_shown_with_its_error(installation: Installation) -> No
     ran = installation.run("status", "--json", "--max-age", "5m")
     assert ran.returncode == 1
     (mailbox,) = json.loads(ran.stdout)["mailboxes"]
+    assert ran.stderr == f"{mailbox['mailbox']}: no poll has gone well yet\n"
     assert mailbox["last_error"] == "IMAP server 127.0.0.1:1: nothing listens there"
 
 
@@ -120,13 +136,141 @@ def test_the_worker_that_stands_by_is_named_beside_the_active_one_until_it_is_th
     assert mailbox["standby"] == []
 
 
-def test_watching_shows_it_again_until_it_is_interrupted(installation: Installation) -> None:
-    installation.write()
+def test_what_a_poll_left_is_shown_with_its_age(
+    installation: Installation, dovecot: Dovecot, mailbox_user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = installation.admin("user", "add", "jane@example.com")["address"]
+    letter = LETTER.replace(b"drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com", address.encode())
+    arrived = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
+    dovecot.deliver(mailbox_user, letter % 1, arrived=int(arrived.timestamp()))
+    dovecot.deliver(mailbox_user, letter % 2)
+
+    def fail(raw: bytes) -> None:
+        raise KeyError(len(raw))
+
+    monkeypatch.setattr("worker.poll.intake.read_content", fail)
+    with closing(compose(Settings.load_for_mailbox(installation.env_file))) as parts:
+        turns = Turns(parts)
+        turns.prepare()
+        turns.take()
+    (mailbox,) = installation.admin("status")["mailboxes"]
+    assert mailbox["backlog"] == 2
+    assert mailbox["oldest_arrived_at"] == time_text(arrived)
+    assert mailbox["oldest_age_seconds"] == pytest.approx(3 * 3600, abs=60)
+    assert mailbox["backlog_at"] == mailbox["last_good_poll_at"]
+    told = installation.run("status").stdout
+    assert re.search(r"^backlog +2 at the last good poll, \d+ s ago$", told, re.MULTILINE)
+    assert re.search(rf"^oldest message +{mailbox['oldest_arrived_at']} \(3 h ago\)$", told, re.MULTILINE)
+
+
+def test_a_backlog_that_nobody_has_counted_is_not_said_to_be_none(installation: Installation) -> None:
+    installation.write(imap_port="1")
+    installation.run("poll")
+    assert re.search(r"^backlog +-$", installation.run("status").stdout, re.MULTILINE)
+
+
+def test_a_worker_that_was_stopped_is_told_from_one_that_works(installation: Installation) -> None:
+    service = installation.start()
+    service.wait_for("poll.finished")
+    (mailbox,) = installation.admin("status")["mailboxes"]
+    assert (mailbox["state"], mailbox["worker"].split()[1]) == ("active", str(service.process.pid))
+    assert service.end()[0] == 0
+    (mailbox,) = installation.admin("status")["mailboxes"]
+    assert (mailbox["state"], mailbox["worker"]) == ("stopped", None)
+    assert re.search(r"^state +stopped$", installation.run("status").stdout, re.MULTILINE)
+    with installation.start() as again:
+        again.wait_for("poll.finished")
+        assert installation.admin("status")["mailboxes"][0]["state"] == "active"
+
+
+def test_a_worker_that_stops_speaks_for_no_other(database: Database) -> None:
+    polled(database, "a", timedelta(seconds=10))
+    record_end(database, "a", "process 2 on there")
+    record_end(database, "b", "process 1 on here")
+    assert standing_of(database, "a", NOW).mailboxes[0].state(NOW) == "active"
+    record_end(database, "a", "process 1 on here")
+    assert standing_of(database, "a", NOW).mailboxes[0].state(NOW) == "stopped"
+
+
+@freeze_time(NOW)
+def test_today_begins_at_midnight_and_the_week_on_monday(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each by this machine's own clock; the 25th is a Wednesday."""
+    crm = Crm(database)
+    joe = crm.user(crm.account(), "joe@acme.example")
+    store = IntakeStore(database)
+    midnight = NOW.astimezone().replace(hour=0)
+    monday = midnight - timedelta(days=2)
+    second = timedelta(seconds=1)
+    for uid, decided_at in enumerate((NOW, midnight, midnight - second, monday, monday - second), 1):
+        arrived_at = decided_at - timedelta(seconds=2 * uid)
+        (filing,) = decide(store, Mail(uid, joe.token, joe.login))
+        store.commit(QUEUE, [replace(filing, arrived_at=arrived_at)], decided_at.astimezone(UTC))
+        (stranger,) = decide(store, Mail(uid + 100, joe.token, "eve@evil.example"))
+        store.commit(QUEUE, [stranger], decided_at.astimezone(UTC))
+    monkeypatch.setenv("BCC_DROPBOX_DATABASE_URL", f"sqlite:///{tmp_path / 'status.sqlite3'}")
+    shown = CommandLine().json("status")
+    assert {
+        period: (*shown[period]["outcomes"].values(), shown[period]["reasons"]) for period in ("today", "week")
+    } == {
+        "today": (2, 0, 0, 2, {"sender_not_registered": 2}),
+        "week": (4, 0, 0, 4, {"sender_not_registered": 4}),
+    }
+    # Of two the second, of four the third and the last, as they took 2, 4, 6 and 8 seconds.
+    times = {period: (shown[period]["p50_seconds"], shown[period]["p99_seconds"]) for period in ("today", "week")}
+    assert times == {"today": (pytest.approx(4, abs=0.01),) * 2, "week": pytest.approx((6, 8), abs=0.01)}
+
+
+def test_a_path_that_leads_nowhere_is_told_and_nothing_is_made(installation: Installation, tmp_path: Path) -> None:
+    installation.write(database_url=f"sqlite:///{tmp_path / 'tpyo' / 'worker.sqlite3'}")
+    for command in (
+        ["status"],
+        ["status", "--watch"],
+        ["explain", "7"],
+        ["user", "list"],
+        ["sender", "list", "joe@x.example"],
+    ):
+        ran = installation.run(*command)
+        assert (ran.returncode, ran.stdout) == (1, "")
+        [line] = ran.stderr.splitlines()
+        assert line.startswith(f"error: database: there is no file {tmp_path / 'tpyo' / 'worker.sqlite3'}: is BCC_")
+    assert not (tmp_path / "tpyo").exists()
+
+
+def watching(installation: Installation) -> "subprocess.Popen[str]":
     command = [str(COMMAND), "--env-file", str(installation.env_file), "status", "--watch", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
-        assert watching.stdout is not None
-        shown, again = (list(takewhile("}\n".__ne__, watching.stdout)) for _ in range(2))
-        watching.send_signal(signal.SIGINT)
-        assert watching.wait(10) == 0
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_watching_shows_it_again_until_it_is_interrupted(installation: Installation) -> None:
+    installation.admin("user", "add", "jane@example.com")
+    with watching(installation) as process:
+        assert process.stdout is not None
+        shown, again = (list(takewhile("}\n".__ne__, process.stdout)) for _ in range(2))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
     assert shown == again
+    assert json.loads("".join([*shown, "}"]))["mailboxes"] == []
+
+
+def test_watching_outlasts_a_database_that_is_away(
+    installation: Installation, postgres: Postgres, database_url: str
+) -> None:
+    with Cut(postgres.port) as line:
+        url = database_url.replace(f":{postgres.port}/", f":{line.port}/")
+        installation.settings["database_url"] = url
+        installation.admin("user", "add", "jane@example.com")
+        line.target = 1
+        line.cut()
+        with watching(installation) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            told = process.stderr.readline()
+            assert told.startswith("error: database: ")
+            assert told.endswith("; asked again every 2 seconds\n")
+            line.target = postgres.port
+            shown = list(takewhile("}\n".__ne__, process.stdout))
+            process.send_signal(signal.SIGINT)
+            assert process.wait(10) == 0
     assert json.loads("".join([*shown, "}"]))["mailboxes"] == []

@@ -24,7 +24,9 @@ class MailboxStanding:
     standby: Sequence[Standby] = ()
 
     def state(self, now: datetime) -> str:
-        """``active``, ``failing`` or ``silent``."""
+        """``active``, ``failing``, ``stopped`` or ``silent``."""
+        if self.health.last_poll_at is not None and self.health.worker is None:
+            return "stopped"
         if self.health.last_poll_at is None or now - self.health.last_poll_at > _SILENT:
             return "silent"
         return "failing" if self.health.last_error else "active"
@@ -38,9 +40,9 @@ class MailboxStanding:
         found = self.health
         return [
             ("mailbox", found.name),
-            ("state", f"{self.state(now)}: {found.worker or 'no worker yet'}"),
+            ("state", ": ".join(filter(None, (self.state(now), found.worker)))),
             *(("standby", _standby_text(each, now)) for each in self.standby),
-            ("backlog", found.backlog),
+            ("backlog", _seen_then(found.backlog, found.last_good_poll_at, now)),
             ("oldest message", _with_age(found.oldest_arrived_at, now)),
             ("last poll", _with_age(found.last_poll_at, now)),
             ("last good poll", _with_age(found.last_good_poll_at, now)),
@@ -64,6 +66,7 @@ class MailboxStanding:
                 for each in self.standby
             ],
             "backlog": found.backlog,
+            "backlog_at": found.last_good_poll_at,
             "oldest_arrived_at": found.oldest_arrived_at,
             "oldest_age_seconds": _seconds(found.oldest_arrived_at, now),
             "last_poll_at": found.last_poll_at,
@@ -82,10 +85,15 @@ class Standing:
     today: Ends
     week: Ends
 
-    def is_healthy(self, max_age: timedelta) -> bool:
-        """Whether every mailbox was polled well within ``max_age``; none at all is not healthy."""
-        ages = [mailbox.good_poll_age(self.now) for mailbox in self.mailboxes]
-        return bool(ages) and all(age is not None and age <= max_age for age in ages)
+    def complaints(self, max_age: timedelta) -> list[str]:
+        """What a monitor is told: each mailbox that was not polled well within ``max_age``; none at all, too."""
+        if not self.mailboxes:
+            return ["no mailbox has been polled yet"]
+        return [
+            f"{mailbox.health.name}: {_too_old(age, max_age)}"
+            for mailbox in self.mailboxes
+            if (age := mailbox.good_poll_age(self.now)) is None or age > max_age
+        ]
 
     def rows(self) -> list[tuple[Cell, ...]]:
         """Outcomes, reasons and times, side by side for today and this week."""
@@ -128,6 +136,17 @@ def _ends_json(ends: Ends) -> dict[str, Any]:
         "p50_seconds": ends.median_seconds,
         "p99_seconds": ends.slowest_percent_seconds,
     }
+
+
+def _too_old(age: timedelta | None, max_age: timedelta) -> str:
+    if age is None:
+        return "no poll has gone well yet"
+    return f"the last good poll was {_age_text(age)} ago, more than {_age_text(max_age)}"
+
+
+def _seen_then(backlog: int, seen_at: datetime | None, now: datetime) -> str | None:
+    """Only a poll that went well sees it: what came since, or is left since, nobody has counted."""
+    return None if seen_at is None else f"{backlog} at the last good poll, {_age_text(now - seen_at)} ago"
 
 
 def _standby_text(standby: Standby, now: datetime) -> str:

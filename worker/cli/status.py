@@ -3,17 +3,19 @@
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
 from worker.cli.durations import parse_duration
-from worker.cli.invocation import env_file_of
+from worker.cli.invocation import env_file_of, open_present
 from worker.cli.options import Json
-from worker.cli.output import print_fields, print_json, print_rows
+from worker.cli.output import note, print_fields, print_json, print_rows
+from worker.domain.errors import Unavailable
 
 if TYPE_CHECKING:
     from worker.cli.standing import Standing
+    from worker.store.database import Database
 
 _REFRESH_SECONDS = 2
 _CLEAR = "\x1b[2J\x1b[H"
@@ -34,29 +36,49 @@ def status(
     as_json: Json = False,
 ) -> None:
     """Show which worker empties the mailbox and which stand by, backlog, last poll, and how mail ended lately."""
-    from worker.cli.standing import standing_of  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
-    from worker.store.database import Database  # noqa: PLC0415
-    from worker.store.schema import migrate  # noqa: PLC0415
 
     settings = Settings.load(env_file_of(ctx))
-    url = settings.database_url.get_secret_value()
-    database = Database.open(url, statement_seconds=settings.statement_seconds)
+    database = open_present(settings)
     try:
-        migrate(database)
-        standing = standing_of(database, settings.mailbox_name, datetime.now(UTC))
-        _show(standing, as_json=as_json)
-        while watch:
-            time.sleep(_REFRESH_SECONDS)
-            standing = standing_of(database, settings.mailbox_name, datetime.now(UTC))
-            typer.echo(_CLEAR if sys.stdout.isatty() else "", nl=False)
-            _show(standing, as_json=as_json)
+        if watch:
+            _watch(database, settings.mailbox_name, as_json=as_json)
+        standing = _look(database, settings.mailbox_name)
     except KeyboardInterrupt:
         raise typer.Exit from None
     finally:
         database.close()
-    if max_age is not None and not standing.is_healthy(max_age):
+    _show(standing, as_json=as_json)
+    if max_age is not None and (complaints := standing.complaints(max_age)):
+        for complaint in complaints:
+            note(complaint)
         raise typer.Exit(1)
+
+
+def _watch(database: "Database", mailbox: str | None, *, as_json: bool) -> Never:
+    """Until it is interrupted; an outage is shown, and is over when the database answers again."""
+    while True:
+        try:
+            standing = _look(database, mailbox)
+        except Unavailable as outage:
+            _clear()
+            note(f"error: {outage}; asked again every {_REFRESH_SECONDS} seconds")
+        else:
+            _clear()
+            _show(standing, as_json=as_json)
+        time.sleep(_REFRESH_SECONDS)
+
+
+def _look(database: "Database", mailbox: str | None) -> "Standing":
+    from worker.cli.standing import standing_of  # noqa: PLC0415
+    from worker.store.schema import migrate  # noqa: PLC0415
+
+    migrate(database)
+    return standing_of(database, mailbox, datetime.now(UTC))
+
+
+def _clear() -> None:
+    typer.echo(_CLEAR if sys.stdout.isatty() else "", nl=False)
 
 
 def _show(standing: "Standing", *, as_json: bool) -> None:

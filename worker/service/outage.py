@@ -48,6 +48,11 @@ class Outage:
         """Whether something is down."""
         return bool(self._began)
 
+    @property
+    def is_of_database(self) -> bool:
+        """Whether the database is down."""
+        return Side.DATABASE in self._began
+
     def failed(self, error: Unavailable, *, progressed: bool = False) -> float:
         """Count one more failure; gives the seconds to wait before the next try.
 

@@ -1,6 +1,7 @@
 """One turn of the worker: reach the database, own the mailbox, poll it, and write down how it went."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -12,6 +13,7 @@ from worker.mail import Round
 from worker.mailbox import Backlog
 from worker.poll import PollReport
 from worker.store import health
+from worker.store.mailboxes import record_end
 from worker.store.presence import this_process
 from worker.store.schema import migrate
 from worker.wiring import Parts
@@ -58,6 +60,12 @@ class Turns:
         if self._parts.notifier is not None:
             log_notices(self._parts.notifier.send_waiting(stop))
         return report
+
+    def leave(self) -> None:
+        """Write down that the mailbox is not emptied any more; where the database is down it cannot be told so."""
+        if self._owns:
+            with suppress(Unavailable):
+                record_end(self._parts.database, self._parts.mailbox_name, this_process())
 
     def _own(self) -> bool:
         """Only the holder of the lock touches the mailbox."""

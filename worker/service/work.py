@@ -100,6 +100,8 @@ class Work:
     def close(self) -> None:
         """Give everything back."""
         self._stop_watching()
+        if self._turns is not None and not self._outage.is_of_database:
+            self._turns.leave()
         if self._parts is not None:
             self._parts.close()
         self._parts = self._turns = None

@@ -1,8 +1,9 @@
 """The row of each mailbox that a worker has ever polled."""
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, select, text, update
 from sqlmodel import col
 
+from worker.store.database import Database
 from worker.store.ids import allocate
 from worker.store.tables import MailboxRow
 
@@ -17,3 +18,10 @@ def mailbox_id(connection: Connection, name: str) -> int:
         connection.execute(_INSERT, {"id": allocate(connection, MailboxRow, 1)[0], "name": name})
         found = connection.execute(find).scalar_one()
     return found
+
+
+def record_end(database: Database, name: str, worker: str) -> None:
+    """Nobody empties the mailbox now, unless another worker polled it after this one."""
+    ended = update(MailboxRow).where(col(MailboxRow.name) == name, col(MailboxRow.worker) == worker)
+    with database.begin() as connection:
+        connection.execute(ended.values(worker=None))
