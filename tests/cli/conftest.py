@@ -39,8 +39,8 @@ class Ran:
 class CommandLine:
     """Runs commands that are written as a person would type them."""
 
-    def run(self, line: str, *more: str) -> Ran:
-        result = CliRunner().invoke(app, [*shlex.split(line), *more], prog_name="bcc-dropbox")
+    def run(self, line: str, *more: str, stdin: bytes = b"") -> Ran:
+        result = CliRunner().invoke(app, [*shlex.split(line), *more], input=stdin, prog_name="bcc-dropbox")
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         judge([*shlex.split(line), *more], result.stdout_bytes.decode(errors="replace") + result.stderr)

@@ -1,11 +1,16 @@
 """CSV files as spreadsheets write them."""
 
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import JANE, CommandLine
 from worker.cli.csv_rows import read_drafts
+from worker.cli.files import read_file, write_result
 from worker.domain.errors import Refused
 from worker.store.administration.record_import import BadRow
 from worker.store.administration.record_rows import RecordDraft
@@ -137,3 +142,37 @@ def test_an_import_without_one_good_row_has_failed(cli: CommandLine, tmp_path: P
 
 def test_a_file_that_is_not_there_is_named(cli: CommandLine) -> None:
     assert "/no/where.csv cannot be read" in cli.refused("contact import /no/where.csv")
+
+
+def test_a_file_is_read_from_stdin_too(cli: CommandLine) -> None:
+    ran = cli.run("contact import -", stdin=b"email\nnonsense\na@x.example\n")
+    assert (ran.code, ran.out.split()[:2]) == (0, ["imported", "1"])
+    assert ran.err.startswith("line 2: ")
+    assert cli.run("contact import -", stdin=b"name\n").err.startswith("error: stdin has no column email")
+
+
+@contextmanager
+def by_another_user(file: Path) -> Iterator[None]:
+    """As the installed command runs, also for root: by a user who does not reach what root's shell does."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    else:
+        file.touch(mode=0o000)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+def test_a_file_that_only_the_shell_reaches_is_told_with_what_to_do(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    file = tmp_path / "my people.csv"
+    with by_another_user(file):
+        with pytest.raises(Refused) as unread:
+            read_file(file)
+        with pytest.raises(Refused) as unwritten:
+            write_result(b"", file)
+    assert re.search(r"cannot be read by the user \w+: .* let your shell read it: … - < '/.*'$", str(unread.value))
+    assert re.search(r"cannot be written by the user \w+: .* shell write it: … > '/.*'$", str(unwritten.value))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.files import read_file
+from worker.cli.files import STDIN, read_file
 from worker.cli.invocation import open_desk, open_first_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit
@@ -75,7 +75,8 @@ def _commands_of(module: Module) -> typer.Typer:
             Path,
             typer.Argument(
                 metavar="FILE.csv",
-                help="The first line names the columns: email, last_name, first_name, secondary_email, owner.",
+                help="The first line names the columns: email, last_name, first_name, secondary_email, owner."
+                " - reads from stdin.",
             ),
         ],
         account: AccountName = None,
@@ -84,7 +85,7 @@ def _commands_of(module: Module) -> typer.Typer:
         from worker.cli.csv_rows import read_drafts  # noqa: PLC0415
         from worker.store.administration.record_import import BadRow, import_records  # noqa: PLC0415
 
-        rows = list(read_drafts(read_file(file), str(file)))
+        rows = list(read_drafts(read_file(file), "stdin" if file == STDIN else str(file)))
         bad = [row for row in rows if isinstance(row, BadRow)]
         drafts = [row for row in rows if not isinstance(row, BadRow)]
         with open_first_desk(ctx, account) as desk, progress_bar(f"{module}s", len(drafts)) as progress:
