@@ -3,14 +3,19 @@
 import json
 import os
 import re
-from collections.abc import Callable
+import stat
+import subprocess
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 from freezegun import freeze_time
 
+from tests.servers.account import unprivileged
 from tests.servers.dovecot import Dovecot, DovecotSettings
+from tests.servers.process import new_folder
 from tests.servers.terminal import run_on_terminal
 from tests.service.running import COMMAND, Installation
 from tests.service.test_running import LETTER
@@ -36,24 +41,49 @@ def test_a_fresh_installation_passes_with_warnings(installation: Installation) -
     assert found["login"].result is Result.PASS
     assert found["database"].mending == "nothing: the first start makes it"
     assert {name for name in found if found[name].result is Result.WARN} == {
-        "env file",
         "forged envelope fields",
         "forged senders",
         "database",
     }
 
 
-def test_files_that_others_can_read_are_told(installation: Installation, tmp_path: Path) -> None:
-    (tmp_path / "password").write_text(installation.settings.pop("imap_password"))
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Make a folder that everybody may enter, which pytest's own are not."""
+    folder = new_folder("open")
+    yield folder
+    rmtree(folder)
+
+
+def test_a_password_that_others_can_read_is_told_and_left_to_the_worker(
+    installation: Installation, open_folder: Path
+) -> None:
+    file = open_folder / "password"
+    file.write_text(installation.settings.pop("imap_password"))
+    unprivileged().own(file)  # as root, it is now of a group that is not ours
+    found = checked(installation, imap_password_file=str(file))["secret file"]
+    assert found.result is Result.WARN
+    subprocess.run(["sh", "-c", found.mending], check=True)
+    assert "secret file" not in checked(installation)
+    assert (file.stat().st_gid, stat.S_IMODE(file.stat().st_mode)) == (os.getegid(), 0o640)
+
+
+def test_a_password_in_a_folder_that_others_cannot_enter_is_read_by_nobody(
+    installation: Installation, open_folder: Path
+) -> None:
+    inner = open_folder / "inner"
+    inner.mkdir(mode=0o755)
+    installation.env_file = inner / "worker.env"
+    assert checked(installation)["env file"].result is Result.WARN
+    open_folder.chmod(0o750)
+    assert "env file" not in checked(installation)
+
+
+def test_a_database_that_others_can_read_is_told(installation: Installation, tmp_path: Path) -> None:
     installation.run("user", "add", "jane@example.com")
-    private = checked(installation, imap_password_file=str(tmp_path / "password"))
-    assert private["secret file"].result is Result.WARN
-    assert "database file" not in private
-    (tmp_path / "password").chmod(0o600)
+    assert "database file" not in checked(installation)
     (tmp_path / "worker.sqlite3").chmod(0o644)
-    opened = checked(installation)
-    assert opened["database file"].result is Result.WARN
-    assert "secret file" not in opened
+    assert checked(installation)["database file"].result is Result.WARN
 
 
 @pytest.mark.parametrize(
@@ -68,11 +98,13 @@ def test_files_that_others_can_read_are_told(installation: Installation, tmp_pat
     ids=["SMTP_URL", "DATABASE_URL", "its parameter", "OAuth secret", "refresh token"],
 )
 def test_every_secret_is_a_reason_to_keep_the_env_file_from_others(
-    secret: dict[str, str], installation: Installation, tmp_path: Path
+    secret: dict[str, str], installation: Installation, open_folder: Path
 ) -> None:
-    (tmp_path / "password").write_text(installation.settings.pop("imap_password"))
-    (tmp_path / "password").chmod(0o600)
-    installation.settings |= {"imap_password_file": str(tmp_path / "password"), "imap_port": "1"}
+    password = open_folder / "password"
+    password.write_text(installation.settings.pop("imap_password"))
+    password.chmod(0o600)
+    installation.env_file = open_folder / "worker.env"
+    installation.settings |= {"imap_password_file": str(password), "imap_port": "1"}
     without = checked(installation, smtp_url="smtp://127.0.0.1:1")
     assert "env file" not in without
     assert checked(installation, **secret)["env file"].result is Result.WARN

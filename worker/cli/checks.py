@@ -1,5 +1,7 @@
 """All checks in the order in which one rests on another."""
 
+import grp
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -46,10 +48,10 @@ def _probe(settings: Settings, wait: timedelta, *, can_come_back: bool) -> Itera
 def _check_settings(settings: Settings, env_file: Path | None) -> Iterator[Finding]:
     yield passed("settings", f"all can be read{f' in {env_file}' if env_file else ''}")
     if env_file and _holds_secret(settings) and _is_open_to_all(env_file):
-        yield warned("env file", "every user of this machine can read the secrets in it", f"chmod o= {env_file}")
+        yield warned("env file", "every user of this machine can read the secrets in it", _closing(env_file))
     for file in (settings.imap_password_file, settings.oauth_client_secret_file, settings.oauth_refresh_token_file):
         if file and _is_open_to_all(file):
-            yield warned("secret file", f"every user of this machine can read {file}", f"chmod o= {file}")
+            yield warned("secret file", f"every user of this machine can read {file}", _closing(file))
     if settings.received_by is None:
         yield warned(
             "forged envelope fields",
@@ -80,6 +82,16 @@ def _holds_secret(settings: Settings) -> bool:
 
 def _is_open_to_all(file: Path) -> bool:
     try:
-        return bool(file.stat().st_mode & stat.S_IROTH)
+        folders = file.resolve(strict=True).parents
+        return bool(file.stat().st_mode & stat.S_IROTH) and all(each.stat().st_mode & stat.S_IXOTH for each in folders)
     except OSError:
         return False
+
+
+def _closing(file: Path) -> str:
+    """Close it to others, but not to the worker, which most often is not its owner."""
+    try:
+        group = grp.getgrgid(os.getegid()).gr_name
+    except KeyError:
+        group = str(os.getegid())
+    return f"chgrp {group} {file} && chmod 640 {file}"
