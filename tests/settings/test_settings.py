@@ -81,6 +81,38 @@ def test_the_password_may_come_from_a_systemd_credential(tmp_path: Path, monkeyp
     assert password.get_secret_value() == "hunter22"
 
 
+def test_what_commands_must_know_too_is_taken_from_no_credential(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would work on another database, and believe addresses that the service has proven first."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    for name in ("database_url", "smtp_url"):
+        (tmp_path / name).write_text("sqlite:////nowhere/else.sqlite3\n")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load()
+    assert str(caught.value).splitlines() == [
+        f"the credential {name} is not read, as commands would not have it: set {PREFIX}{name.upper()} instead"
+        for name in ("database_url", "smtp_url")
+    ]
+
+
+def test_credentials_that_cannot_be_read_are_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "given"
+    folder.touch()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    file = env_file(tmp_path, address="drop@drop.example.com", imap_host="localhost", imap_user="drop")
+    with pytest.raises(SettingsError) as caught:
+        Settings.load_for_mailbox(file)
+    assert str(caught.value) == f"credentials in {folder} cannot be read: Not a directory"
+
+
+def test_a_credential_that_is_not_text_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "oauth_client_secret").write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="oauth_client_secret cannot be read: it is not UTF-8 text"):
+        Settings.load()
+
+
 def test_administration_does_not_need_to_read_the_password(tmp_path: Path) -> None:
     Settings.load(env_file(tmp_path, imap_password_file="/nowhere/password"))
 

@@ -10,13 +10,13 @@ from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationErro
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
-    SecretsSettingsSource,
     SettingsConfigDict,
 )
 
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS
 from worker.domain.tokens import DropboxAddress
 from worker.settings import values
+from worker.settings.credentials import read_credentials
 from worker.settings.envfile import default_database_url, read_env_file
 from worker.settings.problems import PREFIX, Problem, SettingsError, bad_value, missing, unknown, variable
 from worker.settings.rules import contradictions, is_secret, mailbox_problems, secret_of, should_be
@@ -138,10 +138,9 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """First wins; what is given to the constructor comes from the env file."""
-        del dotenv_settings, file_secret_settings
-        credentials = SecretsSettingsSource(settings_cls, os.environ.get("CREDENTIALS_DIRECTORY"), env_prefix="")
-        return env_settings, init_settings, credentials
+        """First wins; what is given to the constructor comes from the env file and the credentials."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
 
     @classmethod
     def load(cls, env_file: Path | None = None) -> "Settings":
@@ -220,10 +219,13 @@ class Settings(BaseSettings):
     @classmethod
     def _read(cls, env_file: Path | None) -> "_Reading":
         stated, problems = read_env_file(env_file) if env_file else ({}, [])
+        credentials, unusable = read_credentials()
+        problems += unusable
         known = {variable(name) for name in cls.model_fields}
         given = sorted(name for name in {*stated, *os.environ} if name.upper().startswith(PREFIX))
         problems += [unknown(name, known) for name in given if name.upper() not in known]
-        fields: dict[str, Any] = {name.removeprefix(PREFIX).lower(): value for name, value in stated.items() if value}
+        fields: dict[str, Any] = {name: value for name, value in credentials.items() if value}
+        fields |= {name.removeprefix(PREFIX).lower(): value for name, value in stated.items() if value}
         try:
             settings = cls(**fields)
         except _BadValues as found:
