@@ -19,6 +19,7 @@ from tests.servers.submission import hand_in
 MAILBOX = "drop@drop.example.com"
 SENDER = "jo@example.com"
 HOST = "mx.drop.example.com"  # that of both servers, as they run on one machine
+AS_INSTALLED = f"hostname = {HOST}\ndisable_plaintext_auth = yes\n"
 
 
 class MailServer(Protocol):
@@ -133,7 +134,7 @@ def running(recipe: Recipe, build: Callable[[Recipe, Room], tuple[str, Callable[
         room = _make_room()
         leave.callback(shutil.rmtree, room.folder, ignore_errors=True)
         extra, make_server = build(recipe, room)
-        dovecot = Dovecot(DovecotSettings(has_accounts=True, extra=f"{extra}\nhostname = {HOST}\n"))
+        dovecot = Dovecot(DovecotSettings(has_accounts=True, extra=f"{extra}\n{AS_INSTALLED}"))
         leave.callback(dovecot.remove)
         server = make_server()
         leave.callback(server.remove)

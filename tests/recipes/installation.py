@@ -1,5 +1,6 @@
 """The worker behind a recipe: the settings that its worker.env names, and two users who share one sender address."""
 
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,19 @@ from pathlib import Path
 from tests.acceptance.dropbox import Dropbox, Ran
 from tests.recipes.chain import MAILBOX, Chain
 from tests.recipes.letters import JO
-from tests.servers.dovecot import Dovecot
+from tests.servers.dovecot import PASSWORD, Dovecot
 
 BERT = "bert@example.com"
+
+
+@dataclass
+class ByItsEnvFile(Dropbox):
+    """Knows nothing but what the recipe's worker.env says, and where the test has put things."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("BCC_DROPBOX_")}
+        return {**ours, "BCC_DROPBOX_DATABASE_URL": self.database_url, **self.settings}
 
 
 @dataclass(frozen=True)
@@ -53,12 +64,12 @@ def add_users(dovecot: Dovecot, folder: Path) -> Users:
 def install(chain: Chain, users: Users, folder: Path) -> Installation:
     """Set the worker up as the recipe says."""
     shutil.copytree(users.folder, folder, dirs_exist_ok=True)
-    env = {
-        name: value
-        for name, value in chain.recipe.settings().items()
-        if name != "BCC_DROPBOX_IMAP_HOST"  # the one thing that is elsewhere here
-    }
-    return Installation(Dropbox(chain.dovecot, MAILBOX, _database(folder), env), users.addresses)
+    password = folder / "imap-password"
+    password.write_text(f"{PASSWORD}\n")
+    places = {"BCC_DROPBOX_IMAP_PORT": str(chain.dovecot.imap), "BCC_DROPBOX_IMAP_PASSWORD_FILE": str(password)}
+    settings = chain.recipe.settings()
+    assert "BCC_DROPBOX_IMAP_PASSWORD_FILE" in settings
+    return Installation(ByItsEnvFile(chain.dovecot, MAILBOX, _database(folder), settings | places), users.addresses)
 
 
 def _database(folder: Path) -> str:

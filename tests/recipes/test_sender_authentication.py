@@ -1,4 +1,4 @@
-"""Postfix with opendkim and opendmarc as config/sender-authentication has them, and Exim: whom they vouch for."""
+"""Postfix with opendkim and opendmarc as config/sender-authentication says, and Exim: whom they vouch for."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.dropbox import Dropbox
-from tests.recipes.builds import exim4_lmtp, postfix_dovecot_lmtp
+from tests.recipes.builds import exim4_lmtp, postfix_dovecot_lmtp, postfix_dovecot_sieve
 from tests.recipes.chain import MAILBOX, Chain, running
 from tests.recipes.installation import add_users, install
 from tests.recipes.letters import ANNE, OUR_ID, dated, dropbox, vouched_for
@@ -23,7 +23,8 @@ from worker.mime import read_head
 from worker.mime.authentication import organisational_domain, read_authentication
 
 STAMPS = Recipe("sender-authentication")
-MILTERS = {"opendkim": "inet:8891@127.0.0.1", "opendmarc": "inet:8893@127.0.0.1"}
+ELSEWHERE = "bounces@elsewhere.example"  # no alignment by SPF, so that the signature decides
+MILTERS = {"opendkim": 8891, "opendmarc": 8893}
 
 
 @pytest.fixture(scope="module")
@@ -32,24 +33,44 @@ def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
 
 
 @contextmanager
-def postfix_with_milters(names: Names) -> Iterator[Chain]:
-    """Run the recipe with its two milter lines switched on."""
+def milters(names: Names) -> Iterator[dict[str, str]]:
+    """Run both; gives where each listens, by where its configuration says that it does."""
     ports = {program: free_port() for program in MILTERS}
-    switched_on = {
-        "#smtpd_milters = inet:127.0.0.1:8891, inet:127.0.0.1:8893": "smtpd_milters = "
-        + ", ".join(f"inet:127.0.0.1:{port}" for port in ports.values()),
-        "#milter_default_action": "milter_default_action",
-    }
     with ExitStack() as leave:
-        for program, socket in MILTERS.items():
-            configuration = STAMPS.file(f"{program}.conf", {socket: f"inet:{ports[program]}@127.0.0.1"})
+        for program, port in MILTERS.items():
+            places = {f"inet:{port}@127.0.0.1": f"inet:{ports[program]}@127.0.0.1"}
+            configuration = STAMPS.file(f"{program}.conf", places)
             if program == "opendkim":
                 configuration += f"Nameservers {names.address}\n"  # its resolver reads no resolv.conf
             milter = Milter(program, configuration, ports[program], names)
             leave.callback(milter.remove)
             milter.start()
+        yield {f"inet:127.0.0.1:{port}": f"inet:127.0.0.1:{ports[program]}" for program, port in MILTERS.items()}
+
+
+@contextmanager
+def postfix_with_milters(names: Names) -> Iterator[Chain]:
+    """Run the recipe with its two milter lines switched on."""
+    with milters(names) as places:
+        switched_on = {
+            "#smtpd_milters": "smtpd_milters",
+            "#milter_default_action": "milter_default_action",
+            **places,
+        }
         build = partial(postfix_dovecot_lmtp, switched_on=switched_on)
-        yield leave.enter_context(running(Recipe("postfix-dovecot-lmtp"), build))
+        with running(Recipe("postfix-dovecot-lmtp"), build) as chain:
+            yield chain
+
+
+@contextmanager
+def sieve_with_milters(names: Names) -> Iterator[Chain]:
+    """Run the recipe with what the README of sender-authentication says for it."""
+    with milters(names) as places:
+        section = STAMPS.file("README.md", places).partition("## The sieve recipe")[2].partition("##")[0]
+        lines = [line.strip() for line in section.splitlines() if line.startswith("    ")]
+        build = partial(postfix_dovecot_sieve, stamping="\n".join(["", *lines, ""]))
+        with running(Recipe("postfix-dovecot-sieve"), build) as chain:
+            yield chain
 
 
 @contextmanager
@@ -64,7 +85,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Signer:
     return Signer.make(tmp_path_factory.mktemp("evil"), "evil.example")
 
 
-@pytest.fixture(scope="module", params=[postfix_with_milters, exim])
+@pytest.fixture(scope="module", params=[postfix_with_milters, sieve_with_milters, exim])
 def chain(request: pytest.FixtureRequest, signer: Signer, evil: Signer) -> Iterator[Chain]:
     with Names({**signer.records, **evil.records}) as names, request.param(names) as chain:
         yield chain
@@ -102,9 +123,8 @@ def test_an_honest_identity_is_vouched_for(chain: Chain, signer: Signer) -> None
 def test_the_worker_believes_its_own_server_and_no_forged_verdict(chain: Chain, signer: Signer, tmp_path: Path) -> None:
     users = add_users(chain.dovecot, tmp_path / "users")
     installation = install(chain, users, tmp_path / "worker")
-    elsewhere = "bounces@elsewhere.example"  # no alignment by SPF, so that the signature decides
-    chain.send(users.addresses[:1], signer.sign(dated()), elsewhere)
-    chain.send(users.addresses[:1], vouched_for(), elsewhere)
+    chain.send(users.addresses[:1], signer.sign(dated()), ELSEWHERE)
+    chain.send(users.addresses[:1], vouched_for(), ELSEWHERE)
     chain.arrived(2)
 
     polled = installation.poll(AUTHSERV_ID=OUR_ID)
@@ -113,6 +133,17 @@ def test_the_worker_believes_its_own_server_and_no_forged_verdict(chain: Chain, 
     assert outcomes == {"message.associated": None, "message.rejected": "sender_unauthenticated"}
     found = installation.check(AUTHSERV_ID=OUR_ID)["sender authentication"]
     assert (found["result"], found["seen"]) == ("pass", f"2 of the last 2 messages were stamped by {OUR_ID}")
+
+
+def test_no_forged_verdict_is_left_below_the_stamp(chain: Chain) -> None:
+    """Nor one without a result of DKIM, which opendkim would let through."""
+    chain.empty()
+    verdict = f"Authentication-Results: {OUR_ID}; dmarc=pass header.from=example.com\r\n"
+    chain.send([dropbox(ANNE)], verdict.encode() + vouched_for(), ELSEWHERE)
+    (copy,) = chain.take(1)
+    stamps = read_head(copy).all("authentication-results")
+    assert stamps
+    assert not [stamp for stamp in stamps if "dmarc=pass" in stamp]
 
 
 def test_a_probe_shows_the_stamp_of_the_server(chain: Chain, tmp_path: Path) -> None:
