@@ -8,17 +8,30 @@ settings=/etc/bcc-dropbox
 state=/var/lib/bcc-dropbox
 
 case "${1-}" in
---env-file) file=${2-} ;;
---env-file=*) file=${1#--env-file=} ;;
-*)
-	file=$settings/worker.env
-	set -- --env-file "$file" "$@"
+--env-file)
+	file=${2-}
+	shift
+	[ $# = 0 ] || shift
 	;;
+--env-file=*)
+	file=${1#--env-file=}
+	shift
+	;;
+*) file=$settings/worker.env ;;
 esac
-# Each instance has a state directory of its own, and in it the SQLite file where no database is set.
-name=$(basename "$file" .env)
+# Each instance has a state directory of its own, and in it the SQLite file where no database is set. Whose settings these
+# are must not depend on how the path is written, nor on links to it.
+settings=$(readlink -m "$settings")
+file=$(readlink -m -- "$(dirname -- "$file")")/$(basename -- "$file")
+case "$file" in
+"$settings"/*) ;;
+*) file=$(readlink -m -- "$file") ;;
+esac
+name=$(basename -- "$file" .env)
 if [ "$file" = "$settings/$name.env" ] && [ "$name" != worker ]; then state=$state/$name; fi
+set -- --env-file "$file" "$@"
 export HOME=/var/lib/bcc-dropbox STATE_DIRECTORY="$state"
+unset CREDENTIALS_DIRECTORY # of whatever this is called from
 
 case "$(id -u)" in
 "$(id -u "$user")") exec "$command" "$@" ;;

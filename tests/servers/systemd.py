@@ -41,12 +41,15 @@ class Systemd:
 
     def run(self, *command: str, check: bool = True) -> str:
         """Run a command in there; gives what it says."""
-        entering = ["nsenter", "--target", str(self._init), *NAMESPACES, "--root", "--wd=/"]
-        ran = subprocess.run([*entering, "--", *command], capture_output=True, text=True, timeout=30, check=False)
+        ran = self.tried(*command)
         if check and ran.returncode:
-            log = subprocess.run([*entering, "--", *_LOG], capture_output=True, text=True, timeout=30, check=False)
-            raise AssertionError(f"{command}: {ran.stdout}{ran.stderr}\n{log.stdout}")
+            raise AssertionError(f"{command}: {ran.stdout}{ran.stderr}\n{self.tried(*_LOG).stdout}")
         return ran.stdout.strip()
+
+    def tried(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command in there that may fail."""
+        entering = ["nsenter", "--target", str(self._init), *NAMESPACES, "--root", "--wd"]
+        return subprocess.run([*entering, "--", *command], capture_output=True, text=True, timeout=30, check=False)
 
     def show(self, unit: str, what: str) -> str:
         """One property of a unit."""

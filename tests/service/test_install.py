@@ -39,6 +39,7 @@ def test_everything_is_put_in_its_place(installed: Path) -> None:
     found = {str(path.relative_to(installed)): mode(path) for path in installed.rglob("*") if path.is_file()}
     assert found == PLACES
     assert mode(installed / "var/lib/bcc-dropbox") == 0o700
+    assert mode(installed / "etc/bcc-dropbox") == 0o2750  # what root puts there is of the group that may read it
 
 
 def test_installing_again_upgrades_and_keeps_the_settings(installed: Path) -> None:

@@ -87,6 +87,18 @@ def test_a_service_is_not_ready_before_it_reached_its_mailbox(
     manager.wait_for("READY=1")
 
 
+def test_a_service_is_not_ready_before_it_reached_its_database(installation: Installation, manager: Manager) -> None:
+    reachable = installation.settings["database_url"]
+    service = installation.start(database_url="postgresql+psycopg://nobody@127.0.0.1:1/none")
+    service.wait_for("database.unavailable")
+    heard = manager.hear(1)
+    assert "READY=1" not in heard
+    assert any(told.startswith("STATUS=waiting: ") for told in heard)
+    service.kill()
+    installation.start(database_url=reachable)
+    manager.wait_for("READY=1")
+
+
 @pytest.mark.parametrize("breaking", [Cut.stall, lambda cut: cut.trickle(3)], ids=["silent", "an octet now and then"])
 def test_a_poll_without_progress_does_not_feed_the_watchdog(
     installation: Installation, manager: Manager, cut: Cut, breaking: Callable[[Cut], None]

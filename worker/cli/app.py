@@ -29,7 +29,13 @@ def _show_version(wanted: bool) -> None:
 def bcc_dropbox(
     ctx: typer.Context,
     env_file: Annotated[
-        Path | None, typer.Option("--env-file", metavar="FILE", help="Read BCC_DROPBOX_… settings from this file.")
+        Path | None,
+        typer.Option(
+            "--env-file",
+            metavar="FILE",
+            readable=False,  # one that cannot be read is no wrong usage: the settings say so, in their own words
+            help="Read BCC_DROPBOX_… settings from this file.",
+        ),
     ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
