@@ -33,8 +33,8 @@ FROM_STRANGER = Field("from", "eve@acme.example")
 
 
 def vouching(*domains: str) -> Rules:
-    """R13: the server vouches for these domains."""
-    passed = tuple(MethodResult("dmarc", "pass", {"header.from": domain}) for domain in domains)
+    """R13: the server vouches for these domains, by a signature of each."""
+    passed = tuple(MethodResult("dkim", "pass", {"header.d": domain}) for domain in domains)
     found = AuthenticationResults("mx.example", passed)
     return replace(RULES, authserv_id="mx.example", read_authentication=lambda _head: found)
 
