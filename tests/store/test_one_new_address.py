@@ -9,7 +9,7 @@ import pytest
 
 from tests.store.crm import NOW, QUEUE, Crm, Mail, User, decide, file
 from worker.domain.errors import Conflict
-from worker.domain.patterns import SearchPattern
+from worker.domain.patterns import Module, SearchPattern
 from worker.store.database import Database
 from worker.store.intake import IntakeStore
 from worker.store.tables import AssociationRow, RecordRow
@@ -84,6 +84,18 @@ def test_patterns_that_search_one_module_each_make_a_record_each(store: IntakeSt
     file(store, Mail(1, ann.token, ann.login))
     file(store, Mail(2, ben.token, ben.login))
     assert sorted(row["module"] for row in crm.rows(RecordRow)) == ["contact", "lead"]
+
+
+def test_a_record_that_an_earlier_mail_of_the_batch_makes_is_nobody_elses_doing(
+    store: IntakeStore, crm: Crm, joe: User
+) -> None:
+    """Joe would find the lead, too, but not before the contact; his mail makes nothing that could be a twin of it."""
+    ann = crm.user(joe.account_id, "ann@acme.example", SearchPattern.CONTACTS_OR_NEW_CONTACT)
+    crm.record(joe.account_id, "lea@client.example", module=Module.LEAD)
+    to = ["lea@client.example"]
+    file(store, Mail(1, ann.token, ann.login, to), Mail(2, joe.token, joe.login, to))
+    (made,) = [row for row in crm.rows(RecordRow) if row["made_for"]]
+    assert (made["module"], {row["record_id"] for row in crm.rows(AssociationRow)}) == ("contact", {made["id"]})
 
 
 def test_a_record_that_somebody_adds_between_decision_and_commit_gets_no_twin(

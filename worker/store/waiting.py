@@ -129,7 +129,7 @@ def see_that_nobody_added(connection: Connection, filings: Sequence[Filing]) -> 
         for verdict in filing.verdicts
         if verdict.owner
         for association in verdict.associations
-        if isinstance(association.record, NewRecord)
+        if association.created and isinstance(association.record, NewRecord)
     ]
     wanted = sorted({(record.account_id, record.address.key) for _, record in making})
     found = records_of(connection, wanted)
