@@ -37,7 +37,7 @@ class Address:
         """
         local, at, domain = text.strip(" \t\r\n").rpartition("@")
         if not at or not _is_local_part(local):
-            raise NotAnAddress(f"not an e-mail address: {text[:80]!r}")
+            raise NotAnAddress(f"not an e-mail address: {without_tokens(text[:80])!r}")
         domain_key = domain_in_idna(domain)
         return cls(key=f"{_local_key(local)}@{domain_key}", text=f"{local}@{domain.lower()}")
 
