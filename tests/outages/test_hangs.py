@@ -2,14 +2,17 @@
 
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.mailbox.listening import Listening
 from tests.outages.conftest import InFrontOf, Opened
 from tests.outages.ledger import Ledger
 from tests.outages.patience import await_balance
@@ -121,3 +124,40 @@ def test_a_start_does_not_wait_for_ever_for_another_that_migrates(
         assert "error: database: canceling statement due to" in once.stderr
         other.rollback()
     service.wait_for("database.recovered")
+
+
+class SilentAt(Listening):
+    """Stands before a server of any kind, and passes nothing on any more once a client has said these words."""
+
+    def __init__(self, target: int, words: bytes) -> None:
+        super().__init__()
+        self._target, self._words = target, words
+        self._is_silent = threading.Event()
+
+    def serve(self, connection: socket.socket) -> None:
+        with socket.create_connection(("127.0.0.1", self._target), timeout=30) as server:
+            threading.Thread(target=self._pass_on, args=(server, connection), daemon=True).start()
+            while said := connection.recv(65536):
+                if self._words in said:
+                    self._is_silent.set()
+                if not self._is_silent.is_set():
+                    server.sendall(said)
+
+    def _pass_on(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while said := server.recv(65536):
+                client.sendall(said)
+
+
+@pytest.mark.parametrize("command", ["run", "poll"])
+def test_a_database_that_falls_silent_before_the_first_poll_ends_the_process_too(
+    ledger_on: Opened, dovecot: Dovecot, own_postgres: Postgres, command: str
+) -> None:
+    ledger = ledger_on(dovecot, own_postgres.url(own_postgres.create_database()))
+    url = ledger.installation.settings["database_url"]
+    with SilentAt(own_postgres.port, b"alembic_version") as proxy:
+        through = url.replace(f":{own_postgres.port}/", f":{proxy.port}/")
+        assert through != url
+        hanging = ledger.installation.start(command, **DEADLINE, database_url=through)
+        assert hanging.wait() == 75
+    assert hanging.names[-1] == "poll.hung"

@@ -43,8 +43,9 @@ def poll(ctx: typer.Context, as_json: Json = False) -> None:
     deadline = Deadline(settings.poll_deadline_seconds)
     with closing(compose(settings, deadline)) as parts:
         turns = Turns(parts)
-        turns.prepare()
         with deadline.watched():
+            turns.prepare(upgrading=deadline.pause)
+            deadline.progress()
             report = turns.take(lambda: stop.came)
     if report is None:
         raise Refused(

@@ -27,6 +27,9 @@ STRIKES = 3
 _MOST_PUT_OFF = 10
 """Messages in one poll; a server that fails on more is down. The next poll begins with those it was not asked for."""
 
+_MOST_FAILED = 10
+"""Messages in one poll; code that fails on more and files none is broken itself, or what it rests on."""
+
 _CONFLICTS = 10
 """How often a batch is decided anew because somebody else stored something of it first."""
 
@@ -52,6 +55,8 @@ class Filer:
     """UIDs at which the server once gave no answer in time; kept from poll to poll."""
     put_off: dict[int, Withheld] = field(default_factory=dict)
     """By UID: how the server failed on a message that it would not give."""
+    failed: dict[int, str] = field(default_factory=dict)
+    """By UID: how the code failed on a message."""
     known: dict[int, tuple[Arrival, Head]] = field(default_factory=dict)
     """By UID: the heads, as far as they were read, of those that are deferred."""
 
@@ -67,13 +72,28 @@ class Filer:
             for uid, failure in self.put_off.items():
                 self._defer(uid, str(failure))
 
+    def blame(self) -> None:
+        """At the end of the poll: a strike for each message that the code failed on; the third quarantines."""
+        for uid, error in self.failed.items():
+            strikes = self.store.strike(self.queue, uid, error)
+            if strikes >= STRIKES:
+                self._quarantine(uid, error, strikes)
+            else:
+                self._defer(uid, error)
+
+    def blame_nobody(self) -> None:
+        """The poll ended in an outage, which may be what the code failed by."""
+        self.release(sorted(self.failed))
+
     def take(self, uids: Sequence[int], *, following: Sequence[int] = (), alone: bool = False) -> Taken:
         """Mark in hand and fetch; the ``following`` ones are those that are taken next."""
         try:
-            return self.intake.take(self.queue, uids, _now(), following=following, alone=alone)
+            taken = self.intake.take(self.queue, uids, _now(), following=following, alone=alone)
         except Silent:
             self.silent.update(uids)
             raise
+        self.watcher.progress()
+        return taken
 
     def settle(self, taken: Taken) -> None:
         """Decide and commit one batch.
@@ -138,21 +158,18 @@ class Filer:
             raise failure
 
     def _try(self, uid: int, strikes: int, error: str) -> None:
-        if strikes < STRIKES:
-            try:
-                self.settle(self.take([uid], alone=True))
-            except Unavailable:
-                raise
-            except Exception as raised:  # noqa: BLE001 - whatever the code raises on one message is its strike
-                error = _described(raised)
-                strikes = self.store.strike(self.queue, uid, error)
-            else:
-                return
         if strikes >= STRIKES:
             self._quarantine(uid, error, strikes)
-        else:
+            return
+        try:
+            self.settle(self.take([uid], alone=True))
+        except Unavailable:
+            raise
+        except Exception as raised:
+            self.failed[uid] = _described(raised)
             self._know(uid)
-            self._defer(uid, error)
+            if len(self.failed) > _MOST_FAILED and not self.report.has_progressed:
+                raise Unavailable(f"this program fails on every message, at last with {self.failed[uid]}") from raised
 
     def _defer(self, uid: int, error: str) -> None:
         self.report.outcomes[DEFERRED] += 1

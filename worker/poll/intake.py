@@ -1,6 +1,7 @@
 """From UIDs to messages that can be filed: heads for all, bodies only for those whose head was accepted."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -84,12 +85,13 @@ class Intake:
             Missing: a message without a head or a body.
         """
         self._alone = None
-        self._store.take_in_hand(queue, uids, alone=alone)
+        self._store.take_in_hand(queue, uids, alone=False)
         arrivals = self._arrivals(uids)
-        heads = [read_head(arrival.head, is_complete=arrival.head_is_complete) for arrival in arrivals]
+        with self._blaming(queue, uids, alone=alone):
+            heads = [read_head(arrival.head, is_complete=arrival.head_is_complete) for arrival in arrivals]
+            routes = [routed(head, self._rules) for head in heads]
         if alone and heads:
             self._alone = arrivals[0], heads[0]
-        routes = [routed(head, self._rules) for head in heads]
         tokens = {token for found in routes for token in found.tokens}
         issued = dict(self._store.issued(tokens)) if tokens else {}
         judged = self._judge_sizes(
@@ -104,6 +106,8 @@ class Intake:
         bodies, vanished = self._bodies(fitting)
         if following and not left_over:
             self._mailbox.expect_heads(following)
+        with self._blaming(queue, uids, alone=alone, goes_on=True):
+            candidates = self._candidates(bodies, judged, issued, tokens, now)
         present, later = {arrival.uid for arrival in arrivals}, set(left_over)
         return Taken(
             uids=tuple(uid for uid in uids if uid not in later),
@@ -111,9 +115,23 @@ class Intake:
             rejections=tuple(
                 rejected_by_head(one.arrival, one.head, one.judgement, subject_of(one.head)) for one in rejected
             ),
-            candidates=self._candidates(bodies, judged, issued, tokens, now),
+            candidates=candidates,
             left_over=left_over,
         )
+
+    @contextmanager
+    def _blaming(self, queue: Queue, uids: Sequence[int], *, alone: bool, goes_on: bool = False) -> Iterator[None]:
+        """Who dies in this block, on a message alone, dies of it; who dies waiting for a server does not.
+
+        ``goes_on``: what follows is no waiting for the mail server either, up to the commit.
+        """
+        if not alone:
+            yield
+            return
+        self._store.take_in_hand(queue, uids, alone=True)
+        yield
+        if not goes_on:
+            self._store.take_in_hand(queue, uids, alone=False)
 
     @property
     def head_alone(self) -> tuple[Arrival, Head] | None:
@@ -184,7 +202,7 @@ class Intake:
 
     def _arrivals(self, uids: Sequence[int]) -> list[Arrival]:
         """Their heads; absent are those that are gone, which is asked of a few: people remove many at once."""
-        arrivals = self._mailbox.heads(uids)
+        arrivals = self._seen_twice(self._mailbox.heads(uids))
         if len(arrivals) < len(uids):
             present = {arrival.uid for arrival in arrivals}
             absent = [uid for uid in uids if uid not in present]
@@ -193,11 +211,35 @@ class Intake:
                     raise Missing(f"the server gave no head of UID {uid}")
         return arrivals
 
+    def _seen_twice(self, arrivals: list[Arrival]) -> list[Arrival]:
+        """What no mail server ever received may be a server's word for a message that is gone or cannot be read.
+
+        Courier answers so, with a message of its own making. It tells of what is gone when the folder is opened afresh.
+        """
+        strange = {arrival.uid for arrival in arrivals if b"received:" not in arrival.head.lower()}
+        if not strange:
+            return arrivals
+        self._mailbox.open()
+        again = {arrival.uid: arrival for arrival in self._mailbox.heads(sorted(strange))}
+        return [
+            again.get(arrival.uid, arrival)
+            for arrival in arrivals
+            if arrival.uid in again or arrival.uid not in strange
+        ]
+
     def _bodies(self, arrivals: list[Arrival]) -> tuple[tuple[tuple[Arrival, bytes], ...], tuple[int, ...]]:
+        """The bodies, and the UIDs of those that are gone."""
         if not arrivals:
             return (), ()
-        found = self._mailbox.bodies([arrival.uid for arrival in arrivals])
+        given = self._mailbox.bodies([arrival.uid for arrival in arrivals])
+        found = {one.uid: given[one.uid] for one in arrivals if one.uid in given and self._is_of(one, given[one.uid])}
         absent = [arrival.uid for arrival in arrivals if arrival.uid not in found]
-        if absent and (still_there := self._mailbox.heads(absent)):
-            raise Missing(f"the server gave no body of UID {still_there[0].uid}")
+        if absent:
+            self._mailbox.open()
+            if still_there := self._mailbox.heads(absent):
+                raise Missing(f"the server gave no body of UID {still_there[0].uid}")
         return tuple((arrival, found[arrival.uid]) for arrival in arrivals if arrival.uid in found), tuple(absent)
+
+    def _is_of(self, arrival: Arrival, body: bytes) -> bool:
+        """Whether these octets are that message: as many as it has, or else with a token in them, as its head had."""
+        return len(body) == arrival.size or bool(body and routed(read_head(body), self._rules).tokens)

@@ -90,11 +90,7 @@ class Poller:
             report.found = queue.messages
             if queue.messages:
                 filer = self._filer(queue, moves, report)
-                try:
-                    with at_work():
-                        self._empty(filer, stop)
-                finally:
-                    filer.tell_put_off()
+                self._work_with(filer, stop)
                 report.outage = filer.outage
         except Unavailable as outage:
             report.outage = outage
@@ -106,6 +102,17 @@ class Poller:
             report.outcomes[DEFERRED] = report.backlog
         report.seconds = time.monotonic() - started
         return report
+
+    def _work_with(self, filer: Filer, stop: Stop) -> None:
+        try:
+            with at_work():
+                self._empty(filer, stop)
+            filer.blame()
+        except Unavailable:
+            filer.blame_nobody()
+            raise
+        finally:
+            filer.tell_put_off()
 
     def _filer(self, queue: Queue, moves: Moves, report: PollReport) -> Filer:
         if queue.uidvalidity != self._uidvalidity:

@@ -65,6 +65,10 @@ class Deadline(LoggingWatcher):
         """A batch is done."""
         self._progress.made()
 
+    def pause(self) -> None:
+        """What is done now may take any time, until the next progress."""
+        self._progress.over()
+
     @contextmanager
     def watched(self) -> Iterator[None]:
         """Watch while this block runs."""

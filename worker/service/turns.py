@@ -29,15 +29,15 @@ class Turns:
         self._owns = False
         self._stands_by = False
 
-    def prepare(self) -> None:
-        """Reach the database and bring it to our schema, which may take its time.
+    def prepare(self, upgrading: Callable[[], None] = lambda: None) -> None:
+        """Reach the database and bring it to our schema, which may take its time: ``upgrading`` is told before.
 
         Raises:
             Refused: when the database is newer than this program.
             Unavailable: when it is down.
         """
         if not self._has_schema:
-            migrate(self._parts.database)
+            migrate(self._parts.database, upgrading)
             self._has_schema = True
 
     def take(
@@ -56,7 +56,7 @@ class Turns:
         self._reach_mailbox()
         report = self._parts.poller.poll(lambda: stop() or is_long() or not self._parts.lock.held())
         self._record(report)
-        log_poll(report)
+        log_poll(report, is_news=report.has_progressed or not report.outage)
         if self._parts.notifier is not None:
             log_notices(self._parts.notifier.send_waiting(stop))
         return report
@@ -114,10 +114,12 @@ class Turns:
             report.outage = report.outage or outage
 
 
-def log_poll(report: PollReport) -> None:
-    """The one line of a poll."""
+def log_poll(report: PollReport, *, is_news: bool) -> None:
+    """The one line of a poll; while an outage lasts and nothing is done, its own lines say all."""
     counts = {str(name): count for name, count in report.counts.items()}
-    structlog.get_logger().info(Event.POLL_FINISHED, **counts, seconds=round(report.seconds, 3), backlog=report.backlog)
+    log = structlog.get_logger()
+    tell = log.info if is_news else log.debug
+    tell(Event.POLL_FINISHED, **counts, seconds=round(report.seconds, 3), backlog=report.backlog)
 
 
 def log_notices(done: Round) -> None:

@@ -136,7 +136,8 @@ class Work:
 
     def _take_turn(self) -> PollReport | None:
         turns = self._composed()
-        turns.prepare()
+        self._progress.made()
+        turns.prepare(upgrading=self._progress.over)
         self._began = time.monotonic()
         self._progress.made()
         return turns.take(self._should_stop, self._is_long)

@@ -1,4 +1,8 @@
-"""What the database library raises, in this program's own words: an outage, a conflict, or else a bug."""
+"""What the database library raises, in this program's own words: an outage, a conflict, or else a bug.
+
+A table or column that is not there is an outage, too: while workers are upgraded one after the other, no message is to
+blame for what the first of them did to the schema.
+"""
 
 import sqlite3
 from collections.abc import Iterator
@@ -36,6 +40,11 @@ _POSTGRESQL_CONFLICTS = {
     "23503",  # foreign_key_violation: what this rests on was taken away meanwhile
     "40001",  # serialization_failure
     "40P01",  # deadlock_detected
+}
+_OTHER_SCHEMA = " (its schema is not this program's: is an upgrade under way?)"
+_POSTGRESQL_OTHER_SCHEMA = {
+    "42P01",  # undefined_table
+    "42703",  # undefined_column
 }
 _POSTGRESQL_OUTAGES = {
     "08",  # connection exception
@@ -77,6 +86,8 @@ def _meaning(error: DBAPIError) -> DropboxError | None:
         return DatabaseUnavailable(text) if is_outage else None
     if state in _POSTGRESQL_CONFLICTS:
         return Conflict(text)
+    if state in _POSTGRESQL_OTHER_SCHEMA:
+        return DatabaseUnavailable(text + _OTHER_SCHEMA)
     if state in _POSTGRESQL_OUTAGES or state[:2] in _POSTGRESQL_OUTAGES:
         return DatabaseUnavailable(text)
     return None
@@ -88,6 +99,8 @@ def _meaning_on_sqlite(cause: sqlite3.Error, text: str) -> DropboxError | None:
         return Conflict(text)
     if code & 0xFF in _SQLITE_OUTAGES:  # the low octet is the primary code, whatever the extended one adds
         return DatabaseUnavailable(text)
+    if str(cause).startswith(("no such table", "no such column")) or "has no column named" in str(cause):
+        return DatabaseUnavailable(text + _OTHER_SCHEMA)
     return None
 
 

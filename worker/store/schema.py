@@ -1,5 +1,6 @@
 """Brings a database to the schema of this program: applied at each start, one process at a time."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import Connection, MetaData, inspect, text
@@ -17,8 +18,10 @@ _LOCK = 7_243_392_104_518_211
 """Any number, the same for all workers: the PostgreSQL advisory lock under which migrations run."""
 
 
-def migrate(database: Database) -> None:
+def migrate(database: Database, upgrading: Callable[[], None] = lambda: None) -> None:
     """Apply the migrations that this database lacks; two processes that start at once do it once.
+
+    ``upgrading`` is told before that begins: it may take long.
 
     Raises:
         Refused: when the database is newer than this program.
@@ -30,6 +33,7 @@ def migrate(database: Database) -> None:
     with database.begin() as connection:
         _take_turn(connection)
         if revision_of(connection) != HEAD:
+            upgrading()
             _upgrade(connection)
 
 
