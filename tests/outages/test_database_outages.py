@@ -40,7 +40,7 @@ def test_a_server_that_is_stopped_in_the_midst_of_a_poll_is_waited_for(
     service.wait_for("database.recovered")
     await_balance(ledger, mails)
     assert outages_told(service) == ONE_OUTAGE
-    assert not ledger.blamed()
+    assert service.count("message.deferred") == 0
 
 
 def test_connections_that_are_killed_again_and_again_cost_nothing_but_time(
@@ -55,7 +55,7 @@ def test_connections_that_are_killed_again_and_again_cost_nothing_but_time(
         own_postgres.kill_connections(database)
     await_balance(ledger, mails)
     assert ledger.outcomes() == {"associated": BACKLOG}
-    assert service.count("database.unavailable") == service.count("database.recovered")
+    await_true(lambda: service.count("database.unavailable") == service.count("database.recovered"))
     assert (service.count("mailbox.lost"), service.count("message.deferred")) == (0, 0)
 
 
