@@ -53,7 +53,7 @@ def test_a_server_that_dies_in_the_midst_of_a_fetch_is_waited_for_and_gone_on_wi
         try:
             lost = service.wait_for("mailbox.lost", seconds=20)
             assert lost["error"].startswith(f"IMAP server 127.0.0.1:{proxy.port}: ")
-            assert not ledger.blamed()
+            assert ledger.count("attempt") == 0, "whoever is stopped now leaves a mark that the next process blames"
             assert len(ledger.folder()) + len(ledger.folder("Associated")) == BACKLOG
         finally:
             own_dovecot.start()
@@ -94,13 +94,12 @@ def test_a_server_that_dies_in_the_midst_of_moving_is_waited_for_and_all_is_move
 
 def test_a_connection_that_breaks_now_and_then_is_replaced_and_loses_nothing(ledger: Ledger, through: Cut) -> None:
     mails = ledger.deliver(BACKLOG, size=SIZE)
-    service = ledger.installation.start(batch_messages="20")
     for octets in (100, 5_000, 60_000, 200_000):
         through.cut_after(octets)
-        await_true(lambda: not through.is_to_cut)
     for octets in (30, 150):
         through.cut_after(octets, Towards.SERVER)
-        await_true(lambda: not through.is_to_cut)
+    service = ledger.installation.start(batch_messages="20")
+    await_true(lambda: not through.is_to_cut, seconds=60)
     await_balance(ledger, mails)
     assert not ledger.blamed()
     await_true(lambda: outages_told(service)[-1] == "mailbox.connected")

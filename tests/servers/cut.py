@@ -4,6 +4,7 @@ import queue
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -25,8 +26,8 @@ class Towards(Enum):
 class Direction:
     """What happened to the bytes of one direction, and what shall."""
 
+    received: int = 0
     passed: int = 0
-    cut_at: int | None = None
     delay: float = 0.0
     bytes_per_second: float | None = None
 
@@ -57,6 +58,8 @@ class Cut:
         self.connections = 0
         self.round_trips = 0
         self._directions = {towards: Direction() for towards in Towards}
+        self._cuts: deque[tuple[Towards, int]] = deque()
+        """The first is due when so many bytes passed in all, each other when so many more did since the one before."""
         self._links: list[Link] = []
         self._flowing = threading.Event()
         self._flowing.set()
@@ -80,6 +83,10 @@ class Cut:
         """Tell how many bytes went through in this direction, over all connections."""
         return self._directions[towards].passed
 
+    def received(self, towards: Towards = Towards.CLIENT) -> int:
+        """Tell how many bytes came to be passed on in this direction, whether they went through or not."""
+        return self._directions[towards].received
+
     def cut(self) -> None:
         """Break every connection now; new ones are accepted."""
         with self._lock:
@@ -88,14 +95,15 @@ class Cut:
             link.close()
 
     def cut_after(self, count: int, towards: Towards = Towards.CLIENT) -> None:
-        """Let `count` more bytes pass, then break every connection, once."""
-        direction = self._directions[towards]
-        direction.cut_at = direction.passed + count
+        """Let `count` more bytes pass, then break every connection, once; while a cut is to come, after that one."""
+        with self._lock:
+            begun = 0 if self._cuts else self._directions[towards].passed
+            self._cuts.append((towards, begun + count))
 
     @property
     def is_to_cut(self) -> bool:
         """Whether what `cut_after` asked for is still to come."""
-        return any(direction.cut_at is not None for direction in self._directions.values())
+        return bool(self._cuts)
 
     def stall(self) -> None:
         """Keep connections open and accept new ones, but let nothing pass."""
@@ -146,7 +154,10 @@ class Cut:
     def _read(self, link: Link, towards: Towards) -> None:
         source = link.client if towards is Towards.SERVER else link.server
         while data := source.recv(CHUNK):
-            link.waiting[towards].put((time.monotonic() + self._directions[towards].delay, data))
+            direction = self._directions[towards]
+            with self._lock:
+                direction.received += len(data)
+            link.waiting[towards].put((time.monotonic() + direction.delay, data))
         link.waiting[towards].put((0.0, b""))
 
     def _write(self, link: Link, towards: Towards) -> None:
@@ -163,26 +174,38 @@ class Cut:
         direction = self._directions[towards]
         while data:
             self._flowing.wait()
-            part, pause = data, 0.0
+            most, pause = len(data), 0.0
             if direction.bytes_per_second:
-                part, pause = data[:1], 1 / direction.bytes_per_second
-            if direction.cut_at is not None:
-                part = part[: direction.cut_at - direction.passed]
-            self._count(link, towards, len(part))  # first: who has received a byte finds it counted
-            sink.sendall(part)
-            data = data[len(part) :]
-            if direction.passed == direction.cut_at:
-                direction.cut_at = None
+                most, pause = 1, 1 / direction.bytes_per_second
+            size, is_last = self._count(link, towards, most)  # first: who has received a byte finds it counted
+            sink.sendall(data[:size])
+            data = data[size:]
+            if is_last:
                 self.cut()
                 return
             time.sleep(pause)
 
-    def _count(self, link: Link, towards: Towards, size: int) -> None:
+    def _count(self, link: Link, towards: Towards, most: int) -> tuple[int, bool]:
+        """How many bytes may go now, and whether the cut comes after them."""
         with self._lock:
-            self._directions[towards].passed += size
+            direction = self._directions[towards]
+            size, is_last = most, False
+            if self._cuts and self._cuts[0][0] is towards:
+                left = self._cuts[0][1] - direction.passed
+                size, is_last = min(most, left), left <= most
+            direction.passed += size
+            if is_last:
+                self._next_cut()
             if towards is Towards.CLIENT and link.last is Towards.SERVER:
                 self.round_trips += 1
             link.last = towards
+            return size, is_last
+
+    def _next_cut(self) -> None:
+        self._cuts.popleft()
+        if self._cuts:
+            towards, count = self._cuts[0]
+            self._cuts[0] = towards, self._directions[towards].passed + count
 
     def _run(self, step: Callable[..., None], *arguments: object) -> None:
         def until_closed() -> None:
