@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.servers.cut import Cut
+from tests.outages.patience import await_true
+from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
 from tests.service.running import Installation, Running, mailbox_settings
@@ -197,7 +198,8 @@ def test_a_stop_does_not_wait_for_a_server_that_is_silent(installation: Installa
     service = installation.start(imap_port=str(cut.port), idle="off", poll_seconds="1")
     service.wait_for("poll.finished")
     cut.stall()
-    time.sleep(2.5)  # the next poll waits for an answer by now
+    asked = cut.received(Towards.SERVER)
+    await_true(lambda: cut.received(Towards.SERVER) > asked)
     code, seconds = service.end()
     assert code == 0
     assert 5 < seconds < 10

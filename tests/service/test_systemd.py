@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.cut import Cut
+from tests.outages.patience import await_true
+from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot
 from tests.servers.requirement import require
 from tests.service.running import Installation
@@ -106,7 +107,9 @@ def test_a_poll_without_progress_does_not_feed_the_watchdog(
     service = installation.start(imap_port=str(cut.port), idle="off", poll_seconds="1")
     service.wait_for("poll.finished")
     breaking(cut)
-    manager.hear(1.5)  # until the next poll has begun
+    asked = cut.received(Towards.SERVER)
+    await_true(lambda: cut.received(Towards.SERVER) > asked)
+    manager.hear(0.5)  # what was told before that question
     assert "WATCHDOG=1" not in manager.hear(3)
 
 
