@@ -5,12 +5,14 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
 
 from tests.mailbox.listening import Listening
 
 Rewrite = Callable[[bytes, bytes], tuple[bytes, bytes]]
 """Of the line up to a literal's size, and the literal; a line without a literal comes with an empty one."""
-Actions = dict[bytes, Callable[[], object]]
+Action = Callable[[], object]
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n$")
 
 
@@ -31,6 +33,22 @@ def as_it_is(line: bytes, literal: bytes) -> tuple[bytes, bytes]:
     return line, literal
 
 
+@dataclass(eq=False)
+class Armed:
+    """What is done once, the ``times``-th time from now."""
+
+    action: Action
+    times: int = 1
+
+    def comes(self) -> bool:
+        """Count one time; tell whether it is the one."""
+        self.times -= 1
+        return self.times == 0
+
+
+Actions = dict[bytes, Armed]
+
+
 class Between(Listening):
     """Stands on `port` before an IMAP server without TLS."""
 
@@ -40,16 +58,23 @@ class Between(Listening):
         self._rewrite = rewrite
         self._before: Actions = {}
         self._after: Actions = {}
+        self._lock = threading.Lock()
         self.commands: list[bytes] = []
         """Every line that clients sent, of all connections."""
 
-    def before(self, words: bytes, action: Callable[[], object]) -> None:
-        """Act the next time that a command with these words comes, before the server sees it."""
-        self._before[words] = action
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        super().__exit__(kind, error, at)
+        if kind is None:
+            left = [*self._before, *self._after]
+            assert not left, f"never came, so that nothing was done: {left}"
 
-    def after(self, words: bytes, action: Callable[[], object]) -> None:
+    def before(self, words: bytes, action: Action, times: int = 1) -> None:
+        """Act the next (or ``times``-th) time that a command with these words comes, before the server sees it."""
+        self._before[words] = Armed(action, times)
+
+    def after(self, words: bytes, action: Action) -> None:
         """Act when the server was given such a command, and may be at it."""
-        self._after[words] = action
+        self._after[words] = Armed(action)
 
     def count(self, words: bytes) -> int:
         return sum(words in command for command in self.commands)
@@ -63,9 +88,9 @@ class Between(Listening):
             with suppress(OSError), connection.makefile("rb") as commands:
                 for command in commands:
                     self.commands.append(command)
-                    _act(self._before, command)
+                    self._act(self._before, command)
                     server.sendall(command)
-                    _act(self._after, command)
+                    self._act(self._after, command)
             with suppress(OSError):
                 server.shutdown(socket.SHUT_RDWR)
 
@@ -82,10 +107,11 @@ class Between(Listening):
         with suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)
 
-
-def _act(actions: Actions, command: bytes) -> None:
-    """Each action is for one time; two connections may come to it at once."""
-    for words in [words for words in actions if words in command]:
-        action = actions.pop(words, None)
-        if action:
-            action()
+    def _act(self, actions: Actions, command: bytes) -> None:
+        """Each action is for one time; two connections may come to it at once."""
+        with self._lock:
+            due = [armed for words, armed in actions.items() if words in command and armed.comes()]
+            for words in [words for words, armed in actions.items() if armed in due]:
+                del actions[words]
+        for armed in due:
+            armed.action()
