@@ -10,18 +10,20 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import uuid4
 
 from tests.robustness.steps import Steps
 from worker.domain.messages import Content
-from worker.poll import Limits, Poller, intake
+from worker.domain.verdicts import Filing
+from worker.filing import Candidate
+from worker.poll import Limits, Poller, filer, intake
 from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.locks import MailboxLock
@@ -33,10 +35,21 @@ _REPOSITORY = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Poison:
-    """What the code does with a message whose octets hold ``mark``: ``raise`` or ``kill`` (the process)."""
+    """What the code does with a message whose octets hold ``mark``: ``raise`` or ``kill`` (the process).
+
+    It does so when it is ``at`` the ``reading`` of the message, or the ``deciding`` on its batch.
+    """
 
     mark: bytes
     how: str = "raise"
+    at: str = "reading"
+
+    def works(self, raw: bytes) -> None:
+        """On the marked message alone."""
+        if self.mark in raw:
+            if self.how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise KeyError("a bug that this message brings out")
 
 
 @dataclass(frozen=True)
@@ -183,17 +196,22 @@ class _NoLock(MailboxLock):
 
 
 def _poison(poison: Poison) -> None:
-    """Let reading a marked message go wrong, as a bug in a parser would."""
-    read_content = intake.read_content  # type: ignore[attr-defined]
+    """Let it go wrong as a bug in a parser would, or one in the rules."""
+    read_content, file_batch = intake.read_content, filer.file_batch  # type: ignore[attr-defined]
 
-    def poisoned(raw: bytes) -> Content:
-        if poison.mark in raw:
-            if poison.how == "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
-            raise KeyError("a bug that this message brings out")
+    def read_poisoned(raw: bytes) -> Content:
+        poison.works(raw)
         return read_content(raw)
 
-    intake.read_content = poisoned  # type: ignore[attr-defined]
+    def file_poisoned(candidates: Sequence[Candidate], *rest: Any) -> list[Filing]:
+        for candidate in candidates:
+            poison.works(candidate.content.raw)
+        return file_batch(candidates, *rest)
+
+    if poison.at == "reading":
+        intake.read_content = read_poisoned  # type: ignore[attr-defined]
+    else:
+        filer.file_batch = file_poisoned  # type: ignore[attr-defined, assignment]
 
 
 if __name__ == "__main__":

@@ -12,20 +12,19 @@ from worker.store.attempts import DIED
 from worker.store.tables import DecisionRow, VerdictRow
 
 BAD = 4
-"""In the midst of its batch."""
+GOOD = [mail for mail in everyday(12) if mail.number not in {BAD, BAD + 1}]
+VICTIM = Mail(BAD, ("victim@client.example",), Outcome.QUARANTINED)
 
 
 @pytest.fixture
 def poison(scene: Scene) -> Poison:
     """Deliver a dozen messages of which one is bad; give what the code does with that one."""
-    scene.deliver([mail for mail in everyday(12) if mail.number not in {BAD, BAD + 1}])
-    bad = Mail(BAD, ("victim@client.example",), Outcome.QUARANTINED)
-    scene.deliver([bad])
-    return Poison(bad.id.encode())
+    scene.deliver([*GOOD, VICTIM])
+    return Poison(VICTIM.id.encode())
 
 
-def run(scene: Scene, workers: Workers, folder: Path, poison: Poison | None = None) -> Ended:
-    return workers.run(Worker(scene.environment(BATCH_MESSAGES="250"), folder, poison=poison))
+def run(scene: Scene, workers: Workers, folder: Path, poison: Poison | None = None, batch: int = 250) -> Ended:
+    return workers.run(Worker(scene.environment(BATCH_MESSAGES=str(batch)), folder, poison=poison))
 
 
 def strikes(scene: Scene) -> list[tuple[bool, int]]:
@@ -65,6 +64,21 @@ def test_a_message_that_the_code_fails_on_is_quarantined_after_three_polls_and_h
     assert "dying.py:" in note
 
 
+@pytest.mark.parametrize("batch", [4, 250], ids=["while the next batch is fetched", "in one batch"])
+def test_a_message_on_which_no_decision_can_be_made_is_quarantined_and_the_rest_is_filed_in_the_same_poll(
+    scene: Scene, workers: Workers, folder: Path, batch: int
+) -> None:
+    scene.deliver([GOOD[0], VICTIM, *GOOD[1:]])
+    poison = Poison(VICTIM.id.encode(), at="deciding")
+    for poll in (1, 2):
+        ended = run(scene, workers, folder, poison, batch)
+        assert (ended.code, deferred(ended)) == (0, [VICTIM.id])
+        assert len(scene.decided()) == len(GOOD)
+        assert strikes(scene) == [(True, poll)]
+    assert run(scene, workers, folder, poison, batch).code == 0
+    assert scene.faults() == []
+
+
 def test_a_message_that_kills_the_process_is_quarantined_and_nobody_beside_it_collects_a_strike(
     scene: Scene, poison: Poison, workers: Workers, folder: Path
 ) -> None:
@@ -78,6 +92,17 @@ def test_a_message_that_kills_the_process_is_quarantined_and_nobody_beside_it_co
     assert run(scene, workers, folder, deadly).code == 0
     assert scene.faults() == []
     assert note_of(scene)[1] == DIED
+
+
+def test_the_oldest_message_that_kills_the_process_is_tried_last_once_it_has_a_strike(
+    scene: Scene, workers: Workers, folder: Path
+) -> None:
+    scene.deliver([VICTIM, *GOOD])
+    deadly = Poison(VICTIM.id.encode(), "kill")
+    for decided in (0, 0, len(GOOD)):
+        assert run(scene, workers, folder, deadly).code == KILLED
+        assert len(scene.decided()) == decided
+    assert strikes(scene) == [(True, 1)]
 
 
 def test_a_message_that_kills_only_now_and_then_is_filed_in_the_end(
