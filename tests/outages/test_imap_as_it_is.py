@@ -180,31 +180,33 @@ def test_a_message_whose_body_is_never_given_goes_to_quarantine_and_keeps_nobody
 READ_ONLY = DovecotSettings(extra="mail_plugins = acl\nplugin {\n  acl = vfile\n}\n")
 
 
+@pytest.mark.parametrize("closed", ["Associated", "Rejected"])
 def test_a_folder_that_is_read_only_keeps_only_its_own_messages_waiting(
-    ledger_on: Opened, dovecot_with: Callable[[DovecotSettings], Dovecot], in_front_of: InFrontOf
+    ledger_on: Opened, dovecot_with: Callable[[DovecotSettings], Dovecot], in_front_of: InFrontOf, closed: str
 ) -> None:
     server = dovecot_with(READ_ONLY)
     ledger = ledger_on(server)
     with server.connect(ledger.mailbox) as person:
-        person.create_folder("Associated")
-    rights = server.mail / ledger.mailbox / "Maildir" / ".Associated" / "dovecot-acl"
+        person.create_folder(closed)
+    rights = server.mail / ledger.mailbox / "Maildir" / f".{closed}" / "dovecot-acl"
     rights.write_text("owner lr\n")
     server.account.own(rights)
     proxy = in_front_of(ledger)
     mails = ledger.deliver(ALL)
     stranger = mails[0].replace(b"From: jane@acme.example", b"From: eve@elsewhere.example")
     server.deliver(ledger.mailbox, stranger)
+    ends = {"Associated": mails, "Rejected": [stranger]}
     for _ in range(2):
         code, told = poll(ledger)
         assert code == 1
-        assert 'cannot MOVE "Associated": [NOPERM] Permission denied' in told
-        assert ledger.folder() == mails
-        assert ledger.folder("Rejected") == [stranger]
+        assert f'cannot MOVE "{closed}": [NOPERM] Permission denied' in told
+        assert ledger.folder() == ends[closed]
+        assert {name: ledger.folder(name) for name in ends} == ends | {closed: []}
     fetched = proxy.count(BODIES)
     rights.unlink()
     poll_well(ledger)
     assert proxy.count(BODIES) == fetched == 1
-    assert (ledger.folder(), ledger.folder("Associated")) == ([], mails)
+    assert (ledger.folder(), {name: ledger.folder(name) for name in ends}) == ([], ends)
     assert ledger.outcomes() == {"associated": ALL, "rejected": 1}
 
 
