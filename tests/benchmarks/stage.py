@@ -143,7 +143,7 @@ class Stage:
         if kind == "postgresql":
             template = self.postgres.create_database()
             url = self.postgres.url(template)
-        database = Database.open(url)
+        database = Database.open(url, statement_seconds=3600)
         company.found(database)
         if past:
             self.say(f"writing {past:,} contacts and emails ({kind})")
