@@ -66,7 +66,7 @@ def compose(settings: Settings, watcher: Watcher | None = None, worker: str | No
         Unavailable: when the database's file cannot be made.
     """
     access, rules, post = imap_access(settings), rules_of(settings), post_of(settings)
-    mailbox = ImapMailbox(access, settings.token_headers)
+    mailbox = ImapMailbox(access, head_fields_of(settings))
     database = open_database(settings)  # last of what may fail: nobody would close it
     notifier = Notifier(NoticeOutbox(database), post) if post and settings.notice_from else None
     store = IntakeStore(database, gives_notice=notifier is not None, worker=worker)
@@ -78,10 +78,15 @@ def compose(settings: Settings, watcher: Watcher | None = None, worker: str | No
 
 def verify(settings: Settings) -> None:
     """Raise what `compose` would raise for what the settings say; nothing is opened or made."""
-    ImapMailbox(imap_access(settings), settings.token_headers)
+    ImapMailbox(imap_access(settings), head_fields_of(settings))
     rules_of(settings)
     post_of(settings)
     parse_url(settings.database_url.get_secret_value())
+
+
+def head_fields_of(settings: Settings) -> tuple[str, ...]:
+    """The Subject only where owners are told which of their mails was rejected by its head: it costs each head."""
+    return (*settings.token_headers, "Subject") if settings.notice_from else settings.token_headers
 
 
 def open_database(settings: Settings) -> Database:

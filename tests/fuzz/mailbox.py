@@ -10,13 +10,13 @@ from worker.domain.messages import Arrival
 from worker.domain.outcomes import Folder
 from worker.domain.ports import Queue
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS
-from worker.mailbox.answers import DECIDING_FIELDS, MOST_HEAD, SHOWN_FIELDS, arrivals, body
+from worker.mailbox.answers import DECIDING_FIELDS, MOST_HEAD, arrivals, body
 from worker.mailbox.fetched import Answer
 
 Lines = list[tuple[bytes, bytes] | bytes]
 """As imaplib hands them over: a line with the literal that follows it, or the rest of a line."""
 
-_ASKED = {name.lower().encode() for name in (*DECIDING_FIELDS, *SHOWN_FIELDS, *DEFAULT_TOKEN_HEADERS)}
+_ASKED = {name.lower().encode() for name in ("Subject", *DECIDING_FIELDS, *DEFAULT_TOKEN_HEADERS)}
 _FIELD = re.compile(rb"[^\n]*\n(?:[ \t][^\n]*\n)*")
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
 
@@ -74,7 +74,7 @@ class OctetMailbox:
     def _head(self, uid: int, raw: bytes) -> Lines:
         head = _asked_fields(raw)[:MOST_HEAD]
         told = f'{uid} (UID {uid} INTERNALDATE "23-Nov-2026 09:00:00 +0000" RFC822.SIZE {len(raw)} '
-        named = f"BODY[HEADER.FIELDS ({' '.join((*DECIDING_FIELDS, *SHOWN_FIELDS))})]<0>"
+        named = "BODY[HEADER.FIELDS (" + " ".join(("Subject", *DECIDING_FIELDS)) + ")]<0>"
         return [(f"{told}{named} {{{len(head)}}}".encode(), head), b")"]
 
     def _body(self, uid: int, raw: bytes) -> Lines:

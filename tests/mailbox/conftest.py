@@ -23,7 +23,7 @@ def opened() -> Iterator[Opened]:
     with ExitStack() as closing:
 
         def opened(access: ImapAccess) -> ImapMailbox:
-            mailbox = ImapMailbox(access, ("Delivered-To", "X-Original-To"))
+            mailbox = ImapMailbox(access, ("Delivered-To", "X-Original-To", "Subject"))
             closing.callback(mailbox.close)
             mailbox.open()
             return mailbox

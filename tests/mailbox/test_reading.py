@@ -61,7 +61,7 @@ def test_an_overlong_head_is_cut_and_says_so(dovecot: Dovecot, mailbox_user: str
 def test_a_subject_without_end_costs_no_more_than_a_head_may(dovecot: Dovecot, mailbox_user: str, cut: Cut) -> None:
     """Strangers write it, and nothing is decided by it."""
     dovecot.deliver(mailbox_user, HEAD + b"Subject: " + 20_000 * (60 * b"x" + b"\r\n ") + b"end\r\n\r\nbody\r\n")
-    mailbox = ImapMailbox(plain(cut.port, mailbox_user))
+    mailbox = ImapMailbox(plain(cut.port, mailbox_user), ("Subject",))
     mailbox.open()
     before = cut.passed(Towards.CLIENT)
     (arrival,) = mailbox.heads([1])

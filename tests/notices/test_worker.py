@@ -22,7 +22,7 @@ from worker.settings import Settings
 from worker.store.database import Database
 from worker.store.intake import IntakeStore
 from worker.store.notices import NoticeOutbox
-from worker.wiring import compose, rules_of
+from worker.wiring import compose, head_fields_of, rules_of
 
 VOUCHED = "mx.drop.example; dmarc=pass header.from=acme.example"
 
@@ -161,7 +161,7 @@ def quarantine(dropbox: Dropbox, monkeypatch: pytest.MonkeyPatch) -> NoticeOutbo
     database = Database.open(dropbox.database_url)
     access = ImapAccess("127.0.0.1", dropbox.dovecot.imap, Tls.NONE, dropbox.mailbox, PASSWORD)
     store = IntakeStore(database, gives_notice=True)
-    mailbox = ImapMailbox(access, Settings.load().token_headers)
+    mailbox = ImapMailbox(access, head_fields_of(Settings.load()))
     poller = Poller(mailbox, store, rules_of(Settings.load()))
     for _ in range(3):
         report = poller.poll()

@@ -22,8 +22,6 @@ DECIDING_FIELDS = (
 )
 """Content-Type and our own loop mark are left to the whole message: they tell of rare mail, and would be a tenth of
 what each head costs on the wire."""
-SHOWN_FIELDS = ("Subject",)
-"""Nothing is decided by it: of mail that is rejected by its head, people know by it which one it was."""
 _ASKED = frozenset({b"INTERNALDATE", b"RFC822.SIZE"})
 """Without either, an answer is a change of flags that nobody asked for."""
 BODY_ITEMS = "(UID BODY.PEEK[])"
@@ -31,14 +29,14 @@ _WHOLE = re.compile(rb"BODY\[\](<0>)?$|RFC822(\.PEEK)?$")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-def head_items(delivery_fields: Iterable[str]) -> str:
-    """The items of one FETCH for heads; the delivery fields come first, each name once.
+def head_items(more_fields: Iterable[str]) -> str:
+    """The items of one FETCH for heads; those beyond the `DECIDING_FIELDS` come first, each name once.
 
     Raises:
         Refused: no name of a header field.
     """
     names: dict[str, str] = {}
-    for name in (*delivery_fields, *DECIDING_FIELDS, *SHOWN_FIELDS):
+    for name in (*more_fields, *DECIDING_FIELDS):
         if not _FIELD_NAME.fullmatch(name):
             raise Refused(f"{name!r} is no name of a header field")
         names.setdefault(name.lower(), name)

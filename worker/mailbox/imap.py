@@ -71,12 +71,13 @@ class _Line:
 class ImapMailbox:
     """`worker.domain.ports.Mailbox`, and what the commands for operators ask of a mailbox beyond it.
 
-    ``delivery_fields`` are the header fields that may name an envelope recipient (R4).
+    ``head_fields`` are asked for beside the `DECIDING_FIELDS`, above all those that may name an envelope recipient
+    (R4).
     """
 
-    def __init__(self, access: ImapAccess, delivery_fields: Sequence[str] = ()) -> None:
+    def __init__(self, access: ImapAccess, head_fields: Sequence[str] = ()) -> None:
         self._access = access
-        self._head_items = head_items(delivery_fields)
+        self._head_items = head_items(head_fields)
         self._reader = _Line()
         self._mover = _Line()
         self._uidvalidity: int | None = None
