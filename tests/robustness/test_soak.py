@@ -16,8 +16,10 @@ from worker.domain.outcomes import Folder
 from worker.store.tables import AttemptRow
 
 MOST_SECONDS = 1.2
-"""A worker lives up to so long, or up to so long after the first line of its log."""
-SETTINGS = {"BATCH_MESSAGES": "20", "POLL_SECONDS": "1"}
+"""A worker lives up to so long."""
+MOST_SECONDS_AT_WORK = 0.4
+"""Or up to so long after the first line of its log: what comes at one time takes about half of it."""
+SETTINGS = {"BATCH_MESSAGES": "5", "POLL_SECONDS": "1"}
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,12 @@ def _start_and_kill(scene: Scene, command: str, coming: list[Mail], chance: rand
         stderr=subprocess.PIPE,
     ) as worker:
         assert worker.stderr
+        life = MOST_SECONDS
         if chance.random() < 0.5:
             worker.stderr.readline()
+            life = MOST_SECONDS_AT_WORK
         scene.deliver(coming)
-        time.sleep(chance.uniform(0, MOST_SECONDS))
+        time.sleep(chance.uniform(0, life))
         assert worker.poll() in {None, 0}, worker.stderr.read()
         worker.kill()
         worker.wait()
