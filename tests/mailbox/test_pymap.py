@@ -27,7 +27,7 @@ def access(embedded: EmbeddedMailbox) -> ImapAccess:
 
 
 def test_a_message_is_read_and_moved(embedded: EmbeddedMailbox, access: ImapAccess) -> None:
-    mailbox = ImapMailbox(access, ("Delivered-To",))
+    mailbox = ImapMailbox(access, ("Delivered-To", "Subject"))
     present = mailbox.open().messages
     old = mailbox.uids(0, 1000)
     assert len(old) == present

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -77,6 +78,7 @@ class ServerProcess:
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
         self._guard: subprocess.Popen[bytes] | None = None
+        self._changing = threading.RLock()
 
     @property
     def pid(self) -> int:
@@ -85,7 +87,11 @@ class ServerProcess:
         return self._process.pid
 
     def start(self, seconds: float = 20) -> None:
-        """Start the server and return once it is ready."""
+        """Start the server and return once it is ready; where another thread still ends it, after that."""
+        with self._changing:
+            self._start(seconds)
+
+    def _start(self, seconds: float) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -128,23 +134,25 @@ class ServerProcess:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _end(self, first: signal.Signals) -> None:
-        if self._process is None:
-            return
+        with self._changing:
+            if self._process is not None:
+                self._end_it(first, self._process)
+
+    def _end_it(self, first: signal.Signals, process: "subprocess.Popen[bytes]") -> None:
         self._dismiss_guard()
-        self._process.send_signal(first)
+        process.send_signal(first)
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=10)
+            process.wait(timeout=10)
         with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        self._await_the_group()
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        self._await_the_group(process.pid)
         self._process = None
 
-    def _await_the_group(self) -> None:
+    def _await_the_group(self, group: int) -> None:
         """A port listens until the last child that inherited it is dead, which is after its parent was waited for."""
-        assert self._process is not None
         deadline = time.monotonic() + 10
-        while _lives(self._process.pid):
+        while _lives(group):
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name}: a process of its group outlived SIGKILL")
             time.sleep(0.005)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.servers.postgres import Postgres
+from tests.store.crm import Crm
 from worker.store.database import Database
+from worker.store.intake import IntakeStore
 from worker.store.schema import migrate
 
 KINDS = ("sqlite", "postgresql")
@@ -67,3 +69,15 @@ def open_database() -> Iterator[Callable[[str], Database]]:
 @pytest.fixture
 def database(url: str, open_database: Callable[[str], Database]) -> Database:
     return open_database(url)
+
+
+@pytest.fixture
+def crm(database: Database) -> Crm:
+    """Give a CRM of one's own."""
+    return Crm(database)
+
+
+@pytest.fixture
+def store(database: Database) -> IntakeStore:
+    """Give the store as the worker has it."""
+    return IntakeStore(database)

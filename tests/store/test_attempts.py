@@ -14,11 +14,6 @@ from worker.store.tables import AttemptRow
 
 
 @pytest.fixture
-def crm(database: Database) -> Crm:
-    return Crm(database)
-
-
-@pytest.fixture
 def start(url: str, open_database: Callable[[str], Database]) -> Callable[[], IntakeStore]:
     """Start another worker process, as far as the store can tell."""
     return lambda: IntakeStore(open_database(url))

@@ -37,16 +37,6 @@ WRITTEN = (RecordRow, EmailRow, EmailContentRow, EmailOwnerRow, AssociationRow, 
 
 
 @pytest.fixture
-def crm(database: Database) -> Crm:
-    return Crm(database)
-
-
-@pytest.fixture
-def store(database: Database) -> IntakeStore:
-    return IntakeStore(database)
-
-
-@pytest.fixture
 def joe(crm: Crm) -> User:
     return crm.user(crm.account(), "joe@acme.example")
 

@@ -26,11 +26,6 @@ from worker.store.tables import (
 
 
 @pytest.fixture
-def crm(database: Database) -> Crm:
-    return Crm(database)
-
-
-@pytest.fixture
 def joe(crm: Crm) -> User:
     return crm.user(crm.account(), "joe@acme.example")
 

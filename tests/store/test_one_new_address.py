@@ -20,16 +20,6 @@ EITHER = {NEW_LEAD: NEW_CONTACT, NEW_CONTACT: NEW_LEAD}
 
 
 @pytest.fixture
-def crm(database: Database) -> Crm:
-    return Crm(database)
-
-
-@pytest.fixture
-def store(database: Database) -> IntakeStore:
-    return IntakeStore(database)
-
-
-@pytest.fixture
 def joe(crm: Crm) -> User:
     return crm.user(crm.account(), "joe@acme.example", NEW_CONTACT)
 

@@ -2,29 +2,16 @@
 
 from datetime import timedelta
 
-import pytest
-
 from tests.store.crm import NOW, Crm, Mail, file
 from worker.domain.owners import Owner
 from worker.domain.patterns import DEFAULT_PATTERN, Module
 from worker.domain.profiles import STANDARD
 from worker.domain.records import AccountView, Record, Wanted
 from worker.domain.tokens import IssuedToken
-from worker.store.database import Database
 from worker.store.intake import IntakeStore
 from worker.store.tables import EmailRow, RecordRow
 
 NOTHING: frozenset[bytes] = frozenset()
-
-
-@pytest.fixture
-def crm(database: Database) -> Crm:
-    return Crm(database)
-
-
-@pytest.fixture
-def store(database: Database) -> IntakeStore:
-    return IntakeStore(database)
 
 
 def addresses(*keys: str) -> Wanted:

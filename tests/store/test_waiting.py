@@ -27,16 +27,6 @@ DRAFT = RecordDraft(Address.parse(JANE))
 
 
 @pytest.fixture
-def crm(database: Database) -> Crm:
-    return Crm(database)
-
-
-@pytest.fixture
-def store(database: Database) -> IntakeStore:
-    return IntakeStore(database)
-
-
-@pytest.fixture
 def joe(crm: Crm) -> User:
     return crm.user(crm.account(), "joe@acme.example", SearchPattern.CONTACTS_THEN_LEADS_ONLY)
 
