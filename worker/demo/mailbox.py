@@ -54,7 +54,7 @@ def embedded_mailbox() -> Iterator[EmbeddedMailbox]:
         DropboxError: when pymap is not installed.
         Unavailable: when it does not start.
     """
-    mailbox = EmbeddedMailbox(_free_port(), secrets.token_urlsafe(12))
+    mailbox = EmbeddedMailbox(_free_port(), secrets.token_hex(12))
     command = [sys.executable, "-c", _SERVE, "--host", "127.0.0.1", "--port", str(mailbox.port), "--no-tls"]
     command += ["--no-service", "managesieve", "--no-service", "admin"]
     command += ["dict", "--demo-user", USER, "--demo-password", mailbox.password]
