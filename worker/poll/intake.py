@@ -94,12 +94,12 @@ class Intake:
             self._alone = arrivals[0], heads[0]
         tokens = {token for found in routes for token in found.tokens}
         issued = dict(self._store.issued(tokens)) if tokens else {}
-        judged = self._judge_sizes(
-            [
+        with self._blaming(queue, uids, alone=alone):
+            by_head = [
                 _Judged(arrival, head, judge_head(head, found, self._rules, issued, now))
                 for arrival, head, found in zip(arrivals, heads, routes, strict=True)
             ]
-        )
+        judged = self._judge_sizes(by_head)
         accepted = [one.arrival for one in judged if one.judgement.accepted]
         rejected = [one for one in judged if not one.judgement.accepted]
         fitting, left_over = self._fit(accepted)
