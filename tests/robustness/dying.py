@@ -37,7 +37,8 @@ _REPOSITORY = Path(__file__).parents[2]
 class Poison:
     """What the code does with a message whose octets hold ``mark``: ``raise`` or ``kill`` (the process).
 
-    It does so when it is ``at`` the ``reading`` of the message, or the ``deciding`` on its batch.
+    It does so when it is ``at`` the ``reading`` of the message, the ``judging`` of its head, or the
+    ``deciding`` on its batch.
     """
 
     mark: bytes
@@ -208,7 +209,15 @@ def _poison(poison: Poison) -> None:
             poison.works(candidate.content.raw)
         return file_batch(candidates, *rest)
 
-    if poison.at == "reading":
+    judge_head = intake.judge_head  # type: ignore[attr-defined]
+
+    def judge_poisoned(head: Any, *rest: Any, **more: Any) -> Any:
+        poison.works(head.first("message-id").encode())
+        return judge_head(head, *rest, **more)
+
+    if poison.at == "judging":
+        intake.judge_head = judge_poisoned  # type: ignore[attr-defined]
+    elif poison.at == "reading":
         intake.read_content = read_poisoned  # type: ignore[attr-defined]
     else:
         filer.file_batch = file_poisoned  # type: ignore[attr-defined, assignment]

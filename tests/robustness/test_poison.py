@@ -94,6 +94,19 @@ def test_a_message_that_kills_the_process_is_quarantined_and_nobody_beside_it_co
     assert note_of(scene)[1] == DIED
 
 
+def test_a_message_that_kills_the_process_while_its_head_is_judged_is_quarantined_too(
+    scene: Scene, poison: Poison, workers: Workers, folder: Path
+) -> None:
+    """Once more than others: its owner is asked of its head, too, and then no more."""
+    deadly = Poison(poison.mark, "kill", at="judging")
+    count = len(scene.mails)
+    for _ in range(5):
+        assert run(scene, workers, folder, deadly).code == KILLED
+    assert run(scene, workers, folder, deadly).code == 0
+    assert len(scene.decided()) == count
+    assert len(scene.dovecot.folder(scene.user, Folder.QUARANTINE)) == 1
+
+
 def test_the_oldest_message_that_kills_the_process_is_tried_last_once_it_has_a_strike(
     scene: Scene, workers: Workers, folder: Path
 ) -> None:
