@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.administration.conftest import BEN, CARL, JANE, Arrive
-from tests.store.crm import NOW, QUEUE, Mail, file
+from tests.store.crm import NOW, QUEUE, Mail, commit, file
 from worker.domain.messages import Arrival, Head
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.ports import Queue
@@ -103,8 +103,8 @@ def test_a_uid_is_looked_for_in_every_mailbox_and_under_every_uidvalidity(
     filing = arrive(jane)
     store = IntakeStore(office.database)
     for queue in (Queue(QUEUE.name, QUEUE.uidvalidity + 5, 0), Queue("other@mx.example/INBOX", 1, 0)):
-        store.commit(queue, [quarantined(Arrival(filing.uid, NOW, 1, b""), Head(()), "ValueError: odd")], NOW)
-    store.commit(QUEUE, [quarantined(Arrival(filing.uid + 1, NOW, 1, b""), Head(()), "ValueError: odd")], NOW)
+        commit(store, queue, [quarantined(Arrival(filing.uid, NOW, 1, b""), Head(()), "ValueError: odd")], NOW)
+    commit(store, QUEUE, [quarantined(Arrival(filing.uid + 1, NOW, 1, b""), Head(()), "ValueError: odd")], NOW)
     found = explanations.explain_uid(office, filing.uid, limit=None)
     assert sorted((each.mailbox, each.uidvalidity) for each in found) == [
         (QUEUE.name, QUEUE.uidvalidity),
@@ -148,7 +148,7 @@ def test_the_messages_of_several_mailboxes_come_in_one_order(office: Office) -> 
     for number in range(4):
         queue = Queue(f"{number % 2}@mx.example/INBOX", 1, 0)
         filing = quarantined(Arrival(number, NOW, 1, b""), Head(()), "ValueError: odd")
-        store.commit(queue, [filing], NOW + timedelta(minutes=number))
+        commit(store, queue, [filing], NOW + timedelta(minutes=number))
     assert [e.uid for e in explanations.explain_matching(office, MessageFilter(NOW), limit=3)] == [3, 2, 1]
 
 

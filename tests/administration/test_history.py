@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import event
 
 from tests.administration.conftest import BEN, CARL, JANE
-from tests.store.crm import NOW, QUEUE, Mail, decide, file
+from tests.store.crm import NOW, QUEUE, Mail, commit, decide, file
 from worker.domain.addresses import Address
 from worker.domain.messages import Head
 from worker.domain.outcomes import Outcome, Reason
@@ -102,7 +102,7 @@ def remember(company: Company, past: int) -> None:
     for place, start in enumerate(range(1000, 1000 + past, BATCH)):
         mails = [Mail(uid, token, BEN, [f"c{uid}@client.example"]) for uid in range(start, start + BATCH)]
         queue = OLD_QUEUE if place % 2 else QUEUE
-        store.commit(queue, decide(store, *mails), LONG_AGO + timedelta(seconds=place))
+        commit(store, queue, decide(store, *mails), LONG_AGO + timedelta(seconds=place))
     revoked = {"account_id": 1, "user_id": 2, "issued_at": LONG_AGO, "valid_until": LONG_AGO}
     with company.database.begin() as connection:
         insert_rows(connection, TokenRow, [{**revoked, "token": f"{number:026}"} for number in range(past)])
@@ -114,7 +114,7 @@ def live_today(company: Company) -> None:
     records.add_record(company.office, Module.LEAD, RecordDraft(Address.parse(LEA)), now=NOW)
     file(store, Mail(1, token, JANE, message_id=WHY, to=[CARL]), Mail(2, token, JANE, to=[LEA]))
     file(store, Mail(3, token, "stranger@elsewhere.example"))
-    store.commit(QUEUE, [quarantined(Mail(4, token, JANE).arrival, Head(()), "ValueError: odd")], NOW)
+    commit(store, QUEUE, [quarantined(Mail(4, token, JANE).arrival, Head(()), "ValueError: odd")], NOW)
     store.strike(QUEUE, 5, "ValueError: odd")
 
 

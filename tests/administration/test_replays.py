@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.administration.conftest import Arrive
-from tests.store.crm import NOW, QUEUE
+from tests.store.crm import NOW, QUEUE, commit
 from worker.domain.messages import Arrival, Field, Head
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.ports import Queue
@@ -47,30 +47,30 @@ def test_mail_that_was_rejected_for_the_reason_is_found(office: Office, jane: st
 
 
 def test_only_the_last_decision_on_a_message_counts(office: Office, store: IntakeStore) -> None:
-    store.commit(QUEUE, [failed(1), failed(2, "<other@acme.example>"), failed(3, size=2)], NOW)
-    store.commit(QUEUE, [failed(4)], LATER)
+    commit(store, QUEUE, [failed(1), failed(2, "<other@acme.example>"), failed(3, size=2)], NOW)
+    commit(store, QUEUE, [failed(4)], LATER)
     assert quarantine(office.database) == [2, 3, 4]
 
 
 def test_the_same_message_in_another_mailbox_is_another_one(office: Office, store: IntakeStore) -> None:
-    store.commit(QUEUE, [failed(1)], NOW)
-    store.commit(ELSEWHERE, [failed(1)], LATER)
+    commit(store, QUEUE, [failed(1)], NOW)
+    commit(store, ELSEWHERE, [failed(1)], LATER)
     assert quarantine(office.database) == [1]
 
 
 def test_a_message_whose_head_could_be_read_later_is_known_by_size_and_arrival(
     office: Office, store: IntakeStore, jane: str, arrive: Arrive
 ) -> None:
-    store.commit(QUEUE, [failed(8, "", size=4), failed(9, "", size=5)], NOW)
+    commit(store, QUEUE, [failed(8, "", size=4), failed(9, "", size=5)], NOW)
     assert quarantine(office.database) == [8, 9]
     arrive(jane, body=b"four")
     assert quarantine(office.database) == [9]
 
 
 def test_a_uid_means_the_last_message_that_had_it(office: Office, store: IntakeStore) -> None:
-    store.commit(QUEUE, [failed(1, "<first@acme.example>")], NOW)
-    store.commit(Queue(QUEUE.name, QUEUE.uidvalidity + 1, 0), [failed(1, "<second@acme.example>")], LATER)
-    store.commit(ELSEWHERE, [failed(1, "<third@acme.example>"), failed(2)], LATER)
+    commit(store, QUEUE, [failed(1, "<first@acme.example>")], NOW)
+    commit(store, Queue(QUEUE.name, QUEUE.uidvalidity + 1, 0), [failed(1, "<second@acme.example>")], LATER)
+    commit(store, ELSEWHERE, [failed(1, "<third@acme.example>"), failed(2)], LATER)
     found = replays.decided_under(office.database, QUEUE.name, [1, 2])
     assert [(each.uid, each.message_id) for each in found] == [(1, "<second@acme.example>")]
 

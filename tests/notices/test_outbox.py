@@ -7,7 +7,7 @@ from threading import Barrier, Thread
 import pytest
 
 from tests.notices.test_certainty import VOUCHED
-from tests.store.crm import NOW, QUEUE, Crm, Mail, User, decide
+from tests.store.crm import NOW, QUEUE, Crm, Mail, User, commit, decide
 from worker.domain.errors import Conflict
 from worker.domain.messages import Attachment
 from worker.domain.notices import Notice
@@ -44,7 +44,7 @@ def to_nobody(uid: int, joe: User) -> Mail:
 
 
 def file(store: IntakeStore, *mails: Mail, at: datetime = NOW) -> None:
-    store.commit(QUEUE, decide(store, *mails, rules=VOUCHED), at)
+    commit(store, QUEUE, decide(store, *mails, rules=VOUCHED), at)
 
 
 def all_of(outbox: NoticeOutbox, at: datetime = NOW) -> list[Notice]:
@@ -129,9 +129,9 @@ def test_what_was_told_is_not_told_again_that_day(store: IntakeStore, outbox: No
 
 def test_a_commit_that_fails_leaves_no_notice(store: IntakeStore, outbox: NoticeOutbox, crm: Crm, joe: User) -> None:
     filings = decide(store, too_large(1, joe), rules=VOUCHED)
-    store.commit(QUEUE, decide(store, to_nobody(1, joe), rules=VOUCHED), NOW)
+    commit(store, QUEUE, decide(store, to_nobody(1, joe), rules=VOUCHED), NOW)
     with pytest.raises(Conflict):
-        store.commit(QUEUE, filings, NOW)
+        commit(store, QUEUE, filings, NOW)
     assert [row["cause"] for row in crm.rows(NoticeRow)] == ["no_recipients"]
     assert crm.count(DecisionRow) == 1
 
@@ -143,12 +143,12 @@ def test_workers_that_reject_for_the_same_reason_at_once_write_one(
     batches = [decide(stores[0], too_large(uid, joe), rules=VOUCHED) for uid in range(1, 5)]
     together = Barrier(4)
 
-    def commit(store: IntakeStore, number: int) -> None:
+    def work(store: IntakeStore, number: int) -> None:
         together.wait()
-        store.commit(QUEUE, batches[number], NOW)
+        commit(store, QUEUE, batches[number], NOW)
 
     stores[0].release(QUEUE, [])  # the mailbox's own row is there already
-    threads = [Thread(target=commit, args=(store, number)) for number, store in enumerate(stores)]
+    threads = [Thread(target=work, args=(store, number)) for number, store in enumerate(stores)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -191,7 +191,7 @@ def test_two_owners_of_one_mail_are_told_each_of_their_own_end(
     of_ann = replace(
         of_joe, owner=replace(of_joe.owner, id=ann.id, login=ann.login), outcome=Outcome.QUARANTINED, reason=None
     )
-    store.commit(QUEUE, [replace(filing, verdicts=(of_joe, of_ann))], NOW)
+    commit(store, QUEUE, [replace(filing, verdicts=(of_joe, of_ann))], NOW)
     assert {(notice.login.text, notice.key.cause.value) for notice in all_of(outbox)} == {
         ("joe@acme.example", "attachments_too_large"),
         ("ann@acme.example", "quarantined"),

@@ -20,7 +20,7 @@ from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
 from tests.service.running import COMMAND, Installation, Running
 from tests.service.test_running import LETTER
-from tests.store.crm import QUEUE, Crm, Mail, decide
+from tests.store.crm import QUEUE, Crm, Mail, commit, decide
 from worker.cli.output import time_text
 from worker.cli.standing import standing_of
 from worker.service.turns import Turns
@@ -206,9 +206,9 @@ def test_today_begins_at_midnight_and_the_week_on_monday(
     for uid, decided_at in enumerate((NOW, midnight, midnight - second, monday, monday - second), 1):
         arrived_at = decided_at - timedelta(seconds=2 * uid)
         (filing,) = decide(store, Mail(uid, joe.token, joe.login))
-        store.commit(QUEUE, [replace(filing, arrived_at=arrived_at)], decided_at.astimezone(UTC))
+        commit(store, QUEUE, [replace(filing, arrived_at=arrived_at)], decided_at.astimezone(UTC))
         (stranger,) = decide(store, Mail(uid + 100, joe.token, "eve@evil.example"))
-        store.commit(QUEUE, [stranger], decided_at.astimezone(UTC))
+        commit(store, QUEUE, [stranger], decided_at.astimezone(UTC))
     monkeypatch.setenv("BCC_DROPBOX_DATABASE_URL", f"sqlite:///{tmp_path / 'status.sqlite3'}")
     shown = CommandLine().json("status")
     assert {

@@ -1,6 +1,6 @@
 """A CRM to file mail into: accounts, users and records by bare rows, messages by their heads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -13,9 +13,10 @@ from worker.domain.addresses import Address
 from worker.domain.messages import Arrival, Attachment, Content, Field, Head
 from worker.domain.patterns import DEFAULT_PATTERN, Module, SearchPattern
 from worker.domain.ports import Queue, Store
+from worker.domain.records import AccountView, Wanted
 from worker.domain.tokens import DropboxAddress
 from worker.domain.verdicts import Filing
-from worker.filing import Rules, file_batch, judge_content, routed, wanted
+from worker.filing import Candidate, Rules, Views, file_batch, judge_content, routed, wanted
 from worker.store.bulk import insert_rows
 from worker.store.database import Database
 from worker.store.ids import allocate
@@ -157,20 +158,48 @@ class Crm:
             return connection.execute(select(func.count()).select_from(table)).scalar_one()
 
 
-def decide(store: Store, *mails: Mail, rules: Rules = RULES) -> list[Filing]:
-    """What becomes of the mails by what the store knows now."""
+def judged(store: Store, *mails: Mail, rules: Rules = RULES) -> list[Candidate]:
+    """The mails with whose they are."""
     routes = [routed(mail.content.head, rules) for mail in mails]
     tokens = {token for found in routes for token in found.tokens}
     issued = store.issued(tokens)
-    candidates = [
+    return [
         judge_content(mail.arrival, mail.content, found, rules, issued, NOW)
         for mail, found in zip(mails, routes, strict=True)
     ]
-    return file_batch(candidates, rules, store.views(wanted(candidates)))
 
 
-def file(store: Store, *mails: Mail, rules: Rules = RULES) -> list[Filing]:
-    """Decide and commit."""
-    filings = decide(store, *mails, rules=rules)
-    store.commit(QUEUE, filings, NOW)
-    return filings
+def file(
+    store: Store, *mails: Mail, rules: Rules = RULES, meanwhile: Callable[[], object] = lambda: None
+) -> Sequence[Filing]:
+    """Decide and commit, as the worker does; ``meanwhile`` happens between the look and the commit."""
+    candidates = judged(store, *mails, rules=rules)
+
+    def decide_now(views: Views) -> list[Filing]:
+        meanwhile()
+        return file_batch(candidates, rules, views)
+
+    return store.file(QUEUE, wanted(candidates), decide_now, NOW)
+
+
+def look(store: Store, asked: Mapping[int, Wanted]) -> dict[int, AccountView]:
+    """What the accounts know; nothing is stored."""
+    found: dict[int, AccountView] = {}
+
+    def only_look(views: Views) -> list[Filing]:
+        found.update(views)
+        return []
+
+    store.file(QUEUE, asked, only_look, NOW)
+    return found
+
+
+def decide(store: Store, *mails: Mail, rules: Rules = RULES) -> list[Filing]:
+    """What becomes of the mails by what the store knows now; nothing of it is stored."""
+    candidates = judged(store, *mails, rules=rules)
+    return file_batch(candidates, rules, look(store, wanted(candidates)))
+
+
+def commit(store: Store, queue: Queue, filings: Sequence[Filing], at: datetime) -> None:
+    """Store what was decided before, however long ago."""
+    store.file(queue, {}, lambda _views: filings, at)

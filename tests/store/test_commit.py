@@ -9,7 +9,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import text
 
-from tests.store.crm import NOW, QUEUE, RULES, Crm, Mail, User, decide, file
+from tests.store.crm import NOW, QUEUE, RULES, Crm, Mail, User, commit, decide, file
 from worker.domain.authentication import AuthenticationResults, MethodResult
 from worker.domain.errors import Conflict
 from worker.domain.messages import Attachment
@@ -63,7 +63,6 @@ def test_a_created_record_is_as_the_rules_say(store: IntakeStore, crm: Crm, joe:
         "owner_id": joe.id,
         "source": SOURCE,
         "made_for": "jane@client.example",
-        "first_for": "jane@client.example",
         "created_at": NOW,
     }
 
@@ -135,7 +134,7 @@ def test_a_rejected_and_a_quarantined_message_leave_a_decision_and_nothing_else(
 ) -> None:
     stranger = Mail(1, joe.token, "mallory@other.example")
     bad = Mail(2, joe.token, joe.login)
-    store.commit(QUEUE, [*decide(store, stranger), quarantined(bad.arrival, bad.content.head, "KeyError: x")], NOW)
+    commit(store, QUEUE, [*decide(store, stranger), quarantined(bad.arrival, bad.content.head, "KeyError: x")], NOW)
     assert [(row["outcome"], row["reason"]) for row in crm.rows(VerdictRow)] == [
         ("rejected", Reason.SENDER_NOT_REGISTERED),
         ("quarantined", None),
@@ -199,7 +198,7 @@ def test_what_no_database_takes_is_left_out_of_texts(store: IntakeStore, crm: Cr
     (filing,) = decide(store, mail)
     verdict = replace(filing.verdicts[0], trace=replace(filing.verdicts[0].trace, note=nasty))
     hostile = replace(filing, message_id=nasty, sender=nasty, recipients=(nasty,), verdicts=(verdict,))
-    store.commit(QUEUE, [hostile], NOW)
+    commit(store, QUEUE, [hostile], NOW)
     (email,), (decision,) = crm.rows(EmailRow), crm.rows(DecisionRow)
     clean = "abc\\u0000"
     assert {email["subject"], email["snippet"], email["sender"], decision["message_id"]} == {clean}
@@ -210,7 +209,7 @@ def test_what_no_database_takes_is_left_out_of_texts(store: IntakeStore, crm: Cr
 def test_an_endless_message_id_does_not_break_the_index(store: IntakeStore, crm: Crm, joe: User) -> None:
     (filing,) = decide(store, Mail(1, joe.token, joe.login))
     endless = "".join(chr(0x4E00 + place) for place in range(5000))
-    store.commit(QUEUE, [replace(filing, message_id=endless)], NOW)
+    commit(store, QUEUE, [replace(filing, message_id=endless)], NOW)
     assert endless.startswith(crm.rows(DecisionRow)[0]["message_id"])
 
 
@@ -218,7 +217,7 @@ def test_an_endless_message_id_does_not_break_the_index(store: IntakeStore, crm:
 def test_odd_dates_and_sizes_are_kept_as_stated(store: IntakeStore, crm: Crm, joe: User, year: int) -> None:
     sent_at = datetime(year, 12, 31, 23, 59, tzinfo=UTC)
     (filing,) = decide(store, Mail(2**32 - 1, joe.token, joe.login, more={"sent_at": sent_at}))
-    store.commit(QUEUE, [replace(filing, size=2**32 - 1)], NOW)
+    commit(store, QUEUE, [replace(filing, size=2**32 - 1)], NOW)
     assert crm.rows(EmailRow)[0]["sent_at"] == sent_at
     assert crm.rows(DecisionRow)[0]["size"] == 2**32 - 1
 
@@ -229,7 +228,7 @@ def test_a_commit_that_breaks_a_constraint_leaves_nothing_behind(store: IntakeSt
     before = [crm.rows(table) for table in (*WRITTEN, AttemptRow)]
     filings = decide(store, Mail(2, joe.token, joe.login, ["second@client.example"]), Mail(1, joe.token, joe.login))
     with pytest.raises(Conflict):
-        store.commit(QUEUE, filings, NOW)
+        commit(store, QUEUE, filings, NOW)
     assert [crm.rows(table) for table in (*WRITTEN, AttemptRow)] == before
     assert store.standing(QUEUE, [1, 2]).decided == {1: Folder.ASSOCIATED}
 
@@ -240,7 +239,7 @@ def test_a_decision_upon_an_old_view_is_a_conflict_and_a_new_view_resolves_it(
     stale = decide(store, Mail(1, joe.token, joe.login))
     file(store, Mail(2, joe.token, joe.login))
     with pytest.raises(Conflict):
-        store.commit(QUEUE, stale, NOW)
+        commit(store, QUEUE, stale, NOW)
     file(store, Mail(1, joe.token, joe.login))
     assert (crm.count(RecordRow), crm.count(EmailRow), crm.count(AssociationRow)) == (1, 2, 2)
 
@@ -264,7 +263,7 @@ def test_an_owner_who_is_gone_before_the_commit_is_a_conflict(
         for table in ("token", "sender", "dropbox_user"):
             connection.execute(text(f"DELETE FROM {table}"))
     with pytest.raises(Conflict):
-        store.commit(QUEUE, filings, NOW)
+        commit(store, QUEUE, filings, NOW)
 
 
 def test_two_workers_and_eight_threads_on_one_new_address_make_one_record(
@@ -273,8 +272,7 @@ def test_two_workers_and_eight_threads_on_one_new_address_make_one_record(
     workers = [IntakeStore(open_database(url)) for _ in range(2)]
     together = Barrier(8)
 
-    def work(place: int) -> int:
-        store = workers[place % 2]
+    def work(place: int) -> None:
         mails = [
             Mail(
                 100 * place + number,
@@ -286,13 +284,7 @@ def test_two_workers_and_eight_threads_on_one_new_address_make_one_record(
         ]
         mails.append(Mail(100 * place + 50, joe.token, joe.login, message_id=SAME))
         together.wait()
-        for conflicts in range(50):
-            try:
-                file(store, *mails)
-            except Conflict:
-                continue
-            return conflicts
-        raise AssertionError("they never agreed")
+        file(workers[place % 2], *mails)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, range(8)))
@@ -316,7 +308,7 @@ def test_two_workers_on_the_same_messages_decide_each_once(
         filings = decide(store, *mails)
         together.wait()
         try:
-            store.commit(QUEUE, filings, NOW + timedelta(seconds=1))
+            commit(store, QUEUE, filings, NOW + timedelta(seconds=1))
         except Conflict:
             return False
         return True

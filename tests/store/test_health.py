@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.store.crm import NOW, QUEUE, Crm, Mail, decide
+from tests.store.crm import NOW, QUEUE, Crm, Mail, commit, decide
 from worker.domain.outcomes import Outcome, Reason
 from worker.store.database import Database
 from worker.store.health import Ends, MailboxHealth, Poll, ends_since, mailboxes, record_poll
@@ -35,7 +35,7 @@ def test_ends_are_counted_once_a_message_with_the_time_they_took(database: Datab
     stranger = Mail(99, user.token, "mallory@other.example")
     nobody = Mail(100, "unknown", user.login)
     for seconds, mails in ((2, good[:-1]), (30, good[-1:]), (60, [stranger, nobody])):
-        store.commit(QUEUE, decide(store, *mails), NOW + timedelta(seconds=seconds))
+        commit(store, QUEUE, decide(store, *mails), NOW + timedelta(seconds=seconds))
     ends = ends_since(database, NOW)
     assert (ends.outcomes, ends.reasons) == (
         {Outcome.ASSOCIATED: 98, Outcome.REJECTED: 2},
@@ -49,7 +49,7 @@ def test_ends_before_the_asked_time_or_of_another_mailbox_are_left_out(database:
     crm = Crm(database)
     user = crm.user(crm.account(), "joe@acme.example")
     store = IntakeStore(database)
-    store.commit(QUEUE, decide(store, Mail(1, user.token, user.login)), NOW)
+    commit(store, QUEUE, decide(store, Mail(1, user.token, user.login)), NOW)
     nothing = Ends({}, {}, None, None)
     assert ends_since(database, LATER) == nothing
     assert ends_since(database, NOW, "other@mx.example/INBOX") == nothing

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from threading import Barrier
 
 import pytest
 
-from tests.store.crm import NOW, QUEUE, Crm, Mail, User, decide, file
-from worker.domain.errors import Conflict
+from tests.store.beside import Beside
+from tests.store.crm import Crm, Mail, User, file
 from worker.domain.patterns import Module, SearchPattern
 from worker.store.database import Database
 from worker.store.intake import IntakeStore
@@ -26,25 +25,26 @@ def joe(crm: Crm) -> User:
 
 @pytest.mark.parametrize("first", EITHER)
 def test_of_two_patterns_that_race_for_a_new_address_the_later_finds_what_the_first_made(
-    store: IntakeStore, crm: Crm, joe: User, first: SearchPattern
+    url: str, open_database: Callable[[str], Database], crm: Crm, joe: User, first: SearchPattern
 ) -> None:
     """R17: as if they had come one after the other."""
     ann = crm.user(joe.account_id, "ann@acme.example", first)
     ben = crm.user(joe.account_id, "ben@acme.example", EITHER[first])
-    mails = [Mail(1, ann.token, ann.login), Mail(2, ben.token, ben.login)]
-    sooner, later = [decide(store, mail) for mail in mails]
-    store.commit(QUEUE, sooner, NOW)
-    with pytest.raises(Conflict):
-        store.commit(QUEUE, later, NOW)
-    file(store, mails[1])
+    sooner, later = (IntakeStore(open_database(url)) for _ in range(2))
+    with Beside() as beside:
+        file(
+            sooner,
+            Mail(1, ann.token, ann.login),
+            meanwhile=lambda: beside.start_and_wait_in_vain(file, later, Mail(2, ben.token, ben.login)),
+        )
     assert len(crm.rows(RecordRow)) == 1
-    assert crm.count(AssociationRow) == 2
+    assert [row["created"] for row in crm.rows(AssociationRow)] == [True, False]
 
 
-def test_workers_of_two_patterns_that_commit_in_one_moment_make_one_record(
+def test_workers_of_two_patterns_in_one_moment_make_one_record_of_each_address(
     url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
 ) -> None:
-    """R17: also where neither can see yet what the other writes."""
+    """R17; and none of them has to decide anything twice."""
     ann = crm.user(joe.account_id, "ann@acme.example", NEW_LEAD)
     workers = [IntakeStore(open_database(url)) for _ in range(2)]
     together = Barrier(2)
@@ -52,14 +52,8 @@ def test_workers_of_two_patterns_that_commit_in_one_moment_make_one_record(
     def work(place: int) -> None:
         owner = (joe, ann)[place]
         for number in range(20):
-            mail = Mail(100 * place + number, owner.token, owner.login, [f"c{number}@client.example"])
-            filings = decide(workers[place], mail)
             together.wait()
-            for _ in range(50):
-                with suppress(Conflict):
-                    workers[place].commit(QUEUE, filings, NOW)
-                    break
-                filings = decide(workers[place], mail)
+            file(workers[place], Mail(100 * place + number, owner.token, owner.login, [f"c{number}@client.example"]))
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(work, range(2)))
@@ -86,15 +80,3 @@ def test_a_record_that_an_earlier_mail_of_the_batch_makes_is_nobody_elses_doing(
     file(store, Mail(1, ann.token, ann.login, to), Mail(2, joe.token, joe.login, to))
     (made,) = [row for row in crm.rows(RecordRow) if row["made_for"]]
     assert (made["module"], {row["record_id"] for row in crm.rows(AssociationRow)}) == ("contact", {made["id"]})
-
-
-def test_a_record_that_somebody_adds_between_decision_and_commit_gets_no_twin(
-    store: IntakeStore, crm: Crm, joe: User
-) -> None:
-    mail = Mail(1, joe.token, joe.login, ["jane@client.example"])
-    filings = decide(store, mail)
-    crm.record(joe.account_id, "jane@client.example")
-    with pytest.raises(Conflict):
-        store.commit(QUEUE, filings, NOW)
-    file(store, mail)
-    assert [row["made_for"] for row in crm.rows(RecordRow)] == [None]

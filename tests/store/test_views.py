@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.store.crm import NOW, Crm, Mail, file
+from tests.store.crm import NOW, Crm, Mail, file, look
 from worker.domain.owners import Owner
 from worker.domain.patterns import DEFAULT_PATTERN, Module
 from worker.domain.profiles import STANDARD
@@ -55,7 +55,7 @@ def test_a_record_is_found_by_either_of_its_addresses(store: IntakeStore, crm: C
     account = crm.account()
     contact = crm.record(account, "jane@client.example", secondary_email_key="jane@home.example")
     lead = crm.record(account, "jane@home.example", Module.LEAD, created_at=NOW - timedelta(days=1), owner_id=5)
-    view = store.views({account: addresses("jane@client.example", "jane@home.example", "else@client.example")})[account]
+    view = look(store, {account: addresses("jane@client.example", "jane@home.example", "else@client.example")})[account]
     jane = Record(contact, Module.CONTACT, None, NOW)
     assert view.records["jane@client.example"] == (jane,)
     assert set(view.records["jane@home.example"]) == {jane, Record(lead, Module.LEAD, 5, NOW - timedelta(days=1))}
@@ -69,7 +69,7 @@ def test_a_record_made_for_an_address_gives_way_to_one_that_has_it(store: Intake
         for module in (Module.CONTACT, Module.LEAD)
     )
     present = crm.record(account, "jane@client.example")
-    view = store.views({account: addresses("jane@client.example")})[account]
+    view = look(store, {account: addresses("jane@client.example")})[account]
     assert {record.id for record in view.records["jane@client.example"]} == {lead, present}
     assert contact not in {lead, present}
 
@@ -78,7 +78,7 @@ def test_colleagues_are_those_whose_address_is_proven(store: IntakeStore, crm: C
     account = crm.account()
     joe = crm.user(account, "joe@acme.example")
     crm.sender(joe, "claimed@client.example", slot=2, proven_at=None)
-    view = store.views({account: addresses("joe@acme.example", "claimed@client.example")})[account]
+    view = look(store, {account: addresses("joe@acme.example", "claimed@client.example")})[account]
     assert view.colleagues == {"joe@acme.example"}
 
 
@@ -86,7 +86,7 @@ def test_the_never_log_list_is_asked_for_addresses_and_domains(store: IntakeStor
     account = crm.account()
     for entry in ("press@client.example", "bank.example", "unasked.example"):
         crm.never_log(account, entry)
-    view = store.views({account: addresses("press@client.example", "a@client.example", "x@bank.example")})[account]
+    view = look(store, {account: addresses("press@client.example", "a@client.example", "x@bank.example")})[account]
     assert view.never_log == {"press@client.example", "bank.example"}
 
 
@@ -100,7 +100,7 @@ def test_no_account_sees_anything_of_another(store: IntakeStore, crm: Crm) -> No
         frozenset({"jane@client.example", "joe@theirs.example", "a@bank.example"}),
         frozenset({mail.content.fingerprint}),
     )
-    views = store.views({ours: wanted, theirs: wanted})
+    views = look(store, {ours: wanted, theirs: wanted})
     assert views[ours] == AccountView()
     assert set(views[theirs].records) == {"jane@client.example"}
     assert views[theirs].colleagues == {"joe@theirs.example"}
@@ -122,6 +122,6 @@ def test_a_batch_of_many_accounts_and_addresses_meets_no_limit(store: IntakeStor
     accounts = [crm.account(f"Account {number}") for number in range(3)]
     record = crm.record(accounts[2], "c39999@client.example")
     many = addresses(*(f"c{number}@client.example" for number in range(40_000)))
-    views = store.views({**dict.fromkeys(accounts, many), 999: many})
+    views = look(store, {**dict.fromkeys(accounts, many), 999: many})
     assert [len(views[account].records) for account in (*accounts, 999)] == [0, 0, 1, 0]
     assert views[accounts[2]].records["c39999@client.example"][0].id == record

@@ -1,25 +1,22 @@
 """A mail that waits and the record that it waits for find each other, whichever is written first (R15)."""
 
-import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import Connection, text
 
-from tests.store.crm import NOW, QUEUE, Crm, Mail, User, decide, file
+from tests.store.beside import Beside
+from tests.store.crm import NOW, Crm, Mail, User, file
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module, SearchPattern
-from worker.store import commit as commits
 from worker.store.administration.office import Office
 from worker.store.administration.record_import import import_records
 from worker.store.administration.record_rows import OwnedDraft, RecordDraft, insert_records
 from worker.store.administration.records import add_record
-from worker.store.attempts import Uids
 from worker.store.database import Database
 from worker.store.intake import IntakeStore
-from worker.store.mailboxes import mailbox_id
-from worker.store.tables import AssociationRow, ProfileRow, UnmatchedRow, VerdictRow
+from worker.store.tables import AssociationRow, ProfileRow, UnmatchedRow
 from worker.store.waiting import attach_waiting
 
 JANE = "jane@client.example"
@@ -41,18 +38,6 @@ def ends(crm: Crm) -> tuple[int, int]:
     return crm.count(AssociationRow), crm.count(UnmatchedRow)
 
 
-def wait_until_blocked(database: Database) -> None:
-    """Somebody waits for an advisory lock."""
-    query = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-    deadline = time.monotonic() + 10
-    while True:
-        with database.read() as connection:
-            if connection.scalar(query):
-                return
-        assert time.monotonic() < deadline, "nobody waits"
-        time.sleep(0.01)
-
-
 def add_on(connection: Connection, account_id: int) -> int:
     """What adding a record does, up to the commit."""
     inserted = insert_records(connection, account_id, Module.CONTACT, [OwnedDraft(DRAFT, None)], NOW)
@@ -60,58 +45,53 @@ def add_on(connection: Connection, account_id: int) -> int:
 
 
 @pytest.mark.parametrize("by_import", [False, True], ids=["by hand", "by import"])
-def test_a_record_added_between_decision_and_commit_gets_the_mail(
-    store: IntakeStore, crm: Crm, joe: User, office: Office, by_import: bool
+def test_a_record_added_while_its_mail_is_being_filed_gets_the_mail(
+    url: str, open_database: Callable[[str], Database], store: IntakeStore, crm: Crm, joe: User, by_import: bool
 ) -> None:
-    filings = decide(store, Mail(1, joe.token, joe.login, [JANE, "kim@client.example"]))
-    if by_import:
-        import_records(office, Module.LEAD, [DRAFT], now=NOW, progress=lambda _done: None)
-    else:
-        add_record(office, Module.LEAD, DRAFT, now=NOW)
-    store.commit(QUEUE, filings, NOW)
+    """The mail was decided without it."""
+    office = Office(open_database(url))
+
+    def add() -> int:
+        if by_import:
+            return import_records(office, Module.LEAD, [DRAFT], now=NOW, progress=lambda _done: None).attached
+        return add_record(office, Module.LEAD, DRAFT, now=NOW).attached
+
+    with Beside() as beside:
+        mail = Mail(1, joe.token, joe.login, [JANE, "kim@client.example"])
+        file(store, mail, meanwhile=lambda: beside.start_and_wait_in_vain(add))
+        assert beside.results == [1]
     assert [row["address_key"] for row in crm.rows(UnmatchedRow)] == ["kim@client.example"]
     assert [row["created"] for row in crm.rows(AssociationRow)] == [False]
-    [jane, kim] = crm.rows(VerdictRow)[0]["trace"]["recipients"]
-    assert (jane["result"], jane["module"], kim["result"]) == ("matched", "lead", "unmatched")
 
 
-def test_of_several_records_added_meanwhile_the_rules_choose(
-    store: IntakeStore, crm: Crm, joe: User, office: Office
+def test_a_mail_that_is_filed_while_its_record_is_being_added_finds_it(
+    url: str, open_database: Callable[[str], Database], database: Database, crm: Crm, joe: User
 ) -> None:
-    """R15: contacts before leads; R16: the owner's own before an older one."""
-    filings = decide(store, Mail(1, joe.token, joe.login))
-    crm.record(joe.account_id, JANE, Module.LEAD, owner_id=joe.id)
-    crm.record(joe.account_id, JANE, owner_id=None)
-    own = crm.record(joe.account_id, JANE, owner_id=joe.id)
-    store.commit(QUEUE, filings, NOW)
-    assert [row["record_id"] for row in crm.rows(AssociationRow)] == [own]
-
-
-def test_two_addresses_of_one_record_added_meanwhile_are_one_association(
-    store: IntakeStore, crm: Crm, joe: User
-) -> None:
-    filings = decide(store, Mail(1, joe.token, joe.login, [JANE, "jane@home.example"]))
-    crm.record(joe.account_id, JANE, secondary_email="jane@home.example", secondary_email_key="jane@home.example")
-    store.commit(QUEUE, filings, NOW)
+    with Beside() as beside:
+        with database.begin() as connection:
+            assert add_on(connection, joe.account_id) == 0
+            beside.start_and_wait_in_vain(file, IntakeStore(open_database(url)), Mail(1, joe.token, joe.login))
+        assert [filing.deciding.trace.recipients[0].result for (filing,) in beside.results] == ["matched"]
     assert ends(crm) == (1, 0)
 
 
 def test_a_record_that_the_owner_may_not_see_leaves_the_mail_waiting(
-    store: IntakeStore, database: Database, crm: Crm, joe: User
+    store: IntakeStore, database: Database, crm: Crm, joe: User, office: Office
 ) -> None:
     """R10."""
     with database.begin() as connection:
         connection.execute(text(f"UPDATE {ProfileRow.__tablename__} SET leads = false"))
-    filings = decide(store, Mail(1, joe.token, joe.login))
-    crm.record(joe.account_id, JANE, Module.LEAD)
-    store.commit(QUEUE, filings, NOW)
+    file(store, Mail(1, joe.token, joe.login))
+    assert add_record(office, Module.LEAD, DRAFT, now=NOW).attached == 0
     assert ends(crm) == (0, 1)
 
 
-def test_a_record_of_another_account_leaves_the_mail_waiting(store: IntakeStore, crm: Crm, joe: User) -> None:
-    filings = decide(store, Mail(1, joe.token, joe.login))
-    crm.record(crm.account("Other"), JANE)
-    store.commit(QUEUE, filings, NOW)
+def test_a_record_of_another_account_leaves_the_mail_waiting(
+    store: IntakeStore, database: Database, crm: Crm, joe: User
+) -> None:
+    crm.account("Other")
+    file(store, Mail(1, joe.token, joe.login))
+    assert add_record(Office(database, "Other"), Module.CONTACT, DRAFT, now=NOW).attached == 0
     assert ends(crm) == (0, 1)
 
 
@@ -149,70 +129,42 @@ def test_a_mail_of_another_account_that_makes_the_record_leaves_it_waiting(
     assert ends(crm) == (1, 1)
 
 
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
-def test_a_mail_that_waits_and_one_that_makes_its_record_are_committed_in_one_moment(
-    url: str, open_database: Callable[[str], Database], database: Database, crm: Crm, joe: User
+def test_a_mail_that_waits_and_one_that_makes_its_record_are_filed_in_one_moment(
+    url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
 ) -> None:
     ann = crm.user(joe.account_id, "ann@acme.example")
-    store = IntakeStore(database)
-    store.take_in_hand(QUEUE, [1, 2], alone=False)  # the mailbox is known to both
-    waits, makes = decide(store, Mail(1, joe.token, joe.login)), decide(store, Mail(2, ann.token, ann.login))
-    with ThreadPoolExecutor(1) as other:
-        with database.begin() as connection:
-            messages = Uids(mailbox_id(connection, QUEUE.name), QUEUE.uidvalidity, [2])
-            commits.commit(connection, messages, makes, NOW)
-            committed = other.submit(IntakeStore(open_database(url)).commit, QUEUE, waits, NOW)
-            wait_until_blocked(database)
-        committed.result(10)
-    assert ends(crm) == (2, 0)
+    waits, makes = Mail(1, joe.token, joe.login), Mail(2, ann.token, ann.login)
+    for number, (first, second) in enumerate([(waits, makes), (makes, waits)], start=1):
+        workers = [IntakeStore(open_database(url)) for _ in range(2)]
+        mails = [
+            replace(mail, uid=10 * number + mail.uid, to=[f"c{number}@client.example"]) for mail in (first, second)
+        ]
+        with Beside() as beside:
+
+            def meanwhile(beside: Beside = beside, worker: IntakeStore = workers[1], mail: Mail = mails[1]) -> None:
+                beside.start_and_wait_in_vain(file, worker, mail)
+
+            file(workers[0], mails[0], meanwhile=meanwhile)
+        assert ends(crm) == (2 * number, 0)
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
-def test_mails_that_make_records_of_one_account_do_not_wait_for_each_other(
-    url: str, open_database: Callable[[str], Database], database: Database, crm: Crm, joe: User
+def test_people_who_add_records_to_one_account_do_not_wait_for_each_other(
+    url: str, open_database: Callable[[str], Database], database: Database, joe: User
 ) -> None:
-    ann = crm.user(joe.account_id, "ann@acme.example")
     with database.begin() as connection:
         add_on(connection, joe.account_id)
-        file(IntakeStore(open_database(url)), Mail(1, ann.token, ann.login, ["kim@client.example"]))
-    assert ends(crm) == (1, 0)
+        assert add_record(Office(open_database(url)), Module.LEAD, DRAFT, now=NOW).attached == 0
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
-def test_a_mail_is_committed_while_its_record_is_being_added(
-    store: IntakeStore, database: Database, crm: Crm, joe: User
-) -> None:
-    filings = decide(store, Mail(1, joe.token, joe.login))
-    with ThreadPoolExecutor(1) as other:
-        with database.begin() as connection:
-            assert add_on(connection, joe.account_id) == 0
-            committed = other.submit(store.commit, QUEUE, filings, NOW)
-            wait_until_blocked(database)
-        committed.result(10)
-    assert ends(crm) == (1, 0)
-
-
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
-def test_a_record_is_added_while_its_mail_is_being_committed(
-    store: IntakeStore, database: Database, office: Office, crm: Crm, joe: User
-) -> None:
-    filings = decide(store, Mail(1, joe.token, joe.login))
-    with ThreadPoolExecutor(1) as other:
-        with database.begin() as connection:
-            messages = Uids(mailbox_id(connection, QUEUE.name), QUEUE.uidvalidity, [1])
-            commits.commit(connection, messages, filings, NOW)
-            added = other.submit(add_record, office, Module.CONTACT, DRAFT, now=NOW)
-            wait_until_blocked(database)
-        assert added.result(10).attached == 1
-    assert ends(crm) == (1, 0)
-
-
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
-def test_mail_for_other_accounts_does_not_wait_for_an_import(
-    url: str, open_database: Callable[[str], Database], database: Database, crm: Crm, joe: User
+def test_mail_for_other_accounts_waits_neither_for_mail_nor_for_an_import(
+    url: str, open_database: Callable[[str], Database], store: IntakeStore, database: Database, crm: Crm, joe: User
 ) -> None:
     ann = crm.user(crm.account("Other"), "ann@other.example", SearchPattern.CONTACTS_THEN_LEADS_ONLY)
+    beside = IntakeStore(open_database(url))
     with database.begin() as connection:
         add_on(connection, joe.account_id)
-        file(IntakeStore(open_database(url)), Mail(1, ann.token, ann.login))
-    assert ends(crm) == (0, 1)
+        file(beside, Mail(1, ann.token, ann.login))
+    file(store, Mail(2, joe.token, joe.login), meanwhile=lambda: file(beside, Mail(3, ann.token, ann.login)))
+    assert ends(crm) == (1, 2)

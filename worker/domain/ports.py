@@ -1,6 +1,6 @@
 """The two narrow doors of the core: the mailbox that mail comes from, and the store that knows and keeps."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -64,6 +64,10 @@ class Standing:
     """UID to the last error, for the decision of a quarantined message."""
 
 
+Decide = Callable[[Mapping[int, AccountView]], Sequence[Filing]]
+"""From what each account knows (by its id) to what becomes of the messages. Pure; it may be called again."""
+
+
 class Store(Protocol):
     """The database. Every method is one transaction and raises `Unavailable` when the database is down."""
 
@@ -91,12 +95,11 @@ class Store(Protocol):
     def issued(self, tokens: Collection[str]) -> Mapping[str, IssuedToken]:
         """The tokens that were ever issued, revoked ones included; unknown ones are absent."""
 
-    def views(self, wanted: Mapping[int, Wanted]) -> Mapping[int, AccountView]:
-        """By account id: what each account knows of the addresses and fingerprints, and nothing of another's."""
+    def file(self, queue: Queue, wanted: Mapping[int, Wanted], decide: Decide, now: datetime) -> Sequence[Filing]:
+        """Store everything that ``decide`` says, with the decisions, and take the marks off; gives what it said.
 
-    def commit(self, queue: Queue, filings: Sequence[Filing], now: datetime) -> None:
-        """Store everything the filings say, with their decisions, and take the marks off; all or nothing.
+        Nobody else files mail of these accounts in between, so that what is decided still holds when it is stored.
 
         Raises:
-            Conflict: when somebody stored something of it first; read the views again and decide again.
+            Conflict: when somebody stored a decision on one of them first, or took away what they rest on.
         """

@@ -80,8 +80,7 @@ def resolve(
             RecipientResult.UNMATCHED,
             f"nobody among {where}, and the pattern or permissions make none",
         )
-    is_first = not known and not made_by_module
-    record = NewRecord(owner.account_id, search.makes, address, owner.id, is_first)
+    record = NewRecord(owner.account_id, search.makes, address, owner.id)
     return RecipientTrace(address.text, RecipientResult.CREATED, f"nobody among {where}: new {search.makes}", record)
 
 

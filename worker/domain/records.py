@@ -32,8 +32,6 @@ class NewRecord:
     module: Module
     address: Address
     owner_id: int = field(compare=False)
-    is_first: bool = field(compare=False)
-    """Nobody in either module had the address when this was decided."""
 
     def __hash__(self) -> int:
         return hash(self.address.key)

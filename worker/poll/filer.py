@@ -15,7 +15,7 @@ from worker.domain.outcomes import DEFERRED
 from worker.domain.ports import Mailbox, Queue, Store
 from worker.domain.text import clean
 from worker.domain.verdicts import Filing
-from worker.filing import Candidate, Rules, file_batch, message_id_of, quarantined, wanted
+from worker.filing import Candidate, Rules, Views, file_batch, message_id_of, quarantined, wanted
 from worker.poll.intake import Intake, ReadHead, Taken
 from worker.poll.moves import Moves
 from worker.poll.report import PollReport
@@ -199,13 +199,14 @@ class Filer:
                 return
             uids = taken.left_over
 
-    def _file(self, candidates: list[Candidate], rejections: list[Filing], now: datetime) -> list[Filing]:
-        asked = wanted(candidates)
-        views = self.store.views(asked) if asked else {}
-        filings = [*rejections, *file_batch(candidates, self.rules, views)]
-        if filings:
-            self.store.commit(self.queue, filings, now)
-        return filings
+    def _file(self, candidates: list[Candidate], rejections: list[Filing], now: datetime) -> Sequence[Filing]:
+        if not candidates and not rejections:
+            return ()
+
+        def decide(views: Views) -> list[Filing]:
+            return [*rejections, *file_batch(candidates, self.rules, views)]
+
+        return self.store.file(self.queue, wanted(candidates), decide, now)
 
     def _still_open(
         self, candidates: list[Candidate], rejections: list[Filing]
@@ -225,7 +226,7 @@ class Filer:
             error = error or "the process died while it worked on this message"
             filing = quarantined(arrival, read.head, error, read.claims, subject=read.subject)
             try:
-                self.store.commit(self.queue, [filing], _now())
+                self.store.file(self.queue, {}, lambda _: [filing], _now())
             except Conflict:
                 self.moves.add(self.store.standing(self.queue, [uid]).decided)  # another worker was faster
             else:

@@ -28,7 +28,7 @@ from worker.store.tables import (
     VerdictRow,
 )
 from worker.store.traces import record_id, stored_trace
-from worker.store.waiting import attach_to_made, lock_for, see_that_nobody_added, with_records_added_meanwhile
+from worker.store.waiting import attach_to_made
 
 _LONGEST_MESSAGE_ID = 998
 """Octets (a line of RFC 5322 §2.1.1): what PostgreSQL's index takes is not much more."""
@@ -68,9 +68,6 @@ def commit(
 
     ``messages`` are those of the filings; ``gives_notice``: owners are told of their own mail that is not filed.
     """
-    lock_for(connection, filings)
-    see_that_nobody_added(connection, filings)
-    filings = with_records_added_meanwhile(connection, filings)
     batch = _numbered(connection, filings, now)
     insert_rows(connection, RecordRow, _records(batch))
     insert_rows(connection, EmailRow, _emails(batch))
@@ -122,7 +119,6 @@ def _records(batch: _Batch) -> list[dict[str, Any]]:
             "owner_id": record.owner_id,
             "source": SOURCE,
             "made_for": record.address.key,
-            "first_for": record.address.key if record.is_first else None,
             "created_at": batch.now,
         }
         for record, number in batch.records.items()

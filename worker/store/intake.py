@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -12,11 +13,11 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from worker.domain.errors import Conflict, DatabaseUnavailable
-from worker.domain.ports import Queue, Standing
-from worker.domain.records import AccountView, Wanted
+from worker.domain.ports import Decide, Queue, Standing
+from worker.domain.records import Wanted
 from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Filing
-from worker.store import attempts, commit, decisions, mailboxes, owners, statistics, views
+from worker.store import attempts, commit, decisions, mailboxes, owners, statistics, views, waiting
 from worker.store.attempts import Uids
 from worker.store.database import Database
 
@@ -113,25 +114,24 @@ class IntakeStore:
         with self._database.read() as connection:
             return owners.issued(connection, tokens)
 
-    def views(self, wanted: Mapping[int, Wanted]) -> Mapping[int, AccountView]:
-        """By account id: what each knows of the addresses and fingerprints."""
-        with self._database.read() as connection:
-            return views.views(connection, wanted)
-
-    def commit(self, queue: Queue, filings: Sequence[Filing], now: datetime) -> None:
-        """Store everything the filings say and take the marks off; all or nothing. Raises `Conflict`."""
-        fills = any(verdict.associations for filing in filings for verdict in filing.verdicts)
-        with self._work_on(queue, [filing.uid for filing in filings]) as (connection, messages):
-            commit.commit(connection, messages, filings, now, gives_notice=self._gives_notice)
+    def file(self, queue: Queue, wanted: Mapping[int, Wanted], decide: Decide, now: datetime) -> Sequence[Filing]:
+        """Let the core decide upon what is known, and store what it says; all or nothing. Raises `Conflict`."""
+        with self._work_on(queue) as (connection, messages):
+            waiting.lock(connection, wanted, alone=True)
+            filings = decide(views.views(connection, wanted))
+            filed = replace(messages, uids=[filing.uid for filing in filings])
+            commit.commit(connection, filed, filings, now, gives_notice=self._gives_notice)
+            fills = any(verdict.associations for filing in filings for verdict in filing.verdicts)
             if fills and not self._has_statistics:
                 statistics.look_once(connection)
         self._has_statistics |= fills
         if sum(filing.size for filing in filings) > _MUCH:
             self._database.much_was_written()
+        return filings
 
     @contextmanager
     def _work_on(
-        self, queue: Queue, uids: Sequence[int], begin: _Begin | None = None
+        self, queue: Queue, uids: Sequence[int] = (), begin: _Begin | None = None
     ) -> Iterator[tuple[Connection, Uids]]:
         with (begin or self._database.begin)() as connection:
             mailbox_id = self._mailboxes.get(queue.name) or mailboxes.mailbox_id(connection, queue.name)

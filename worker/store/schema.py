@@ -10,7 +10,7 @@ from worker.domain.errors import Refused
 from worker.store.database import UNHURRIED, Database
 from worker.store.ids import SQLITE_METADATA
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision that `tables.py` describes, told here so that a start needs no alembic when nothing is to be done."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -18,8 +18,10 @@ from sqlmodel import Field, SQLModel
 
 from worker.store.columns import CleanText, UtcDateTime
 
+# Of these only few rows are so, and an index holds them: a query says it in these very words, else it is not used.
 NOT_FILED = "outcome IN ('rejected', 'quarantined')"
-"""Few decisions are so, and `replay` looks for them: a query says it in these very words, else no index is used."""
+ADDRESSED_OTHERWISE = "made_for IS NULL OR made_for <> email_key"
+HAS_SECONDARY = "secondary_email_key IS NOT NULL"
 
 
 def _of_account(*columns: str, to: str) -> ForeignKeyConstraint:
@@ -129,8 +131,7 @@ class NeverLogRow(SQLModel, table=True):
 class RecordRow(SQLModel, table=True):
     """A lead or contact. `made_for` is the address key that a mail made it for: two mails make one record (R17).
 
-    `first_for` is the same where nobody had the address before, so that one mail that makes a lead and one that makes a
-    contact cannot both be the first: the later one looks again.
+    It is found by that as long as it is its email, too, and stands in `record_by_email` only when somebody edited that.
     """
 
     __tablename__ = "record"
@@ -138,15 +139,19 @@ class RecordRow(SQLModel, table=True):
         ForeignKeyConstraint(["account_id"], ["account.id"]),
         UniqueConstraint("account_id", "module", "made_for", name="record_made_once"),
         Index(
-            "record_first_for_address",
+            "record_by_email",
             "account_id",
-            "first_for",
-            unique=True,
-            sqlite_where=text("first_for IS NOT NULL"),
-            postgresql_where=text("first_for IS NOT NULL"),
+            "email_key",
+            sqlite_where=text(ADDRESSED_OTHERWISE),
+            postgresql_where=text(ADDRESSED_OTHERWISE),
         ),
-        Index("record_by_email", "account_id", "email_key"),
-        Index("record_by_secondary_email", "account_id", "secondary_email_key"),
+        Index(
+            "record_by_secondary_email",
+            "account_id",
+            "secondary_email_key",
+            sqlite_where=text(HAS_SECONDARY),
+            postgresql_where=text(HAS_SECONDARY),
+        ),
         Index("record_by_module", "account_id", "module", "id"),
         CheckConstraint("module IN ('lead', 'contact')", name="record_module"),
     )
@@ -162,7 +167,6 @@ class RecordRow(SQLModel, table=True):
     owner_id: int | None = Field(default=None, sa_type=BigInteger)
     source: str = Field(default="", sa_type=CleanText)
     made_for: str | None = Field(default=None, sa_type=CleanText)
-    first_for: str | None = Field(default=None, sa_type=CleanText)
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 

@@ -5,13 +5,34 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, FromClause, Select, and_, literal, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    FromClause,
+    Select,
+    and_,
+    false,
+    select,
+    text,
+    union_all,
+)
 from sqlmodel import col
 
 from worker.domain.patterns import Module
 from worker.domain.records import AccountView, Record, StoredEmail, Wanted
 from worker.store.keys import digest_pairs, text_pairs, wanted_digests, wanted_texts
-from worker.store.tables import AssociationRow, EmailOwnerRow, EmailRow, NeverLogRow, RecordRow, SenderRow, UnmatchedRow
+from worker.store.tables import (
+    ADDRESSED_OTHERWISE,
+    HAS_SECONDARY,
+    AssociationRow,
+    EmailOwnerRow,
+    EmailRow,
+    NeverLogRow,
+    RecordRow,
+    SenderRow,
+    UnmatchedRow,
+)
 
 _Found = dict[int, dict[str, tuple[Record, ...]]]
 
@@ -46,16 +67,16 @@ def records_of(connection: Connection, addresses: Collection[tuple[int, str]]) -
     if not addresses:
         return {}
     found: dict[tuple[int, str], dict[int, Record]] = defaultdict(dict)
-    made: dict[tuple[int, str], list[Record]] = defaultdict(list)
+    edited: dict[tuple[int, str], list[Record]] = defaultdict(list)
     dialect = connection.dialect.name
     rows = connection.execute(_records_statement(dialect), text_pairs(dialect, addresses)).all()
-    for account_id, key, was_made, number, module, owner_id, created_at in rows:
+    for account_id, key, was_edited, number, module, owner_id, created_at in rows:
         record = Record(number, Module(module), owner_id, created_at)
-        if was_made:
-            made[account_id, key].append(record)
+        if was_edited:
+            edited[account_id, key].append(record)
         else:
             found[account_id, key][number] = record
-    for place, records in made.items():
+    for place, records in edited.items():
         known = {record.module for record in found[place].values()}
         found[place].update({record.id: record for record in records if record.module not in known})
     by_account: _Found = {}
@@ -66,21 +87,22 @@ def records_of(connection: Connection, addresses: Collection[tuple[int, str]]) -
 
 @cache
 def _records_statement(dialect: str) -> CompoundSelect[Any]:
+    """Each by the one index that has it: a made record stands in that of its origin."""
     wanted = wanted_texts(dialect)
-    by_email, by_secondary_email = (
-        _record_query(wanted, column, made=False) for column in (RecordRow.email_key, RecordRow.secondary_email_key)
-    )
-    by_origin = _record_query(wanted, RecordRow.made_for, made=True).where(
+    by_email = _record_query(wanted, RecordRow.email_key, false()).where(text(f"({ADDRESSED_OTHERWISE})"))
+    by_secondary_email = _record_query(wanted, RecordRow.secondary_email_key, false()).where(text(HAS_SECONDARY))
+    was_edited = col(RecordRow.email_key).is_distinct_from(wanted.c.key)
+    by_origin = _record_query(wanted, RecordRow.made_for, was_edited).where(
         col(RecordRow.module).in_(list(Module))  # the index has the module before the address
     )
     return union_all(by_email, by_secondary_email, by_origin)
 
 
-def _record_query(wanted: FromClause, column: Any, *, made: bool) -> Select[Any]:
+def _record_query(wanted: FromClause, column: Any, was_edited: ColumnElement[bool]) -> Select[Any]:
     return select(
         wanted.c.account_id,
         wanted.c.key,
-        literal(made).label("made"),
+        was_edited.label("was_edited"),
         col(RecordRow.id),
         col(RecordRow.module),
         col(RecordRow.owner_id),

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CompoundSelect, Connection, select, union
+from sqlalchemy import CompoundSelect, Connection, select, text, union
 from sqlmodel import col
 
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module
 from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
-from worker.store.tables import RecordRow
+from worker.store.tables import ADDRESSED_OTHERWISE, HAS_SECONDARY, RecordRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,14 @@ class Inserted:
 def ids_at(account_id: int, address_key: str) -> CompoundSelect[int]:
     """The records of this email or secondary email (R16).
 
-    Each of the two is found by an index of its own; asked for by an OR, SQLite reads all records instead.
+    Each is found by the index that has it; asked for by an OR, SQLite reads all records instead.
     """
     of_account = select(col(RecordRow.id)).where(col(RecordRow.account_id) == account_id)
+    by_email = of_account.where(col(RecordRow.email_key) == address_key)
     return union(
-        of_account.where(col(RecordRow.email_key) == address_key),
-        of_account.where(col(RecordRow.secondary_email_key) == address_key),
+        by_email.where(text(f"({ADDRESSED_OTHERWISE})")),
+        by_email.where(col(RecordRow.made_for) == address_key, col(RecordRow.module).in_(list(Module))),
+        of_account.where(col(RecordRow.secondary_email_key) == address_key, text(HAS_SECONDARY)),
     )
 
 
@@ -83,7 +85,6 @@ def _row(account_id: int, record_id: int, module: Module, owned: OwnedDraft, now
         "owner_id": owned.owner_id,
         "source": draft.source,
         "made_for": None,
-        "first_for": None,
         "created_at": now,
     }
 
