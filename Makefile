@@ -50,7 +50,7 @@ demo: venv  ## see it work: an embedded mailbox, SQLite, a dozen messages
 bench: venv  ## measure every row of the speed table
 	$(BIN)/python -m tests.benchmarks
 
-bench-quick: venv  ## the same with small counts, in two to three minutes
+bench-quick: venv  ## the same with small counts, in under two minutes
 	$(BIN)/python -m tests.benchmarks --quick
 
 soak: venv  ## a hundred kills over thousands of messages

@@ -70,7 +70,7 @@ def _report(findings: Sequence[Finding], *, quick: bool) -> dict[str, object]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="small counts, two to three minutes")
+    parser.add_argument("--quick", action="store_true", help="small counts, under two minutes")
     parser.add_argument("--only", nargs="+", choices=list(ROWS), metavar="ROW", help=", ".join(ROWS))
     parser.add_argument("--json", type=Path, metavar="FILE", default=Path(".cache/benchmarks.json"))
     return parser.parse_args()

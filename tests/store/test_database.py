@@ -83,7 +83,7 @@ def test_what_is_committed_on_sqlite_is_synced_and_checked(tmp_path: Path, open_
         "synchronous": 2,
         "foreign_keys": 1,
         "busy_timeout": 30_000,
-        "cache_size": -5_000,
+        "cache_size": -4_000,
     }
 
 

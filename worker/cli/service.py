@@ -20,7 +20,7 @@ def run(ctx: typer.Context) -> None:
 
     SIGTERM ends it after the batch in hand, SIGHUP reads the env file again.
     """
-    from worker.service.memory import give_large_pieces_back  # noqa: PLC0415
+    from worker.service.memory import keep_little  # noqa: PLC0415
     from worker.service.running import Service  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
     from worker.wiring import start_log  # noqa: PLC0415
@@ -28,21 +28,21 @@ def run(ctx: typer.Context) -> None:
     env_file = env_file_of(ctx)
     settings = Settings.load_for_mailbox(env_file)
     start_log(settings)
-    give_large_pieces_back()
+    keep_little()
     raise typer.Exit(Service(settings, load=lambda: Settings.load_for_mailbox(env_file)).run())
 
 
 def poll(ctx: typer.Context, as_json: Json = False) -> None:
     """Poll the mailbox once, then exit; shows how many messages ended how."""
     from worker.service.hanging import Deadline  # noqa: PLC0415
-    from worker.service.memory import give_large_pieces_back  # noqa: PLC0415
+    from worker.service.memory import keep_little  # noqa: PLC0415
     from worker.service.turns import Turns  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
     from worker.wiring import compose, start_log  # noqa: PLC0415
 
     settings = Settings.load_for_mailbox(env_file_of(ctx))
     start_log(settings)
-    give_large_pieces_back()
+    keep_little()
     stop = _StopSignal()
     deadline = Deadline(settings.poll_deadline_seconds)
     with closing(compose(settings, deadline)) as parts:

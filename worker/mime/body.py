@@ -23,6 +23,8 @@ _MOST_ENCODED_WORDS = 20_000
 """In a parameter of a part's field they cost the fast parser time by the square of their number."""
 _MOST_PARAMETERS = 1_000_000
 """Semicolons: each parameter of a part costs the fast parser some 130 octets."""
+_MOST_AT_ONCE = 1024 * 1024
+"""Octets of a message of which all three are counted in one pass: that takes a copy."""
 _MOST_LINE_CHECKS = 2_000_000
 """The standard library compares each line with each boundary that is open: a second or two for this many."""
 _MIME_FIELDS = frozenset({"content-type", "content-transfer-encoding", "content-disposition"})
@@ -61,8 +63,11 @@ def read_body(head: Head, message: bytes, start: int) -> Body:
 
 
 def _is_overdone(message: bytes, start: int) -> bool:
-    """Counted only where the body is long enough to hold so many: most are not."""
-    if len(message) - start <= 2 * _MOST_ENCODED_WORDS:
+    """Counted only where the body is long enough to hold so many: most are not, and most of the others hold few."""
+    length = len(message)
+    if length - start <= 2 * _MOST_ENCODED_WORDS:
+        return False
+    if length <= _MOST_AT_ONCE and length - len(message.translate(None, b"-?;")) <= _MOST_PARTS:
         return False
     return (
         _is_oftener(message, start, b"-", b"\n--", _MOST_PARTS)

@@ -162,10 +162,9 @@ def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
         connection.isolation_level = None  # the driver begins nothing by itself
         connection.create_function("from_hex", 1, bytes.fromhex, deterministic=True)
         cursor = connection.cursor()
-        cursor.execute("PRAGMA page_size = 8192")  # before the first table; an original spans several pages
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.execute("PRAGMA cache_size = -5000")  # 5 MB, of each connection
+        cursor.execute("PRAGMA cache_size = -4000")  # 4 MB, of each connection
         cursor.execute("PRAGMA journal_size_limit = 67108864")
         cursor.close()
 
