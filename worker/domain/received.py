@@ -5,7 +5,6 @@ The word behind ``from`` is what the sending client said its name was, and some 
 author: our own host is recognised wherever it stands, the other two only where the server itself writes them.
 """
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -14,7 +13,8 @@ from worker.domain.comments import without_comments
 
 _MOST_KEPT = 1000
 """Characters; what servers write has a few hundred."""
-_SEPARATORS = re.compile(r"[\s()\[\];]+")
+_SEPARATORS = "()[];"
+"""Besides white space."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,11 @@ def read_received(value: str) -> Received:
 def _read(value: str) -> Received:
     clauses = value.rpartition(";")[0] or value
     words = without_comments(clauses).split()
+    names = [word.lower() for word in words]
     return Received(
-        hosts=frozenset(host.lower().rstrip(".") for host in _behind("by", _SEPARATORS.split(clauses))),
-        protocols=frozenset(protocol.lower() for protocol in _behind("with", words)),
-        recipient=_recipient(words),
+        hosts=frozenset(host.rstrip(".") for host in _behind("by", _separated(clauses.lower()))),
+        protocols=frozenset(_behind("with", names)),
+        recipient=_recipient(words, names),
     )
 
 
@@ -52,15 +53,24 @@ _read_again = lru_cache(maxsize=2048)(_read)
 """Each field is asked for several times: for its token, for our own host, with the heads of a batch and its bodies."""
 
 
+def _separated(text: str) -> list[str]:
+    for separator in _SEPARATORS:
+        text = text.replace(separator, " ")
+    return text.split()
+
+
 def _behind(name: str, words: list[str]) -> list[str]:
-    return [after for word, after in pairwise(words) if len(word) == len(name) and word.lower() == name]
+    return [after for word, after in pairwise(words) if word == name]
 
 
-def _recipient(words: list[str]) -> str:
-    """The word behind ``for``, which the server writes behind its own ``by`` (the last one), and once."""
-    names = [word.lower() for word in words]
+def _recipient(words: list[str], names: list[str]) -> str:
+    """The word behind ``for``, which the server writes behind its own ``by`` (the last one), and once.
+
+    ``names`` are the words in lower case.
+    """
     if "by" not in names:
         return ""
     last_by = len(names) - names[::-1].index("by")
-    found = {recipient for word in _behind("for", words[last_by:]) if "@" in (recipient := word.strip("<>"))}
+    behind = zip(names[last_by:], words[last_by + 1 :], strict=False)
+    found = {recipient for name, word in behind if name == "for" and "@" in (recipient := word.strip("<>"))}
     return found.pop() if len(found) == 1 else ""

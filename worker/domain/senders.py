@@ -61,7 +61,7 @@ def automatic_sign(head: Head) -> str | None:
         keyword = _KEYWORD_END.split(without_comments(value[:998]).strip(), maxsplit=1)[0].lower()
         if keyword not in {"no", ""}:
             return f"Auto-Submitted: {keyword[:40]}"
-    if re.sub(r"\s", "", "".join(head.all("return-path")[:1])) == "<>":
+    if "".join(head.first("return-path").split()) == "<>":
         return "empty Return-Path"
     content_type = head.first("content-type").lower()
     if content_type.lstrip().startswith("multipart/report") and "delivery-status" in content_type:

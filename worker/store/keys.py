@@ -4,7 +4,7 @@ Statements that are asked for each batch are made once (`wanted_texts`): buildin
 """
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     BigInteger,
@@ -34,17 +34,17 @@ def among_texts(connection: Connection, column: Mapped[str], values: Collection[
     return _among(connection, column, [storable(value) for value in values], Text())
 
 
-def among_wanted(dialect: str, column: Mapped[str]) -> ColumnElement[bool]:
-    """The condition that the column holds one of the texts that `texts` gives as parameters."""
+def among_wanted(dialect: str, column: Mapped[Any]) -> ColumnElement[bool]:
+    """The condition that the column holds one of the values that `values` gives as parameters."""
     if dialect == "sqlite":
         return column.in_(select(_wanted_element()))
-    return column == func.any(bindparam("wanted", type_=ARRAY(Text(), dimensions=1)))
+    type_ = cast("ColumnElement[Any]", column).type
+    return column == func.any(bindparam("wanted", type_=ARRAY(type_, dimensions=1)))
 
 
-def texts(dialect: str, values: Collection[str]) -> dict[str, Any]:
+def values(dialect: str, wanted: Collection[Any]) -> dict[str, Any]:
     """The parameters of `among_wanted`."""
-    wanted = [storable(value) for value in values]
-    return {"wanted": to_json(wanted) if dialect == "sqlite" else wanted}
+    return {"wanted": to_json(list(wanted)) if dialect == "sqlite" else list(wanted)}
 
 
 def wanted_texts(dialect: str) -> FromClause:

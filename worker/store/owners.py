@@ -13,7 +13,7 @@ from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import Permission
 from worker.domain.tokens import IssuedToken
 from worker.store.account_names import name_among_several
-from worker.store.keys import among_wanted, texts
+from worker.store.keys import among_wanted, values
 from worker.store.tables import ProfileRow, SenderRow, TokenRow, UserRow
 
 _OWNER = (
@@ -62,7 +62,7 @@ def issued(connection: Connection, tokens: Collection[str]) -> dict[str, IssuedT
     if not tokens:
         return {}
     dialect = connection.dialect.name
-    named = texts(dialect, tokens)
+    named = values(dialect, tokens)
     rows = connection.execute(_named(dialect, _OWNER), named).all()
     if not rows:
         return {}

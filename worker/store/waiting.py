@@ -9,14 +9,15 @@ account knows to the commit, so that of two mails to one new address the later f
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
+from functools import cache
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, exists, select, text
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, select, text
 from sqlmodel import col
 
 from worker.domain.patterns import Module
 from worker.domain.records import NewRecord
 from worker.store.bulk import insert_rows
-from worker.store.keys import among_numbers, among_texts
+from worker.store.keys import among_texts, among_wanted, values
 from worker.store.tables import AccountRow, AssociationRow, EmailOwnerRow, ProfileRow, UnmatchedRow, UserRow
 
 _LOCKS = 0x62636364
@@ -55,11 +56,16 @@ def _with_waiting(connection: Connection, accounts: Collection[int]) -> set[int]
     """Those of the accounts in which any email waits for anybody."""
     if not accounts:
         return set()
-    query = select(col(AccountRow.id)).where(
-        among_numbers(connection, col(AccountRow.id), accounts),
+    dialect = connection.dialect.name
+    return set(connection.scalars(_with_waiting_statement(dialect), values(dialect, accounts)))
+
+
+@cache
+def _with_waiting_statement(dialect: str) -> Select[int]:
+    return select(col(AccountRow.id)).where(
+        among_wanted(dialect, col(AccountRow.id)),
         exists().where(col(UnmatchedRow.account_id) == col(AccountRow.id)),
     )
-    return set(connection.scalars(query))
 
 
 def _attach(
