@@ -85,8 +85,15 @@ class Filer:
         """The poll ended in an outage, which may be what the code failed by."""
         self.release(sorted(self.failed))
 
+    def hold(self, uids: Sequence[int]) -> None:
+        """Mark these in hand; to be done before they are looked at, and while no batch is being stored.
+
+        SQLite has one writer at a time: the mark for a batch that is to be fetched beside would wait for that.
+        """
+        self.store.take_in_hand(self.queue, uids, alone=False)
+
     def take(self, uids: Sequence[int], *, following: Sequence[int] = (), alone: bool = False) -> Taken:
-        """Mark in hand and fetch; the ``following`` ones are those that are taken next."""
+        """Fetch what is held; the ``following`` ones are those that are taken next."""
         try:
             taken = self.intake.take(self.queue, uids, _now(), following=following, alone=alone)
         except Silent:
@@ -162,6 +169,7 @@ class Filer:
             self._quarantine(uid, error, strikes)
             return
         try:
+            self.hold([uid])
             self.settle(self.take([uid], alone=True))
         except Unavailable:
             raise
@@ -187,6 +195,7 @@ class Filer:
     def _work_through(self, uids: Sequence[int]) -> None:
         while uids:
             try:
+                self.hold(uids)
                 taken = self.take(uids)
                 self.settle(taken)
             except Withheld:

@@ -66,7 +66,7 @@ class _Judged:
 
 
 class Intake:
-    """Two FETCHes a batch. Everything is marked in hand before it is looked at."""
+    """Two FETCHes a batch."""
 
     def __init__(self, mailbox: Mailbox, store: Store, rules: Rules, most_bytes: int) -> None:
         self._mailbox = mailbox
@@ -78,14 +78,15 @@ class Intake:
     def take(
         self, queue: Queue, uids: Sequence[int], now: datetime, *, following: Sequence[int] = (), alone: bool = False
     ) -> Taken:
-        """Fetch one batch. The server is told of the ``following`` one, to be at work on it while this one is read.
+        """Fetch one batch, which is marked in hand already.
+
+        The server is told of the ``following`` one, to be at work on it while this one is read.
 
         Raises:
             Unavailable: an outage.
             Missing: a message without a head or a body.
         """
         self._alone = None
-        self._store.take_in_hand(queue, uids, alone=False)
         arrivals = self._arrivals(uids)
         with self._blaming(queue, uids, alone=alone):
             heads = [read_head(arrival.head, is_complete=arrival.head_is_complete) for arrival in arrivals]

@@ -194,6 +194,7 @@ def _fetch_next(
         return None
     uids = todo.popleft()
     in_hand.update(uids)
+    filer.hold(uids)
     return ahead.submit(_fetch, filer, uids, todo[0] if todo else ())
 
 
