@@ -27,8 +27,8 @@ from tests.servers.postgres import Postgres
 from tests.servers.process import new_folder
 from worker.store.database import Database
 
-DURABLE = {"fsync": "on", "full_page_writes": "on", "max_wal_size": "4GB"}
-"""As an operator runs it, not as tests do."""
+DURABLE = {"fsync": "on", "full_page_writes": "on", "max_wal_size": "4GB", "min_wal_size": "2GB"}
+"""As an operator runs it, not as tests do: its log is written in place of old ones, as after a while of use."""
 KINDS = ("sqlite", "postgresql")
 
 

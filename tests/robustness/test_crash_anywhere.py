@@ -48,7 +48,7 @@ def _rehearse(scene: Scene, workers: Workers, folder: Path) -> list[str]:
         ("statement INSERT INTO association", "statement COPY association"),
         ("statement INSERT INTO decision", "statement COPY decision"),
         "before the commit",
-        "after store.commit",
+        "after store.file",
         "half of UID MOVE",
         "sent UID MOVE",
         "after mailbox.move",
@@ -109,9 +109,18 @@ def test_a_crash_in_the_midst_of_a_move_copies_nothing_twice_where_the_server_ca
 def test_a_crash_between_commit_and_move_costs_no_second_download(scene: Scene, workers: Workers, folder: Path) -> None:
     """The command itself, counted on the wire."""
     scene.deliver([Mail(number, (f"c{number}@client.example",), size=50_000) for number in range(20)])
-    died = workers.run(Worker(scene.environment(BATCH_MESSAGES="250"), folder, dies_at="after store.commit #1"))
+    died = workers.run(Worker(scene.environment(BATCH_MESSAGES="250"), folder, dies_at="after store.file #1"))
     assert (died.code, len(scene.decided())) == (KILLED, 20)
     with Cut(scene.dovecot.imap) as cut:
         Dropbox(scene.dovecot, scene.user, scene.url, scene.environment() | {IMAP_PORT: str(cut.port)}).ok("poll")
         assert cut.passed() < 10_000, "a megabyte was moved on the server, nothing of it over the line"
     assert scene.faults() == []
+
+
+def test_the_next_batch_is_in_hand_before_this_one_is_stored(scene: Scene, workers: Workers, folder: Path) -> None:
+    """SQLite has one writer at a time: a mark beside the storing would wait for its end, and the fetch with it."""
+    scene.deliver(everyday(6))
+    ended = workers.run(Worker(scene.environment(BATCH_MESSAGES="2"), folder))
+    marks, stored = "after store.take_in_hand", "after store.file"
+    order = [step.partition(" #")[0] for step in ended.steps if step.startswith((marks, stored))]
+    assert order == [marks, marks, stored, marks, stored, stored]
