@@ -317,3 +317,15 @@ def test_two_workers_on_the_same_messages_decide_each_once(
         won = list(threads.map(work, [IntakeStore(open_database(url)) for _ in range(2)]))
     assert sorted(won) == [False, True]
     assert [crm.count(table) for table in (RecordRow, EmailRow, AssociationRow, DecisionRow)] == [20] * 4
+
+
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+def test_the_log_of_sqlite_does_not_grow_with_the_mail_that_is_filed(
+    store: IntakeStore, database: Database, joe: User
+) -> None:
+    """It has a bound, however fast the commits follow one another."""
+    assert database.file is not None
+    log = database.file.with_name(database.file.name + "-wal")
+    for uid in range(1, 151):
+        file(store, Mail(uid, joe.token, joe.login, body=bytes([uid]) * 1_000_000))
+    assert log.stat().st_size < 80_000_000

@@ -27,6 +27,12 @@ UNHURRIED = "bcc_dropbox_sqlite_unhurried"
 """An option of a connection whose statements may take their time, on SQLite; PostgreSQL has a setting for it."""
 _SQLITE_STEPS = 100_000
 """Of SQLite's machine between two looks at the clock: about a millisecond."""
+_SQLITE_PAGE = 4096
+_SQLITE_LONGEST_LOG = 64 * 1024 * 1024
+"""Octets. Beyond them a commit itself brings into the file whatever `much_was_written` has left, and waits for that.
+
+SQLite's own bound is less than a batch: each commit waited.
+"""
 _CONNECTIONS = 5
 _LONGEST_SILENCE = 8000
 """Milliseconds between two statements of one transaction."""
@@ -165,7 +171,8 @@ def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute("PRAGMA cache_size = -4000")  # 4 MB, of each connection
-        cursor.execute("PRAGMA journal_size_limit = 67108864")
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {_SQLITE_LONGEST_LOG // _SQLITE_PAGE}")
+        cursor.execute(f"PRAGMA journal_size_limit = {_SQLITE_LONGEST_LOG}")
         cursor.close()
 
     @event.listens_for(engine, "before_cursor_execute")

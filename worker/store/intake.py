@@ -28,6 +28,7 @@ _Begin = Callable[[], AbstractContextManager[Connection]]
 
 _MOST_TRIES = 8
 _MUCH = 1024 * 1024
+"""Octets of messages."""
 
 
 def _through_races(write: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -61,6 +62,7 @@ class IntakeStore:
         self.worker = worker or uuid4().hex
         self._mailboxes: dict[str, int] = {}
         self._has_statistics = False
+        self._written = 0
 
     @_through_races
     def standing(self, queue: Queue, uids: Sequence[int]) -> Standing:
@@ -125,7 +127,9 @@ class IntakeStore:
             if fills and not self._has_statistics:
                 statistics.look_once(connection)
         self._has_statistics |= fills
-        if sum(filing.size for filing in filings) > _MUCH:
+        self._written += sum(filing.size for filing in filings)
+        if self._written > _MUCH:
+            self._written = 0
             self._database.much_was_written()
         return filings
 
