@@ -9,7 +9,9 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
@@ -284,3 +286,37 @@ def has_table_without_its_log(file: Path) -> bool:
     copy.write_bytes(file.read_bytes())
     with closing(sqlite3.connect(copy)) as connection:
         return bool(connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'letter'").fetchall())
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_whoever_writes_sees_what_was_committed_while_it_waited(url: str, open_database: Open) -> None:
+    """Whatever the server's own default is: the look that follows the wait for a lock rests on that."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        name = SQL("ALTER DATABASE {} SET default_transaction_isolation = 'repeatable read'")
+        connection.execute(name.format(Identifier(connection.info.dbname)))
+    database = open_database(url)
+    for begin in (database.begin, database.note):
+        with begin() as connection:
+            assert connection.exec_driver_sql("SHOW transaction_isolation").scalar() == "read committed"
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_a_process_that_was_halted_within_a_transaction_finds_the_database_unavailable(url: str) -> None:
+    """The server has let go of it, so that nobody waits for its rows; that is no fault of a message."""
+    database = Database.open(url, statement_seconds=1)
+    with pytest.raises(Unavailable, match="idle-in-transaction"), database.begin() as connection:
+        connection.exec_driver_sql("SELECT 1")
+        time.sleep(2.5)
+        connection.exec_driver_sql("SELECT 1")
+    database.close()
+
+
+@pytest.mark.parametrize("octets", [4096, 8192])
+def test_the_bound_of_the_log_is_in_octets(tmp_path: Path, open_database: Open, octets: int) -> None:
+    """Files of an earlier release have pages of another size."""
+    with closing(sqlite3.connect(tmp_path / "dropbox.db")) as connection:
+        connection.execute(f"PRAGMA page_size = {octets}")
+        connection.execute("CREATE TABLE letter (id int)")
+    with open_database(f"sqlite:///{tmp_path}/dropbox.db").read() as connection:
+        pages = connection.exec_driver_sql("PRAGMA wal_autocheckpoint").scalar()
+    assert pages == 64 * 1024 * 1024 // octets

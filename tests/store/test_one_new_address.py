@@ -1,4 +1,4 @@
-"""R17 where two patterns, or a person and a mail, want a record for one new address in one moment."""
+"""R17 where two patterns want a record for one new address in one moment."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor

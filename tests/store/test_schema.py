@@ -42,7 +42,7 @@ def test_the_head_named_in_code_is_the_head_of_the_migrations() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
 
 
-@pytest.mark.parametrize("earlier", ["0001", "0002"])
+@pytest.mark.parametrize("earlier", ["0001", "0002", "0003"])
 def test_a_database_of_an_earlier_release_keeps_what_it_holds_and_becomes_as_a_new_one(
     empty_url: str, open_database: Callable[[str], Database], earlier: str
 ) -> None:
@@ -54,11 +54,18 @@ def test_a_database_of_an_earlier_release_keeps_what_it_holds_and_becomes_as_a_n
     assert differences(database) != []
     crm = Crm(database)
     user = crm.user(crm.account(), "joe@acme.example")
-    file(IntakeStore(database), Mail(1, user.token, user.login))
+    store = IntakeStore(database)
+    to = ["jane@client.example", "kim@client.example"]
+    file(store, Mail(1, user.token, user.login, to))
+    with database.begin() as connection:
+        connection.execute(text("UPDATE record SET first_for = made_for"))
+        connection.execute(text("UPDATE record SET email_key = 'k@new.example' WHERE made_for = 'kim@client.example'"))
     schema.migrate(database)
     assert [row["login"] for row in crm.rows(UserRow)] == [user.login]
-    assert [crm.count(row) for row in (DecisionRow, AssociationRow, NoticeRow)] == [1, 1, 0]
+    assert [crm.count(row) for row in (DecisionRow, AssociationRow, NoticeRow)] == [1, 2, 0]
     assert differences(database) == []
+    file(store, Mail(2, user.token, user.login, [*to, "k@new.example"]))
+    assert [crm.count(row) for row in (RecordRow, AssociationRow)] == [2, 4]
 
 
 def test_processes_that_migrate_at_once_do_it_once(empty_url: str, open_database: Callable[[str], Database]) -> None:

@@ -16,6 +16,7 @@ from worker.store.administration.record_rows import OwnedDraft, RecordDraft, ins
 from worker.store.administration.records import add_record
 from worker.store.database import Database
 from worker.store.intake import IntakeStore
+from worker.store.presence import standing_by
 from worker.store.tables import AssociationRow, ProfileRow, UnmatchedRow
 from worker.store.waiting import attach_waiting
 
@@ -168,3 +169,12 @@ def test_mail_for_other_accounts_waits_neither_for_mail_nor_for_an_import(
         file(beside, Mail(1, ann.token, ann.login))
     file(store, Mail(2, joe.token, joe.login), meanwhile=lambda: file(beside, Mail(3, ann.token, ann.login)))
     assert ends(crm) == (1, 2)
+
+
+def test_whoever_files_mail_does_not_look_like_one_that_stands_by(
+    store: IntakeStore, database: Database, joe: User
+) -> None:
+    """`status` tells the one from the other by locks of the same kind."""
+    seen: list[object] = []
+    file(store, Mail(1, joe.token, joe.login), meanwhile=lambda: seen.append(standing_by(database)))
+    assert seen == [{}]

@@ -27,7 +27,6 @@ UNHURRIED = "bcc_dropbox_sqlite_unhurried"
 """An option of a connection whose statements may take their time, on SQLite; PostgreSQL has a setting for it."""
 _SQLITE_STEPS = 100_000
 """Of SQLite's machine between two looks at the clock: about a millisecond."""
-_SQLITE_PAGE = 4096
 _SQLITE_LONGEST_LOG = 64 * 1024 * 1024
 """Octets. Beyond them a commit itself brings into the file whatever `much_was_written` has left, and waits for that.
 
@@ -54,6 +53,8 @@ class Database:
             self._writing = engine.execution_options(**{_SQLITE_BEGIN: "BEGIN IMMEDIATE"})
             self._noting = self._writing.execution_options(**{_SQLITE_SYNCHRONOUS: "NORMAL"})
         else:
+            # After the wait for a lock each statement sees what was committed meanwhile, whatever the server's default.
+            self._writing = self._noting = engine.execution_options(isolation_level="READ COMMITTED")
             self._reading = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     @classmethod
@@ -171,7 +172,8 @@ def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.execute("PRAGMA cache_size = -4000")  # 4 MB, of each connection
-        cursor.execute(f"PRAGMA wal_autocheckpoint = {_SQLITE_LONGEST_LOG // _SQLITE_PAGE}")
+        (page_size,) = cursor.execute("PRAGMA page_size").fetchone()
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {_SQLITE_LONGEST_LOG // page_size}")
         cursor.execute(f"PRAGMA journal_size_limit = {_SQLITE_LONGEST_LOG}")
         cursor.close()
 

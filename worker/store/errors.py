@@ -49,6 +49,7 @@ _POSTGRESQL_OTHER_SCHEMA = {
 _POSTGRESQL_OUTAGES = {
     "08",  # connection exception
     "25006",  # read_only_sql_transaction: connected to a standby
+    "25P03",  # idle_in_transaction_session_timeout: this process was halted in between
     "28",  # invalid authorization
     "3D",  # no such database
     "42501",  # insufficient_privilege

@@ -10,6 +10,7 @@ from typing import Self
 from sqlalchemy import Connection, text
 
 from worker.store.database import Database
+from worker.store.waiting import LOCKS
 
 _APPLICATION = "bcc-dropbox "
 _NAME = text("SELECT set_config('application_name', :name, false)")
@@ -17,7 +18,7 @@ _COME = text("SELECT pg_advisory_lock_shared(:high, :low)")
 _STANDING_BY = text("""
     SELECT here.classid::int4, here.objid::int4, application_name, backend_start, state_change
     FROM pg_locks AS here JOIN pg_stat_activity AS session USING (pid)
-    WHERE here.locktype = 'advisory' AND here.objsubid = 2 AND here.granted
+    WHERE here.locktype = 'advisory' AND here.objsubid = 2 AND here.granted AND here.classid::int4 <> :of_accounts
       AND here.database = (SELECT oid FROM pg_database WHERE datname = current_database())
       AND NOT EXISTS (
         SELECT FROM pg_locks AS owned
@@ -25,7 +26,10 @@ _STANDING_BY = text("""
           AND (owned.database, owned.classid, owned.objid) = (here.database, here.classid, here.objid))
     ORDER BY backend_start, pid
 """)
-"""`objsubid` tells the locks of one number (1: the right to empty the mailbox) from those of two (2: being there)."""
+"""`objsubid` tells the locks of one number (1: the right to empty the mailbox) from those of two (2: being there).
+
+The locks of accounts have two numbers as well, the first of which is the same for all.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ def standing_by(database: Database) -> dict[MailboxKey, list[Standby]]:
     if database.is_sqlite:
         return found
     with database.read() as connection:
-        for high, low, name, since, seen_at in connection.execute(_STANDING_BY):
+        for high, low, name, since, seen_at in connection.execute(_STANDING_BY, {"of_accounts": LOCKS}):
             worker = Standby(name.removeprefix(_APPLICATION), since, seen_at)
             found.setdefault(MailboxKey(high, low), []).append(worker)
     return found
