@@ -14,25 +14,15 @@ from sqlalchemy import (
     and_,
     false,
     select,
-    text,
     union_all,
 )
 from sqlmodel import col
 
 from worker.domain.patterns import Module
 from worker.domain.records import AccountView, Record, StoredEmail, Wanted
+from worker.store.addressed import addressed
 from worker.store.keys import digest_pairs, text_pairs, wanted_digests, wanted_texts
-from worker.store.tables import (
-    ADDRESSED_OTHERWISE,
-    HAS_SECONDARY,
-    AssociationRow,
-    EmailOwnerRow,
-    EmailRow,
-    NeverLogRow,
-    RecordRow,
-    SenderRow,
-    UnmatchedRow,
-)
+from worker.store.tables import AssociationRow, EmailOwnerRow, EmailRow, NeverLogRow, RecordRow, SenderRow, UnmatchedRow
 
 _Found = dict[int, dict[str, tuple[Record, ...]]]
 
@@ -87,18 +77,17 @@ def records_of(connection: Connection, addresses: Collection[tuple[int, str]]) -
 
 @cache
 def _records_statement(dialect: str) -> CompoundSelect[Any]:
-    """Each by the one index that has it: a made record stands in that of its origin."""
     wanted = wanted_texts(dialect)
-    by_email = _record_query(wanted, RecordRow.email_key, false()).where(text(f"({ADDRESSED_OTHERWISE})"))
-    by_secondary_email = _record_query(wanted, RecordRow.secondary_email_key, false()).where(text(HAS_SECONDARY))
+    at = addressed(wanted.c.key)
     was_edited = col(RecordRow.email_key).is_distinct_from(wanted.c.key)
-    by_origin = _record_query(wanted, RecordRow.made_for, was_edited).where(
-        col(RecordRow.module).in_(list(Module))  # the index has the module before the address
+    return union_all(
+        _record_query(wanted, at.by_email, false()),
+        _record_query(wanted, at.by_secondary_email, false()),
+        _record_query(wanted, at.by_origin, was_edited),
     )
-    return union_all(by_email, by_secondary_email, by_origin)
 
 
-def _record_query(wanted: FromClause, column: Any, was_edited: ColumnElement[bool]) -> Select[Any]:
+def _record_query(wanted: FromClause, at: ColumnElement[bool], was_edited: ColumnElement[bool]) -> Select[Any]:
     return select(
         wanted.c.account_id,
         wanted.c.key,
@@ -107,7 +96,7 @@ def _record_query(wanted: FromClause, column: Any, was_edited: ColumnElement[boo
         col(RecordRow.module),
         col(RecordRow.owner_id),
         col(RecordRow.created_at),
-    ).join_from(wanted, RecordRow, _meets(wanted, RecordRow, column))
+    ).join_from(wanted, RecordRow, and_(col(RecordRow.account_id) == wanted.c.account_id, at))
 
 
 def _colleagues(connection: Connection, addresses: list[tuple[int, str]]) -> Mapping[int, set[str]]:

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CompoundSelect, Connection, select, text, union
+from sqlalchemy import CompoundSelect, Connection, select, union
 from sqlmodel import col
 
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module
+from worker.store.addressed import addressed
 from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
-from worker.store.tables import ADDRESSED_OTHERWISE, HAS_SECONDARY, RecordRow
+from worker.store.tables import RecordRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +45,13 @@ class Inserted:
 
 
 def ids_at(account_id: int, address_key: str) -> CompoundSelect[int]:
-    """The records of this email or secondary email (R16).
-
-    Each is found by the index that has it; asked for by an OR, SQLite reads all records instead.
-    """
+    """The records of this email or secondary email (R16)."""
     of_account = select(col(RecordRow.id)).where(col(RecordRow.account_id) == account_id)
-    by_email = of_account.where(col(RecordRow.email_key) == address_key)
+    at = addressed(address_key)
     return union(
-        by_email.where(text(f"({ADDRESSED_OTHERWISE})")),
-        by_email.where(col(RecordRow.made_for) == address_key, col(RecordRow.module).in_(list(Module))),
-        of_account.where(col(RecordRow.secondary_email_key) == address_key, text(HAS_SECONDARY)),
+        of_account.where(at.by_email),
+        of_account.where(at.by_secondary_email),
+        of_account.where(at.by_origin, col(RecordRow.email_key) == address_key),
     )
 
 

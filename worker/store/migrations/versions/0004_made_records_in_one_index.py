@@ -11,26 +11,16 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-_ADDRESSED_OTHERWISE = sa.text("made_for IS NULL OR made_for <> email_key")
-_HAS_SECONDARY = sa.text("secondary_email_key IS NOT NULL")
+_PARTIAL = {
+    "record_by_email": ("email_key", "made_for IS NULL OR made_for <> email_key"),
+    "record_by_secondary_email": ("secondary_email_key", "secondary_email_key IS NOT NULL"),
+}
 
 
 def upgrade() -> None:
     op.drop_index("record_first_for_address", "record")
     op.drop_column("record", "first_for")
-    op.drop_index("record_by_email", "record")
-    op.create_index(
-        "record_by_email",
-        "record",
-        ["account_id", "email_key"],
-        sqlite_where=_ADDRESSED_OTHERWISE,
-        postgresql_where=_ADDRESSED_OTHERWISE,
-    )
-    op.drop_index("record_by_secondary_email", "record")
-    op.create_index(
-        "record_by_secondary_email",
-        "record",
-        ["account_id", "secondary_email_key"],
-        sqlite_where=_HAS_SECONDARY,
-        postgresql_where=_HAS_SECONDARY,
-    )
+    for name, (column, only) in _PARTIAL.items():
+        where = sa.text(only)
+        op.drop_index(name, "record")
+        op.create_index(name, "record", ["account_id", column], sqlite_where=where, postgresql_where=where)
