@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Delete, and_, bindparam, delete, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, text, update
 from sqlmodel import col
 
 from worker.store.columns import to_json
-from worker.store.keys import among_numbers, among_wanted, values
+from worker.store.keys import among_numbers
 from worker.store.tables import AttemptRow
 
 DIED = "the worker ended while it worked on this message alone"
@@ -108,24 +107,7 @@ def suspect(connection: Connection, message: Uids, error: str) -> None:
 
 def forget(connection: Connection, messages: Uids) -> None:
     """They are decided, or gone."""
-    dialect = connection.dialect.name
-    connection.execute(
-        _forget_statement(dialect),
-        {
-            "of_mailbox": messages.mailbox_id,
-            "of_uidvalidity": messages.uidvalidity,
-            **values(dialect, messages.uids),
-        },
-    )
-
-
-@cache
-def _forget_statement(dialect: str) -> Delete:
-    return delete(AttemptRow).where(
-        col(AttemptRow.mailbox_id) == bindparam("of_mailbox"),
-        col(AttemptRow.uidvalidity) == bindparam("of_uidvalidity"),
-        among_wanted(dialect, col(AttemptRow.uid)),
-    )
+    connection.execute(delete(AttemptRow).where(messages.within(connection, AttemptRow)))
 
 
 def settle(connection: Connection, messages: Uids, worker: str) -> Mapping[int, Suspect]:
