@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 
 from tests.acceptance.dropbox import Dropbox
 from tests.acceptance.letters import letter
+from worker.bootstrap import compose
 from worker.service.turns import Turns
 from worker.settings import Settings
-from worker.wiring import compose
 
 JANE = "jane@acme.example"
 PollLater = Callable[[int], list[tuple[str, str | None]]]

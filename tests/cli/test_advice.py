@@ -6,10 +6,10 @@ import pytest
 
 from worker.cli.advice import Ended, advice_on
 from worker.cli.story import story_of
+from worker.crm.explanations import Explanation, OwnersVerdict
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.routing import NOT_RECORDED, RECORDED
 from worker.domain.senders import UNPROVEN
-from worker.store.administration.explanations import Explanation, OwnersVerdict
 
 ARRIVED = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 

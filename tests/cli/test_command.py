@@ -121,7 +121,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 
 BROKEN_LIST = """
-import worker.store.administration.users as users
+import worker.crm.users as users
 def fail(*given, **named):
     raise KeyError(TEXT)
 users.list_users = fail

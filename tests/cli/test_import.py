@@ -11,9 +11,9 @@ import pytest
 from tests.cli.conftest import JANE, CommandLine
 from worker.cli.csv_rows import read_drafts
 from worker.cli.files import read_file, write_result
+from worker.crm.record_import import BadRow
+from worker.crm.record_rows import RecordDraft
 from worker.domain.errors import Refused
-from worker.store.administration.record_import import BadRow
-from worker.store.administration.record_rows import RecordDraft
 
 TEXT = "Notes,EMAIL,Last Name,first_name,Secondary-Email,Owner\n,a@x.example,Übel,Änn,b@x.example,jane@acme.example\n"
 

@@ -15,7 +15,7 @@ from tests.servers.process import free_port
 from tests.store.conftest import database, migrated_template, open_database, url  # noqa: F401 - fixtures
 from tests.store.crm import Crm
 from worker.domain.addresses import Address
-from worker.mail import MailServer, Post, Security
+from worker.outgoing import MailServer, Post, Security
 from worker.store.database import Database
 
 NOTICE_FROM = Address.parse("dropbox@acme.example")

@@ -13,8 +13,8 @@ from worker.domain.messages import Head
 from worker.domain.notices import Cause, Notice, NoticeKey
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.senders import automatic_sign
-from worker.mail import code_letter, notice_letter
 from worker.mime import read_content, read_head
+from worker.outgoing import code_letter, notice_letter
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 SENDER = Address.parse("dropbox@acme.example")

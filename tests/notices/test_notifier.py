@@ -11,7 +11,7 @@ from worker.domain.addresses import Address
 from worker.domain.errors import Unavailable
 from worker.domain.notices import Notice, NoticeKey
 from worker.domain.outcomes import Outcome, Reason
-from worker.mail import MailServer, Notifier, Post, Security
+from worker.outgoing import MailServer, Notifier, Post, Security
 
 NOBODY = Post(MailServer("127.0.0.1", free_port(), Security.NONE), NOTICE_FROM)
 

@@ -11,7 +11,7 @@ from tests.servers.dovecot import PASSWORD
 from tests.servers.process import free_port
 from worker.domain.addresses import Address
 from worker.domain.errors import LoginRefused, Refused, Unavailable
-from worker.mail import MailServer, Post, Security, Undeliverable
+from worker.outgoing import MailServer, Post, Security, Undeliverable
 
 
 def letter(subject: str = "hello") -> EmailMessage:

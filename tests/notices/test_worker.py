@@ -11,18 +11,18 @@ from tests.acceptance.letters import letter
 from tests.notices.conftest import Outside
 from tests.servers.dovecot import PASSWORD
 from tests.servers.process import free_port
+from worker.bootstrap import compose, head_fields_of, rules_of
 from worker.domain.messages import Head
 from worker.domain.outcomes import Outcome
 from worker.domain.verdicts import Filing
 from worker.filing import Judgement, Rules
-from worker.mailbox import ImapAccess, ImapMailbox, Tls
+from worker.imap import ImapAccess, ImapMailbox, Tls
 from worker.poll import Poller, Watcher
 from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.database import Database
 from worker.store.intake import IntakeStore
 from worker.store.notices import NoticeOutbox
-from worker.wiring import compose, head_fields_of, rules_of
 
 VOUCHED = "mx.drop.example; dmarc=pass header.from=acme.example"
 

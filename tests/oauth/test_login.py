@@ -7,15 +7,15 @@ from uuid import uuid4
 import pytest
 from freezegun import freeze_time
 
-from tests.mailbox.opening import plain
-from tests.mailbox.scripted import Answers, Scripted
+from tests.imap.opening import plain
+from tests.imap.scripted import Answers, Scripted
 from tests.oauth.provider import CLIENT_ID, Provider
 from tests.secrecy import CLIENT_SECRET
 from tests.servers.dovecot import Dovecot
 from worker.domain.errors import LoginRefused
-from worker.mailbox.access import ImapAccess, Mechanism, Tls
-from worker.mailbox.imap import ImapMailbox
-from worker.mailbox.oauth import OAuthClient, TokenSource
+from worker.imap.access import ImapAccess, Mechanism, Tls
+from worker.imap.imap import ImapMailbox
+from worker.imap.oauth import OAuthClient, TokenSource
 
 BOTH = pytest.mark.parametrize("mechanism", list(Mechanism))
 

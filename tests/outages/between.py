@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
 
-from tests.mailbox.listening import Listening
+from tests.imap.listening import Listening
 
 Rewrite = Callable[[bytes, bytes], tuple[bytes, bytes]]
 """Of the line up to a literal's size, and the literal; a line without a literal comes with an empty one."""

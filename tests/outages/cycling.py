@@ -8,9 +8,9 @@ from pathlib import Path
 
 import structlog
 
+from worker.bootstrap import compose
 from worker.service.turns import Turns
 from worker.settings import Settings
-from worker.wiring import compose
 
 
 def resident() -> int:

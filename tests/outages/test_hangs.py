@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.mailbox.listening import Listening
+from tests.imap.listening import Listening
 from tests.outages.conftest import InFrontOf, Opened
 from tests.outages.ledger import Ledger
 from tests.outages.patience import await_balance

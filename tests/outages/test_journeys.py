@@ -9,7 +9,7 @@ import pytest
 from imapclient import IMAPClient
 
 from tests.acceptance.letters import letter
-from tests.mailbox.courier import Courier
+from tests.imap.courier import Courier
 from tests.servers.dovecot import PASSWORD, Dovecot, DovecotSettings
 from tests.service.running import Installation, mailbox_settings
 from worker.demo.mailbox import USER, embedded_mailbox

@@ -9,7 +9,7 @@ from imapclient import IMAPClient
 from sqlalchemy import create_engine, text
 
 from tests.acceptance.letters import letter
-from tests.mailbox.courier import Courier
+from tests.imap.courier import Courier
 from tests.outages.between import Between
 from tests.servers.dovecot import PASSWORD
 from tests.service.running import Installation, mailbox_settings

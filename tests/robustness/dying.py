@@ -1,4 +1,4 @@
-"""A worker that dies: one poll with the real parts, put together as `worker.wiring` does, killed at a chosen step.
+"""A worker that dies: one poll with the real parts, put together as `worker.bootstrap` does, killed at a chosen step.
 
 As a program it has imported everything and forks a process for each order on its standard input, so that hundreds
 of deaths take seconds; `Workers` gives the orders.
@@ -20,6 +20,7 @@ from typing import Any, Self
 from uuid import uuid4
 
 from tests.robustness.steps import Steps
+from worker.bootstrap import LoggingWatcher, Parts, compose, rules_of, start_log
 from worker.domain.messages import Content
 from worker.domain.verdicts import Filing
 from worker.filing import Candidate
@@ -27,7 +28,6 @@ from worker.poll import Limits, Poller, filer, intake
 from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.locks import MailboxLock
-from worker.wiring import LoggingWatcher, Parts, compose, rules_of, start_log
 
 KILLED = -signal.SIGKILL
 _REPOSITORY = Path(__file__).parents[2]

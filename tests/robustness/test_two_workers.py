@@ -15,6 +15,7 @@ from tests.robustness.scene import Mail, Scene, everyday
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.service.running import Installation, Running
+from worker.bootstrap import Parts, compose
 from worker.domain.errors import DatabaseUnavailable
 from worker.poll import PollReport
 from worker.settings import Settings
@@ -22,7 +23,6 @@ from worker.store.database import Database
 from worker.store.locks import MailboxLock
 from worker.store.presence import standing_by
 from worker.store.tables import RecordRow
-from worker.wiring import Parts, compose
 
 TAKEN_OVER_WITHIN = 10.0
 on_server = pytest.mark.parametrize("kind", ["postgresql"], indirect=True)

@@ -19,10 +19,10 @@ from tests.servers.process import new_folder
 from tests.servers.terminal import run_on_terminal
 from tests.service.running import COMMAND, Installation
 from tests.service.test_running import LETTER
-from worker.cli.check_database import clock_of_database
 from worker.cli.check_table import print_findings
-from worker.cli.checks import check_all
-from worker.cli.findings import Finding, Result
+from worker.diagnostics import check_all
+from worker.diagnostics.database import clock_of_database
+from worker.diagnostics.findings import Finding, Result
 from worker.store.database import Database
 
 

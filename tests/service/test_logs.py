@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 
 from tests.service.running import Installation, mailbox_settings
 from worker import logs
+from worker.bootstrap import start_log
 from worker.domain.addresses import Address
 from worker.domain.notices import Notice, NoticeKey
 from worker.domain.outcomes import Outcome, Reason
@@ -25,10 +26,9 @@ from worker.domain.profiles import Permission
 from worker.domain.tokens import new_token
 from worker.domain.verdicts import Filing, Trace, Verdict
 from worker.logs import Event, log_deferred, log_filed
-from worker.mail import Round
+from worker.outgoing import Round
 from worker.service.turns import log_notices
 from worker.settings import Settings
-from worker.wiring import start_log
 
 JANE = Owner(
     account_id=1,

@@ -21,6 +21,7 @@ from tests.servers.postgres import Postgres
 from tests.service.running import COMMAND, Installation, Running
 from tests.service.test_running import LETTER
 from tests.store.crm import QUEUE, Crm, Mail, commit, decide
+from worker.bootstrap import compose, imap_access
 from worker.cli.output import time_text
 from worker.cli.standing import standing_of
 from worker.service.turns import Turns
@@ -30,7 +31,6 @@ from worker.store.health import Poll, record_poll
 from worker.store.intake import IntakeStore
 from worker.store.mailboxes import record_end
 from worker.store.schema import migrate
-from worker.wiring import compose, imap_access
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

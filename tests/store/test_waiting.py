@@ -8,12 +8,12 @@ from sqlalchemy import Connection, text
 
 from tests.store.beside import Beside
 from tests.store.crm import NOW, Crm, Mail, User, file
+from worker.crm.office import Office
+from worker.crm.record_import import import_records
+from worker.crm.record_rows import OwnedDraft, RecordDraft, insert_records
+from worker.crm.records import add_record
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module, SearchPattern
-from worker.store.administration.office import Office
-from worker.store.administration.record_import import import_records
-from worker.store.administration.record_rows import OwnedDraft, RecordDraft, insert_records
-from worker.store.administration.records import add_record
 from worker.store.database import Database
 from worker.store.intake import IntakeStore
 from worker.store.presence import standing_by

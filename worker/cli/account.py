@@ -16,7 +16,7 @@ app = noun("account")
 @app.command("add")
 def add(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Its name.")], as_json: Json = False) -> None:
     """Make an account with the profiles Administrator and Standard."""
-    from worker.store.administration.accounts import add_account  # noqa: PLC0415
+    from worker.crm.accounts import add_account  # noqa: PLC0415
 
     with open_first_desk(ctx) as desk:
         account = add_account(desk.office.database, name, now=datetime.now(UTC))
@@ -29,7 +29,7 @@ def add(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Its name."
 @app.command("list")
 def list_(ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, as_json: Json = False) -> None:
     """List the accounts by name."""
-    from worker.store.administration.accounts import list_accounts  # noqa: PLC0415
+    from worker.crm.accounts import list_accounts  # noqa: PLC0415
 
     with open_desk(ctx) as desk:
         accounts = cut(list_accounts(desk.office.database), limit)

@@ -27,7 +27,7 @@ def check(
 ) -> None:
     """Try everything the worker needs; exit 1 when something does not work."""
     from worker.cli.check_table import print_findings  # noqa: PLC0415
-    from worker.cli.checks import check_all  # noqa: PLC0415
+    from worker.diagnostics import check_all  # noqa: PLC0415
 
     if probe:
         note("a probe is sent through the mail server and awaited in the mailbox")

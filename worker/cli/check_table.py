@@ -8,7 +8,7 @@ from textwrap import TextWrapper
 
 import typer
 
-from worker.cli.findings import Finding, Result
+from worker.diagnostics.findings import Finding, Result
 from worker.domain.text import clean
 
 _COLOURS = {Result.WARN: typer.colors.YELLOW, Result.FAIL: typer.colors.RED}

@@ -4,11 +4,11 @@ import csv
 import io
 from collections.abc import Iterator, Mapping
 
+from worker.crm.record_import import BadRow
+from worker.crm.record_rows import RecordDraft
 from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.errors import Refused
 from worker.domain.text import clean
-from worker.store.administration.record_import import BadRow
-from worker.store.administration.record_rows import RecordDraft
 
 COLUMNS = ("email", "last_name", "first_name", "secondary_email", "owner")
 _SEPARATORS = ",;\t"

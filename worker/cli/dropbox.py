@@ -19,7 +19,7 @@ app = noun("dropbox")
 @app.command("show")
 def show(ctx: typer.Context, login: User, account: AccountName = None, as_json: Json = False) -> None:
     """Show a user's address, pattern and senders."""
-    from worker.store.administration import dropboxes  # noqa: PLC0415
+    from worker.crm import dropboxes  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         base = desk.settings.require_address()
@@ -41,7 +41,7 @@ def regenerate(
 
     The old one stops at once, or after the grace period.
     """
-    from worker.store.administration import dropboxes  # noqa: PLC0415
+    from worker.crm import dropboxes  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         base = desk.settings.require_address()
@@ -61,7 +61,7 @@ def pattern(
 
     The pattern also says what is made when nobody is found.
     """
-    from worker.store.administration import dropboxes  # noqa: PLC0415
+    from worker.crm import dropboxes  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         base = desk.settings.require_address()
@@ -79,7 +79,7 @@ def vcard(
 ) -> None:
     """Give the address as a vCard (.vcf)."""
     from worker.cli.vcard import vcard_of  # noqa: PLC0415
-    from worker.store.administration import dropboxes  # noqa: PLC0415
+    from worker.crm import dropboxes  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         base = desk.settings.require_address()

@@ -6,7 +6,7 @@ from worker.cli.output import print_fields, print_json
 from worker.domain.tokens import DropboxAddress
 
 if TYPE_CHECKING:
-    from worker.store.administration.dropboxes import Dropbox
+    from worker.crm.dropboxes import Dropbox
 
 UNPROVEN = "(not proven: does not count)"
 """How a registered address is shown to people that waits for its code, or for authenticated mail."""

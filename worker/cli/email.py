@@ -16,7 +16,7 @@ from worker.domain.patterns import Module
 from worker.domain.records import SENT_LIST
 
 if TYPE_CHECKING:
-    from worker.store.administration.emails import EmailDetail, EmailFilter, EmailRecord, EmailSummary
+    from worker.crm.emails import EmailDetail, EmailFilter, EmailRecord, EmailSummary
 
 app = noun("email")
 
@@ -37,7 +37,7 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
 
     With --contact or --lead it is that record's "Sent Emails from CRM".
     """
-    from worker.store.administration.emails import list_emails  # noqa: PLC0415
+    from worker.crm.emails import list_emails  # noqa: PLC0415
 
     wanted = _filter(contact, lead, owner)
     with open_desk(ctx, account) as desk:
@@ -56,7 +56,7 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
 @app.command("show")
 def show(ctx: typer.Context, email_id: EmailId, account: AccountName = None, as_json: Json = False) -> None:
     """Show one email and the records it stands on."""
-    from worker.store.administration.emails import show_email  # noqa: PLC0415
+    from worker.crm.emails import show_email  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         email = show_email(desk.office, email_id)
@@ -76,7 +76,7 @@ def export(
     account: AccountName = None,
 ) -> None:
     """Give the original message, octet for octet (.eml)."""
-    from worker.store.administration.emails import original_of  # noqa: PLC0415
+    from worker.crm.emails import original_of  # noqa: PLC0415
 
     if output is None and sys.stdout.isatty():
         raise Refused("a message may hold anything and is not written to a terminal: -o FILE, or > FILE")
@@ -86,7 +86,7 @@ def export(
 
 
 def _filter(contact: str | None, lead: str | None, owner: str | None) -> "EmailFilter":
-    from worker.store.administration.emails import EmailFilter  # noqa: PLC0415
+    from worker.crm.emails import EmailFilter  # noqa: PLC0415
 
     if contact is not None and lead is not None:
         raise typer.BadParameter("--contact and --lead exclude each other")

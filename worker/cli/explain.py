@@ -15,7 +15,7 @@ from worker.domain.errors import Refused
 from worker.domain.text import clean
 
 if TYPE_CHECKING:
-    from worker.store.administration.explanations import Explanation, OwnersVerdict
+    from worker.crm.explanations import Explanation, OwnersVerdict
 
 _GREATEST_UID = 0xFFFFFFFF  # RFC 9051 §2.3.1.1
 _SINCE = timedelta(days=30)
@@ -77,7 +77,7 @@ def _introduced(other: "Explanation", latest: "Explanation") -> str:
 
 
 def _named(desk: Desk, message: str) -> Sequence["Explanation"]:
-    from worker.store.administration import explanations  # noqa: PLC0415
+    from worker.crm import explanations  # noqa: PLC0415
 
     is_uid = message.isascii() and message.isdigit() and int(message) <= _GREATEST_UID
     if is_uid:
@@ -90,7 +90,7 @@ def _named(desk: Desk, message: str) -> Sequence["Explanation"]:
 
 
 def _undecided(desk: Desk, message: str, *, is_uid: bool) -> str:
-    from worker.store.administration.explanations import attempts_on  # noqa: PLC0415
+    from worker.crm.explanations import attempts_on  # noqa: PLC0415
 
     for attempt in attempts_on(desk.office, int(message)) if is_uid else []:
         return (
@@ -108,8 +108,8 @@ def _undecided(desk: Desk, message: str, *, is_uid: bool) -> str:
 def _matching(
     desk: Desk, since: timedelta, recipient: str | None, sender: str | None, limit: int
 ) -> Sequence["Explanation"]:
-    from worker.store.administration.by_people import MessageFilter  # noqa: PLC0415
-    from worker.store.administration.explanations import explain_matching  # noqa: PLC0415
+    from worker.crm.by_people import MessageFilter  # noqa: PLC0415
+    from worker.crm.explanations import explain_matching  # noqa: PLC0415
 
     wanted = MessageFilter(datetime.now(UTC) - since, recipient, sender)
     return cut(explain_matching(desk.office, wanted, limit=one_more(limit)), limit)

@@ -13,8 +13,8 @@ from worker.domain.errors import DatabaseMissing
 if TYPE_CHECKING:  # these take longer to import than many commands take to run
     from collections.abc import Callable
 
+    from worker.crm.office import Office
     from worker.settings import Settings
-    from worker.store.administration.office import Office
     from worker.store.database import Database
 
 
@@ -80,8 +80,8 @@ def _open(settings: "Settings", *, create: bool = True) -> "Database":
 
 @contextmanager
 def _opened(ctx: typer.Context, account: str | None, opening: "Callable[[Settings], Database]") -> Iterator[Desk]:
+    from worker.crm.office import Office  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
-    from worker.store.administration.office import Office  # noqa: PLC0415
     from worker.store.schema import migrate  # noqa: PLC0415
 
     settings = Settings.load(env_file_of(ctx))

@@ -18,7 +18,7 @@ Entry = Annotated[str, typer.Argument(metavar="ADDRESS|DOMAIN", help="Such as bo
 @app.command("add")
 def add(ctx: typer.Context, entry: Entry, account: AccountName = None, as_json: Json = False) -> None:
     """Never log mail to this address or domain."""
-    from worker.store.administration import never_log  # noqa: PLC0415
+    from worker.crm import never_log  # noqa: PLC0415
 
     with open_first_desk(ctx, account) as desk:
         _show(never_log.never_log(desk.office, entry, now=datetime.now(UTC)), as_json=as_json)
@@ -27,7 +27,7 @@ def add(ctx: typer.Context, entry: Entry, account: AccountName = None, as_json: 
 @app.command("remove")
 def remove(ctx: typer.Context, entry: Entry, account: AccountName = None, as_json: Json = False) -> None:
     """Log mail to it again."""
-    from worker.store.administration import never_log  # noqa: PLC0415
+    from worker.crm import never_log  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         _show(never_log.log_again(desk.office, entry), as_json=as_json)
@@ -36,7 +36,7 @@ def remove(ctx: typer.Context, entry: Entry, account: AccountName = None, as_jso
 @app.command("list")
 def list_(ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, account: AccountName = None, as_json: Json = False) -> None:
     """List what is never logged."""
-    from worker.store.administration import never_log  # noqa: PLC0415
+    from worker.crm import never_log  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         entries = cut(never_log.list_never_log(desk.office, limit=one_more(limit)), limit)

@@ -27,7 +27,7 @@ PermissionName = Annotated[
 @app.command("add")
 def add(ctx: typer.Context, name: Name, acting: Acting, account: AccountName = None, as_json: Json = False) -> None:
     """Make a profile; it begins with leads and contacts."""
-    from worker.store.administration.profiles import add_profile  # noqa: PLC0415
+    from worker.crm.profiles import add_profile  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         _show(add_profile(desk.office, name, acting=acting), as_json=as_json)
@@ -45,7 +45,7 @@ def _add_change(verb: str, summary: str) -> None:
         account: AccountName = None,
         as_json: Json = False,
     ) -> None:
-        from worker.store.administration.profiles import grant, revoke  # noqa: PLC0415
+        from worker.crm.profiles import grant, revoke  # noqa: PLC0415
 
         wanted = _permission_named(permission)
         with open_desk(ctx, account) as desk:
@@ -59,7 +59,7 @@ _add_change("revoke", "Take a permission from a profile.")
 @app.command("list")
 def list_(ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, account: AccountName = None, as_json: Json = False) -> None:
     """List the profiles with their permissions."""
-    from worker.store.administration.profiles import list_profiles  # noqa: PLC0415
+    from worker.crm.profiles import list_profiles  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         found = cut(list_profiles(desk.office), limit)

@@ -16,9 +16,9 @@ from worker.domain.patterns import Module
 from worker.domain.text import clean
 
 if TYPE_CHECKING:
-    from worker.store.administration.record_import import Imported
-    from worker.store.administration.record_rows import RecordDraft
-    from worker.store.administration.records import RecordSummary
+    from worker.crm.record_import import Imported
+    from worker.crm.record_rows import RecordDraft
+    from worker.crm.records import RecordSummary
 
 
 def _commands_of(module: Module) -> typer.Typer:
@@ -36,7 +36,7 @@ def _commands_of(module: Module) -> typer.Typer:
         account: AccountName = None,
         as_json: Json = False,
     ) -> None:
-        from worker.store.administration.records import add_record  # noqa: PLC0415
+        from worker.crm.records import add_record  # noqa: PLC0415
 
         draft = _draft(email, secondary_email, last_name, first_name, owner)
         with open_first_desk(ctx, account) as desk:
@@ -58,7 +58,7 @@ def _commands_of(module: Module) -> typer.Typer:
         account: AccountName = None,
         as_json: Json = False,
     ) -> None:
-        from worker.store.administration.records import RecordFilter, list_records  # noqa: PLC0415
+        from worker.crm.records import RecordFilter, list_records  # noqa: PLC0415
 
         with open_desk(ctx, account) as desk:
             wanted = RecordFilter(module, email, owner)
@@ -83,7 +83,7 @@ def _commands_of(module: Module) -> typer.Typer:
         as_json: Json = False,
     ) -> None:
         from worker.cli.csv_rows import read_drafts  # noqa: PLC0415
-        from worker.store.administration.record_import import BadRow, import_records  # noqa: PLC0415
+        from worker.crm.record_import import BadRow, import_records  # noqa: PLC0415
 
         rows = list(read_drafts(read_file(file), "stdin" if file == STDIN else str(file)))
         bad = [row for row in rows if isinstance(row, BadRow)]
@@ -110,8 +110,8 @@ def _report(imported: "Imported", bad: list[Any], *, as_json: bool) -> None:
 def _draft(
     email: str, secondary_email: str | None, last_name: str, first_name: str, owner: str | None
 ) -> "RecordDraft":
-    from worker.store.administration.members import address_of  # noqa: PLC0415
-    from worker.store.administration.record_rows import RecordDraft  # noqa: PLC0415
+    from worker.crm.members import address_of  # noqa: PLC0415
+    from worker.crm.record_rows import RecordDraft  # noqa: PLC0415
 
     return RecordDraft(
         email=address_of(email, "the email"),

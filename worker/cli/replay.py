@@ -12,9 +12,9 @@ from worker.domain.errors import Refused
 from worker.domain.outcomes import Outcome, Reason
 
 if TYPE_CHECKING:  # importing it takes longer than the help of this command
+    from worker.bootstrap import Parts
     from worker.domain.decided import Decided
     from worker.poll.replay import Result
-    from worker.wiring import Parts
 
 _Row = tuple[int, str, str, tuple[Reason, ...], str]
 
@@ -41,9 +41,9 @@ def replay(
     """
     from contextlib import closing  # noqa: PLC0415
 
+    from worker.bootstrap import compose, start_log  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
     from worker.store.schema import migrate  # noqa: PLC0415
-    from worker.wiring import compose, start_log  # noqa: PLC0415
 
     if [bool(uids), quarantined, rejected is not None].count(True) != 1:
         raise typer.BadParameter("name messages by their UID, or --quarantined, or --rejected REASON: one of these")
@@ -58,7 +58,7 @@ def replay(
 
 def _chosen(parts: "Parts", uids: list[int], rejected: Reason | None) -> tuple[list[int], "list[Decided]"]:
     """The undecided messages whose strikes were forgotten, and the decided ones to put back."""
-    from worker.store.administration import replays  # noqa: PLC0415
+    from worker.crm import replays  # noqa: PLC0415
 
     database, mailbox = parts.database, parts.mailbox_name
     if rejected is not None:

@@ -15,10 +15,10 @@ from worker.domain.errors import DropboxError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from worker.mail import Post
+    from worker.crm.office import Office
+    from worker.crm.senders import RegisteredSender
+    from worker.outgoing import Post
     from worker.settings import Settings
-    from worker.store.administration.office import Office
-    from worker.store.administration.senders import RegisteredSender
 
 app = noun("sender")
 
@@ -39,7 +39,7 @@ def add(  # noqa: PLR0913, PLR0917 - the parameters are the command line
     Where SMTP_URL is set, one outside the login's own domain counts once it is proven: by the code that is mailed to
     it, or by its first authenticated mail.
     """
-    from worker.store.administration.senders import add_sender, list_senders  # noqa: PLC0415
+    from worker.crm.senders import add_sender, list_senders  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         post = None if trusted else _post_for_code(desk.settings, login, address)
@@ -63,7 +63,7 @@ def verify(
 
     The code was mailed to the address and is good for an hour and five tries.
     """
-    from worker.store.administration.sender_codes import verify_code  # noqa: PLC0415
+    from worker.crm.sender_codes import verify_code  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         _show(verify_code(desk.office, login, code, now=datetime.now(UTC)), as_json=as_json)
@@ -77,7 +77,7 @@ def remove(
 
     The login's own may go too, as long as another one stays.
     """
-    from worker.store.administration.senders import remove_sender  # noqa: PLC0415
+    from worker.crm.senders import remove_sender  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         _show(remove_sender(desk.office, login, address), as_json=as_json)
@@ -88,7 +88,7 @@ def list_(
     ctx: typer.Context, login: User, limit: Limit = DEFAULT_LIMIT, account: AccountName = None, as_json: Json = False
 ) -> None:
     """List a user's registered addresses."""
-    from worker.store.administration.senders import list_senders  # noqa: PLC0415
+    from worker.crm.senders import list_senders  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         _show(cut(list_senders(desk.office, login), limit), as_json=as_json)
@@ -98,9 +98,9 @@ def _post_for_code(settings: "Settings", login: str, address: str) -> "Post | No
     """Where a code is sent by; None where none is asked for."""
     if settings.smtp_url is None:
         return None
+    from worker.crm.members import address_of  # noqa: PLC0415
     from worker.domain.sender_codes import needs_proof  # noqa: PLC0415
-    from worker.mail.configured import post_of  # noqa: PLC0415
-    from worker.store.administration.members import address_of  # noqa: PLC0415
+    from worker.outgoing.configured import post_of  # noqa: PLC0415
 
     is_outside = needs_proof(address_of(login, "the user"), address_of(address, "a sender"))
     return post_of(settings) if is_outside else None
@@ -108,8 +108,8 @@ def _post_for_code(settings: "Settings", login: str, address: str) -> "Post | No
 
 def _send_code(office: "Office", post: "Post", login: str, address: str) -> None:
     """Register the address and mail it its code; when that fails it stays registered, and does not count."""
-    from worker.mail import code_letter  # noqa: PLC0415
-    from worker.store.administration.sender_codes import await_code, void_code  # noqa: PLC0415
+    from worker.crm.sender_codes import await_code, void_code  # noqa: PLC0415
+    from worker.outgoing import code_letter  # noqa: PLC0415
 
     now = datetime.now(UTC)
     awaited = await_code(office, login, address, now=now)

@@ -20,10 +20,10 @@ def run(ctx: typer.Context) -> None:
 
     SIGTERM ends it after the batch in hand, SIGHUP reads the env file again.
     """
+    from worker.bootstrap import start_log  # noqa: PLC0415
     from worker.service.memory import keep_little  # noqa: PLC0415
     from worker.service.running import Service  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
-    from worker.wiring import start_log  # noqa: PLC0415
 
     env_file = env_file_of(ctx)
     settings = Settings.load_for_mailbox(env_file)
@@ -34,11 +34,11 @@ def run(ctx: typer.Context) -> None:
 
 def poll(ctx: typer.Context, as_json: Json = False) -> None:
     """Poll the mailbox once, then exit; shows how many messages ended how."""
+    from worker.bootstrap import compose, start_log  # noqa: PLC0415
     from worker.service.hanging import Deadline  # noqa: PLC0415
     from worker.service.memory import keep_little  # noqa: PLC0415
     from worker.service.turns import Turns  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
-    from worker.wiring import compose, start_log  # noqa: PLC0415
 
     settings = Settings.load_for_mailbox(env_file_of(ctx))
     start_log(settings)

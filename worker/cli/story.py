@@ -10,7 +10,7 @@ from worker.domain.text import clean
 from worker.domain.verdicts import RecipientResult
 
 if TYPE_CHECKING:
-    from worker.store.administration.explanations import Explanation, OwnersVerdict
+    from worker.crm.explanations import Explanation, OwnersVerdict
 
 _MEANINGS = {
     Outcome.ASSOCIATED: "stored, and listed on its records",

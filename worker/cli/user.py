@@ -12,7 +12,7 @@ from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit, User
 from worker.cli.output import cut, note, one_more, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
-    from worker.store.administration.members import Member
+    from worker.crm.members import Member
 
 app = noun("user")
 
@@ -28,7 +28,7 @@ def add(
     The login is the first sender address. The first user of an account gets the profile
     Administrator, later ones Standard, unless --profile names another.
     """
-    from worker.store.administration.users import add_user  # noqa: PLC0415
+    from worker.crm.users import add_user  # noqa: PLC0415
 
     with open_first_desk(ctx, account) as desk:
         base = desk.settings.require_address()
@@ -43,7 +43,7 @@ def add(
 @app.command("list")
 def list_(ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, account: AccountName = None, as_json: Json = False) -> None:
     """List the users by login."""
-    from worker.store.administration.users import list_users  # noqa: PLC0415
+    from worker.crm.users import list_users  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         members = cut(list_users(desk.office, limit=one_more(limit)), limit)
@@ -61,7 +61,7 @@ def enable(
 
     With --profile the user is under that profile from now on.
     """
-    from worker.store.administration.users import enable_user  # noqa: PLC0415
+    from worker.crm.users import enable_user  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         _show(enable_user(desk.office, login, profile=profile), as_json=as_json)
@@ -70,7 +70,7 @@ def enable(
 @app.command("disable")
 def disable(ctx: typer.Context, login: User, account: AccountName = None, as_json: Json = False) -> None:
     """Reject mail to the user's dropbox from now on."""
-    from worker.store.administration.users import disable_user  # noqa: PLC0415
+    from worker.crm.users import disable_user  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         _show(disable_user(desk.office, login), as_json=as_json)

@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import structlog
 
+from worker.bootstrap import LoggingWatcher
 from worker.logs import Event
-from worker.wiring import LoggingWatcher
 
 EXIT_HUNG = 75
 """EX_TEMPFAIL of sysexits(3): try again."""

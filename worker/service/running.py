@@ -13,6 +13,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from worker import __version__
+from worker.bootstrap import start_log, verify
 from worker.domain.errors import DropboxError, Refused
 from worker.logs import Event, catch_uncaught
 from worker.service.hanging import end_hung, end_process
@@ -22,7 +23,6 @@ from worker.service.tally import Tally
 from worker.service.work import Work
 from worker.settings import Settings
 from worker.settings.values import ListenAddress
-from worker.wiring import start_log, verify
 
 if TYPE_CHECKING:
     from worker.service.metrics import MetricsServer

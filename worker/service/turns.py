@@ -6,17 +6,17 @@ from datetime import UTC, datetime
 
 import structlog
 
+from worker.bootstrap import Parts
 from worker.domain.errors import Unavailable
 from worker.domain.notices import Notice
+from worker.imap import Backlog
 from worker.logs import Event, described
-from worker.mail import Round
-from worker.mailbox import Backlog
+from worker.outgoing import Round
 from worker.poll import PollReport
 from worker.store import health
 from worker.store.mailboxes import record_end
 from worker.store.presence import this_process
 from worker.store.schema import migrate
-from worker.wiring import Parts
 
 
 class Turns:

@@ -8,10 +8,11 @@ from uuid import uuid4
 
 import structlog
 
+from worker.bootstrap import LoggingWatcher, Parts, compose
 from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError, Unavailable
 from worker.domain.verdicts import Filing
+from worker.imap import IdleState, IdleWatch
 from worker.logs import Event
-from worker.mailbox import IdleState, IdleWatch
 from worker.poll import PollReport
 from worker.service.hanging import Progress
 from worker.service.notify import Systemd
@@ -19,7 +20,6 @@ from worker.service.outage import Outage
 from worker.service.tally import Tally
 from worker.service.turns import Turns
 from worker.settings import Idle, Settings
-from worker.wiring import LoggingWatcher, Parts, compose
 
 _STANDBY_SECONDS = 3.0
 """Between two tries for a mailbox that another worker has: taken over well within ten seconds."""

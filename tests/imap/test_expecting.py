@@ -1,0 +1,104 @@
+"""Heads that are asked for before they are needed: the answer is the same, in fewer waits, whatever comes between."""
+
+import time
+
+import pytest
+
+from tests.imap.conftest import Opened
+from tests.imap.opening import plain
+from tests.imap.scripted import LOST, Scripted
+from tests.servers.cut import Cut
+from tests.servers.dovecot import Dovecot
+from worker.domain.outcomes import Folder
+from worker.imap import ImapMailbox
+
+MAILS = [b"From: jane@example.com\r\nTo: %d@example.com\r\n\r\nbody\r\n" % number for number in range(6)]
+
+
+@pytest.fixture
+def uids(dovecot: Dovecot, mailbox_user: str, mailbox: ImapMailbox) -> list[int]:
+    dovecot.deliver_many(mailbox_user, MAILS)
+    mailbox.open()
+    return mailbox.uids(0, 100)
+
+
+def test_expected_heads_are_those_that_are_asked_for_at_once(mailbox: ImapMailbox, uids: list[int]) -> None:
+    at_once = mailbox.heads(uids)
+    mailbox.expect_heads(uids)
+    assert mailbox.heads(uids) == at_once
+
+
+def test_other_heads_than_the_expected_ones_are_their_own(mailbox: ImapMailbox, uids: list[int]) -> None:
+    mailbox.expect_heads(uids[:3])
+    assert [arrival.uid for arrival in mailbox.heads(uids[2:])] == uids[2:]
+    assert [arrival.uid for arrival in mailbox.heads(uids[:3])] == uids[:3]
+
+
+def test_whatever_is_done_between_is_done_and_the_heads_come_all_the_same(
+    dovecot: Dovecot, mailbox_user: str, mailbox: ImapMailbox, uids: list[int]
+) -> None:
+    mailbox.expect_heads(uids[1:])
+    assert len(mailbox.bodies(uids)) == 6
+    assert [arrival.uid for arrival in mailbox.heads(uids[1:])] == uids[1:]
+    mailbox.expect_heads(uids[1:])
+    mailbox.move(uids[:1], Folder.ASSOCIATED)
+    assert dovecot.folder(mailbox_user, "Associated") == MAILS[:1]
+    assert [arrival.uid for arrival in mailbox.heads(uids[1:])] == uids[1:]
+    mailbox.expect_heads(uids[1:])
+    assert mailbox.open().messages == 5
+    assert [arrival.uid for arrival in mailbox.heads(uids[1:])] == uids[1:]
+
+
+def test_messages_that_are_moved_away_meanwhile_are_absent(
+    dovecot: Dovecot, mailbox_user: str, mailbox: ImapMailbox, uids: list[int]
+) -> None:
+    with dovecot.connect(mailbox_user) as person:
+        person.select_folder("INBOX")
+        person.delete_messages(uids[:2])
+        person.expunge()
+    mailbox.expect_heads(uids)
+    assert [arrival.uid for arrival in mailbox.heads(uids)] == uids[2:]
+
+
+def test_a_connection_that_is_lost_between_is_replaced(
+    dovecot: Dovecot, mailbox_user: str, cut: Cut, opened: Opened
+) -> None:
+    dovecot.deliver_many(mailbox_user, MAILS)
+    mailbox = opened(plain(cut.port, mailbox_user))
+    uids = mailbox.uids(0, 100)
+    mailbox.expect_heads(uids)
+    cut.cut()
+    assert [arrival.uid for arrival in mailbox.heads(uids)] == uids
+
+
+@pytest.mark.parametrize("first", [b"TAG NO not now\r\n", b"TAG BAD what\r\n", b"* 1 FETCH (((\r\nTAG OK\r\n", LOST])
+def test_heads_that_the_server_does_not_give_ahead_are_asked_for_again(opened: Opened, first: bytes) -> None:
+    answers = iter([first])
+    given = b"* 1 FETCH (UID 5 RFC822.SIZE 9 BODY[HEADER.FIELDS (TO)] {9}\r\nTo: x\r\n\r\n)\r\nTAG OK done\r\n"
+    with Scripted({"UID FETCH": lambda _command: next(answers, given)}) as server:
+        mailbox = opened(plain(server.port))
+        mailbox.expect_heads([5])
+        assert [arrival.uid for arrival in mailbox.heads([5])] == [5]
+
+
+def test_what_is_expected_of_a_connection_that_is_gone_is_no_error(
+    dovecot: Dovecot, mailbox_user: str, cut: Cut, opened: Opened
+) -> None:
+    dovecot.deliver_many(mailbox_user, MAILS)
+    mailbox = opened(plain(cut.port, mailbox_user))
+    cut.cut()
+    mailbox.expect_heads([1, 2])
+    assert [arrival.uid for arrival in mailbox.heads([1, 2])] == [1, 2]
+
+
+def test_the_server_is_at_work_before_anybody_waits(
+    dovecot: Dovecot, mailbox_user: str, cut: Cut, opened: Opened
+) -> None:
+    dovecot.deliver_many(mailbox_user, MAILS)
+    mailbox = opened(plain(cut.port, mailbox_user))
+    before = cut.passed()
+    mailbox.expect_heads([1, 2, 3])
+    deadline = time.monotonic() + 10
+    while cut.passed() < before + 3 * 80 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert cut.passed() >= before + 3 * 80

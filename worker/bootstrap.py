@@ -1,0 +1,158 @@
+"""The composition root: from the settings to the parts that work together. The only module that knows them all."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from worker.domain.verdicts import Filing
+from worker.filing import Rules
+from worker.imap import ImapAccess, ImapMailbox, Mechanism
+from worker.imap import Tls as MailboxTls
+from worker.imap.oauth import OAuthClient, TokenSource
+from worker.logs import configure, log_deferred, log_filed
+from worker.mime.authentication import organisational_domain, read_authentication
+from worker.outgoing import Notifier
+from worker.outgoing.configured import mail_server_of, post_of
+from worker.poll import Limits, Poller, Watcher
+from worker.settings import ImapAuth, LogFormat, OAuthAccess, Settings, state_folder
+from worker.store.database import Database, parse_url
+from worker.store.intake import IntakeStore
+from worker.store.locks import MailboxLock
+from worker.store.notices import NoticeOutbox
+
+
+class LoggingWatcher(Watcher):
+    """Each message leaves its line in the log."""
+
+    def filed(self, filing: Filing, seconds: float) -> None:
+        """A message was committed."""
+        log_filed(filing, seconds)
+
+    def deferred(self, uid: int, error: str, message_id: str | None = None, seconds: float | None = None) -> None:
+        """The code failed on a message."""
+        log_deferred(uid, error, message_id, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """One mailbox, one database, and the poll between them; nothing of it is connected before it is used."""
+
+    settings: Settings
+    access: ImapAccess
+    database: Database
+    store: IntakeStore
+    mailbox: ImapMailbox
+    poller: Poller
+    lock: MailboxLock
+    notifier: Notifier | None
+
+    @property
+    def mailbox_name(self) -> str:
+        """``user@host/folder``, as the store knows it."""
+        return self.access.queue_name
+
+    def close(self) -> None:
+        """Give back every connection and the mailbox itself."""
+        self.mailbox.close()
+        self.lock.release()
+        self.database.close()
+
+
+def compose(settings: Settings, watcher: Watcher | None = None, worker: str | None = None) -> Parts:
+    """Put a worker together; ``worker`` is its name where it had one before these settings.
+
+    Raises:
+        SettingsError: when a setting that the mailbox needs is missing.
+        Refused: when a setting has a value that the part concerned cannot use.
+        Unavailable: when the database's file cannot be made.
+    """
+    access, rules, post = imap_access(settings), rules_of(settings), post_of(settings)
+    mailbox = ImapMailbox(access, head_fields_of(settings))
+    database = open_database(settings)  # last of what may fail: nobody would close it
+    notifier = Notifier(NoticeOutbox(database), post) if post and settings.notice_from else None
+    store = IntakeStore(database, gives_notice=notifier is not None, worker=worker)
+    limits = Limits(messages=settings.batch_messages, octets=settings.batch_bytes)
+    poller = Poller(mailbox, store, rules, limits=limits, watcher=watcher or LoggingWatcher())
+    lock = MailboxLock(database, access.queue_name)
+    return Parts(settings, access, database, store, mailbox, poller, lock, notifier)
+
+
+def verify(settings: Settings) -> None:
+    """Raise what `compose` would raise for what the settings say; nothing is opened or made."""
+    ImapMailbox(imap_access(settings), head_fields_of(settings))
+    rules_of(settings)
+    post_of(settings)
+    parse_url(settings.database_url.get_secret_value())
+
+
+def head_fields_of(settings: Settings) -> tuple[str, ...]:
+    """The Subject only where owners are told which of their mails was rejected by its head: it costs each head."""
+    return (*settings.token_headers, "Subject") if settings.notice_from else settings.token_headers
+
+
+def open_database(settings: Settings) -> Database:
+    """The database that the settings name."""
+    return Database.open(settings.database_url.get_secret_value(), statement_seconds=settings.statement_seconds)
+
+
+def rules_of(settings: Settings) -> Rules:
+    """What the settings say to the core."""
+    return Rules(
+        dropbox=settings.require_address(),
+        token_headers=settings.token_headers,
+        received_by=settings.received_by,
+        authserv_id=settings.authserv_id if settings.requires_sender_auth else None,
+        max_attachment_bytes=settings.max_attachment_bytes,
+        max_recipients=settings.max_recipients,
+        read_authentication=read_authentication,
+        organisational_domain=organisational_domain,
+    )
+
+
+def imap_access(settings: Settings) -> ImapAccess:
+    """What the settings say to the mailbox."""
+    mailbox = settings.require_mailbox()
+    return ImapAccess(
+        host=mailbox.host,
+        port=mailbox.port,
+        tls=MailboxTls(mailbox.tls.value),
+        user=mailbox.user,
+        password=mailbox.password or "",
+        folder=mailbox.folder,
+        ca_file=mailbox.ca_file,
+        timeout_seconds=settings.socket_seconds,
+        token=_token_source(mailbox.oauth, settings.socket_seconds) if mailbox.oauth else None,
+        mechanism=Mechanism.OAUTHBEARER if mailbox.auth is ImapAuth.OAUTHBEARER else Mechanism.XOAUTH2,
+    )
+
+
+def _token_source(oauth: OAuthAccess, timeout_seconds: float) -> TokenSource:
+    client = OAuthClient(
+        oauth.token_url,
+        oauth.client_id,
+        oauth.client_secret,
+        oauth.refresh_token,
+        oauth.scope,
+        timeout_seconds,
+    )
+    return TokenSource(client, state_folder=state_folder())
+
+
+def start_log(settings: Settings) -> None:
+    """Log as the settings say, and nothing of what they keep secret."""
+    configure(
+        level=settings.log_level,
+        as_json=None if settings.log_format is LogFormat.AUTO else settings.log_format is LogFormat.JSON,
+        secrets=[secret for secret in _secrets_of(settings) if secret],
+    )
+
+
+def _secrets_of(settings: Settings) -> Iterator[str | None]:
+    mailbox = settings.require_mailbox()
+    yield mailbox.password
+    if mailbox.oauth is not None:
+        yield from (mailbox.oauth.client_secret, mailbox.oauth.refresh_token)
+    if mail_server := mail_server_of(settings):
+        yield mail_server.password
+    database = parse_url(settings.database_url.get_secret_value())
+    yield database.password
+    yield from database.normalized_query.get("password", ())  # libpq takes it from there, too

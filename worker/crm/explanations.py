@@ -1,0 +1,209 @@
+"""Why messages ended as they did: the stored decisions, found again by what people know of them."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, select
+from sqlmodel import col
+
+from worker.crm.accounts import Account, find_account
+from worker.crm.by_people import MessageFilter, matching_ids
+from worker.crm.office import Office
+from worker.crm.uids import of_known_queue, of_present_queue
+from worker.domain.outcomes import Outcome, Reason
+from worker.store.account_names import name_among_several
+from worker.store.keys import among_numbers
+from worker.store.tables import AttemptRow, DecisionRow, MailboxRow, UnmatchedRow, UserRow, VerdictRow
+
+
+@dataclass(frozen=True, slots=True)
+class OwnersVerdict:
+    """What became of the message for one owner (None: no owner was found)."""
+
+    outcome: Outcome
+    reason: Reason | None
+    owner: str | None
+    email_id: int | None
+    trace: dict[str, Any]
+    waiting: frozenset[str] = frozenset()
+    """The recipients of the trace that have no record up to now (R15)."""
+    account: str | None = None
+    """The owner's account, where there are several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The one decision on one message, with the verdicts of all its owners."""
+
+    uid: int
+    uidvalidity: int
+    mailbox: str
+    message_id: str
+    sender: str
+    subject: str
+    recipients: tuple[str, ...]
+    size: int
+    arrived_at: datetime
+    decided_at: datetime
+    verdicts: tuple[OwnersVerdict, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """The end of the message for those that were asked for: an account is not told how it went for another (R6)."""
+        return self.deciding.outcome
+
+    @property
+    def deciding(self) -> OwnersVerdict:
+        """The verdict that named the folder, or of those that were asked for the one that would have."""
+        return min(self.verdicts, key=lambda verdict: list(Outcome).index(verdict.outcome))
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A message that is not decided yet, but was tried."""
+
+    mailbox: str
+    strikes: int
+    error: str | None
+
+
+def explain_uid(office: Office, uid: int, *, limit: int | None) -> list[Explanation]:
+    """The decisions on messages of that UID, the latest first: each mailbox counts for itself."""
+    with office.database.read() as connection:
+        account = _asking(connection, office)
+        query = _DECISIONS.where(of_known_queue(), col(DecisionRow.uid) == uid, *_concerns(account))
+        return _explanations(connection, query.limit(limit), account)
+
+
+def explain_message_id(office: Office, message_id: str, *, limit: int | None) -> list[Explanation]:
+    """The decisions on messages of that Message-ID, typed with or without its angle brackets, the latest first."""
+    bare = message_id.strip().removeprefix("<").removesuffix(">")
+    with office.database.read() as connection:
+        account = _asking(connection, office)
+        query = _DECISIONS.where(col(DecisionRow.message_id).in_([bare, f"<{bare}>"]), *_concerns(account))
+        return _explanations(connection, query.limit(limit), account)
+
+
+def explain_matching(office: Office, wanted: MessageFilter, *, limit: int | None) -> list[Explanation]:
+    """The decisions on messages from and to these people since then, the latest first."""
+    with office.database.read() as connection:
+        account = _asking(connection, office)
+        ids = matching_ids(connection, wanted, _concerns(account), limit)
+        query = _DECISIONS.where(among_numbers(connection, col(DecisionRow.id), ids))
+        return _explanations(connection, query, account)
+
+
+def attempts_on(office: Office, uid: int) -> list[Attempt]:
+    """Undecided messages of that UID which the worker has had in hand; whose they are is not known yet (R6)."""
+    if office.account is not None:
+        return []
+    query = (
+        select(col(MailboxRow.name), col(AttemptRow.strikes), col(AttemptRow.error))
+        .join(MailboxRow, col(MailboxRow.id) == col(AttemptRow.mailbox_id))
+        .where(col(AttemptRow.uid) == uid, of_present_queue())
+    )
+    with office.database.read() as connection:
+        return [Attempt(*row) for row in connection.execute(query)]
+
+
+_DECISIONS: Select[*tuple[Any, ...]] = (
+    select(
+        col(DecisionRow.id),
+        col(DecisionRow.uid),
+        col(DecisionRow.uidvalidity),
+        col(MailboxRow.name).label("mailbox"),
+        col(DecisionRow.message_id),
+        col(DecisionRow.sender),
+        col(DecisionRow.subject),
+        col(DecisionRow.recipients),
+        col(DecisionRow.size),
+        col(DecisionRow.arrived_at),
+        col(DecisionRow.decided_at),
+    )
+    .join(MailboxRow, col(MailboxRow.id) == col(DecisionRow.mailbox_id))
+    .order_by(col(DecisionRow.decided_at).desc(), col(DecisionRow.id).desc())
+)
+
+
+def _asking(connection: Connection, office: Office) -> Account | None:
+    """None is the operator, who sees the mail of every account, and that of none."""
+    return find_account(connection, office.account) if office.account is not None else None
+
+
+def _concerns(account: Account | None) -> list[ColumnElement[bool]]:
+    """Asked before the limit is counted, else the mail of others would push an account's own out of its list."""
+    if account is None:
+        return []
+    return [
+        exists().where(
+            col(VerdictRow.decision_id) == col(DecisionRow.id),
+            col(VerdictRow.account_id) == account.id,
+        )
+    ]
+
+
+def _explanations(
+    connection: Connection, query: Select[*tuple[Any, ...]], account: Account | None
+) -> list[Explanation]:
+    rows = connection.execute(query).all()
+    verdicts = _verdicts(connection, [row.id for row in rows], account)
+    return [_explanation(row, verdicts[row.id]) for row in rows]
+
+
+def _verdicts(
+    connection: Connection, decision_ids: Sequence[int], account: Account | None
+) -> dict[int, list[OwnersVerdict]]:
+    """Those of other accounts are left out here: asked to do so, SQLite begins with all verdicts of the account."""
+    is_owner = and_(col(UserRow.account_id) == col(VerdictRow.account_id), col(UserRow.id) == col(VerdictRow.user_id))
+    query = (
+        select(
+            VerdictRow.__table__,  # type: ignore[attr-defined]
+            col(UserRow.login),
+            name_among_several(col(VerdictRow.account_id)),
+        )
+        .outerjoin(UserRow, is_owner)
+        .where(among_numbers(connection, col(VerdictRow.decision_id), decision_ids))
+        .order_by(col(VerdictRow.decision_id), col(VerdictRow.ordinal))
+    )
+    verdicts: dict[int, list[OwnersVerdict]] = defaultdict(list)
+    rows = [row for row in connection.execute(query) if account is None or row.account_id == account.id]
+    waiting = _waiting(connection, {(row.account_id, row.email_id) for row in rows if row.email_id is not None})
+    for row in rows:
+        reason = Reason(row.reason) if row.reason else None
+        still = frozenset(waiting[row.account_id, row.email_id])
+        verdict = OwnersVerdict(Outcome(row.outcome), reason, row.login, row.email_id, row.trace, still, row.account)
+        verdicts[row.decision_id].append(verdict)
+    return verdicts
+
+
+def _waiting(connection: Connection, emails: Collection[tuple[int, int]]) -> defaultdict[tuple[int, int], set[str]]:
+    """By account and email: a trace tells of the moment of the decision, a record may have been added since."""
+    waiting: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
+    if not emails:
+        return waiting
+    query = select(col(UnmatchedRow.account_id), col(UnmatchedRow.email_id), col(UnmatchedRow.address)).where(
+        among_numbers(connection, col(UnmatchedRow.account_id), {account for account, _ in emails}),
+        among_numbers(connection, col(UnmatchedRow.email_id), {email for _, email in emails}),
+    )
+    for account, email, address in connection.execute(query):
+        waiting[account, email].add(address)
+    return waiting
+
+
+def _explanation(row: Row[*tuple[Any, ...]], verdicts: Sequence[OwnersVerdict]) -> Explanation:
+    return Explanation(
+        uid=row.uid,
+        uidvalidity=row.uidvalidity,
+        mailbox=row.mailbox,
+        message_id=row.message_id,
+        sender=row.sender,
+        subject=row.subject,
+        recipients=tuple(row.recipients),
+        size=row.size,
+        arrived_at=row.arrived_at,
+        decided_at=row.decided_at,
+        verdicts=tuple(verdicts),
+    )

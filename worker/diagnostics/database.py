@@ -1,0 +1,65 @@
+"""Whether the database answers, is at our schema, and agrees on what time it is."""
+
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+
+from worker.diagnostics.findings import Finding, failed, passed, warned
+from worker.domain.errors import DatabaseMissing, DropboxError
+from worker.settings import Settings
+from worker.store.database import Database
+from worker.store.schema import HEAD, revision_of
+
+_CLOCKS_APART = timedelta(seconds=30)
+_MEND = "start the database, or correct BCC_DROPBOX_DATABASE_URL"
+
+
+def check_database(settings: Settings) -> Iterator[Finding]:
+    """Reads only; a missing SQLite file is not made."""
+    url = settings.database_url.get_secret_value()
+    try:
+        database = Database.open(url, statement_seconds=settings.statement_seconds, create=False)
+    except DatabaseMissing as error:
+        yield warned("database", str(error), "nothing: the first start makes it")
+        return
+    except DropboxError as error:
+        yield failed("database", str(error), _MEND)
+        return
+    try:
+        yield from _check_open(database)
+    except DropboxError as error:
+        yield failed("database", str(error), _MEND)
+    finally:
+        database.close()
+
+
+def _check_open(database: Database) -> Iterator[Finding]:
+    with database.read() as connection:
+        revision = revision_of(connection)
+        there = None if database.is_sqlite else connection.scalar(text("SELECT clock_timestamp()"))
+    yield passed("database", "SQLite" if database.is_sqlite else "PostgreSQL")
+    if database.file and database.file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        yield warned(
+            "database file", "others on this machine can read people's mail in it", f"chmod 600 {database.file}"
+        )
+    if revision == HEAD:
+        yield passed("schema", f"revision {revision}")
+    else:
+        yield warned(
+            "schema", f"revision {revision or 'none'}, not {HEAD}", "nothing: the next start brings it up to date"
+        )
+    yield clock_of_database(there)
+
+
+def clock_of_database(there: datetime | None) -> Finding:
+    """``there`` is what it says the time is, None where it has no clock of its own."""
+    what = "the database's clock"
+    if there is None:
+        return passed(what, "ours: the database is a file of this machine")
+    apart = abs(datetime.now(UTC) - there)
+    seen = f"{apart.total_seconds():.0f} s apart from ours"
+    if apart > _CLOCKS_APART:
+        return warned(what, seen, "let both machines set their clocks by NTP")
+    return passed(what, seen)

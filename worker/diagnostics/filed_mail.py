@@ -1,0 +1,97 @@
+"""What the mail of late shows of the server before the mailbox: does it record envelopes, does it check senders."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from worker.diagnostics.findings import AUTHENTICATION_RECIPE, RECIPES, Finding, failed, passed, warned
+from worker.domain.authentication import NOT_OURS, UNREADABLE
+from worker.domain.errors import DropboxError
+from worker.domain.routing import NOT_RECORDED, OPEN_FIELDS, RECORDED
+from worker.settings import Settings
+from worker.store import health
+from worker.store.database import Database
+from worker.store.recent import recent_traces
+from worker.store.schema import HEAD, revision_of
+
+_RECORD = f"let your mail server record it: see {RECIPES}"
+_UNSTAMPED = frozenset({UNREADABLE, NOT_OURS})
+_POLLED_WITHIN = timedelta(minutes=5)
+
+
+def check_mail(settings: Settings) -> Iterator[Finding]:
+    """From the stored decisions; says nothing of a database that has none."""
+    name = settings.mailbox_name or ""
+    url = settings.database_url.get_secret_value()
+    try:
+        database = Database.open(url, statement_seconds=settings.statement_seconds, create=False)
+    except DropboxError:
+        return  # there is no database yet: told already
+    try:
+        with database.read() as connection:
+            if revision_of(connection) != HEAD:
+                return
+        yield _worker([each for each in health.mailboxes(database) if each.name == name])
+        traces = recent_traces(database, name)
+        yield from _envelope(traces)
+        if settings.requires_sender_auth:
+            yield _vouching(traces, settings.authserv_id or "")
+    finally:
+        database.close()
+
+
+def _worker(mailboxes: Sequence[health.MailboxHealth]) -> Finding:
+    good = mailboxes[0].last_good_poll_at if mailboxes else None
+    if good is None:
+        return warned("worker", "no poll of this mailbox has gone well yet", "systemctl start bcc-dropbox")
+    seen = f"last good poll {(datetime.now(UTC) - good).total_seconds():.0f} s ago"
+    if datetime.now(UTC) - good > _POLLED_WITHIN:
+        return warned("worker", seen, "systemctl status bcc-dropbox; its log says why")
+    return passed("worker", seen)
+
+
+def _envelope(traces: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+    """R4, R5: each mail passes the same server, so one that lost the envelope recipient shows how others will."""
+    what = "envelope recipient"
+    headers = Counter(header for trace in traces if (header := trace.get("route", {}).get("header")))
+    named = {name: count for name, count in headers.items() if name.lower() not in OPEN_FIELDS}
+    notes = Counter(trace.get("note") for trace in traces)
+    opened = headers.total() - sum(named.values())
+    recorded, lost = sum(named.values()) + notes[RECORDED], opened + notes[NOT_RECORDED]
+    seen = ", ".join(f"{name} in {count}" for name, count in named.items())
+    if not recorded and lost:
+        # Where the address stood openly in To or Cc, a mail to it came, and its envelope was not recorded.
+        found = failed if opened else warned
+        yield found(what, f"none of the last {lost} messages carries it in a field that can be believed", _RECORD)
+    elif lost:
+        yield warned(
+            what,
+            f"{lost} of the last {recorded + lost} messages carry it in no field that can be believed",
+            f"mail to two dropboxes at once may lose it: `bcc-dropbox check --probe` tells; {_RECORD}",
+        )
+    elif recorded:
+        yield passed(what, seen or f"recorded in {recorded}, none of them for a dropbox")
+
+
+def _vouching(traces: Sequence[dict[str, Any]], authserv_id: str) -> Finding:
+    """R13: a server that stamps some mail only lets a forged stamp stand on top of the rest."""
+    what = "sender authentication"
+    checked = [text for trace in traces if (text := trace.get("sender", {}).get("authentication"))]
+    stamped = [text for text in checked if text not in _UNSTAMPED]
+    seen = f"{len(stamped)} of the last {len(checked)} messages were stamped by {authserv_id}"
+    if checked and not stamped:
+        return failed(
+            what,
+            f"none of the last {len(checked)} messages was stamped by {authserv_id}",
+            "set BCC_DROPBOX_AUTHSERV_ID to the first word of the topmost Authentication-Results of a message",
+        )
+    if len(stamped) < len(checked):
+        return warned(
+            what,
+            f"only {seen}: mail that it does not stamp may bring a forged stamp along",
+            f"let the mail server stamp each mail, and drop what claims to be its own: see {AUTHENTICATION_RECIPE}",
+        )
+    if stamped:
+        return passed(what, seen)
+    return warned(what, "no mail of late to see it in", "send a mail to a dropbox and check again")

@@ -1,0 +1,24 @@
+"""Whether the mail server that sends our own mail takes it: reached, secured, logged in; nothing is sent."""
+
+from collections.abc import Iterator
+
+from worker.diagnostics.findings import Finding, failed, passed
+from worker.domain.errors import DropboxError
+from worker.outgoing.configured import mail_server_of, post_of
+from worker.settings import Settings
+
+
+def check_post(settings: Settings) -> Iterator[Finding]:
+    """Says nothing where SMTP_URL is not set."""
+    what = "outgoing mail"
+    try:
+        post, server = post_of(settings), mail_server_of(settings)
+        if post is None or server is None:
+            return
+        post.try_out()
+    except DropboxError as error:
+        meanwhile = "notices wait" if settings.notice_from else "no code for a sender address can be sent"
+        yield failed(what, str(error), f"correct BCC_DROPBOX_SMTP_URL, or BCC_DROPBOX_SMTP_CA_FILE; {meanwhile}")
+        return
+    who = f", logged in as {server.user}" if server.user else ""
+    yield passed(what, f"{server}{who}; letters come from {post.sender}")

@@ -1,0 +1,180 @@
+"""Connecting to the IMAP server: TLS that is never skipped, then the login."""
+
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from imaplib import IMAP4
+
+from imapclient import IMAPClient, SocketTimeout
+
+from worker.deadline import Wire, ended_after
+from worker.domain.errors import LoginRefused, Unavailable
+from worker.domain.hosts import is_loopback
+from worker.imap.access import ImapAccess, Mechanism, Tls
+from worker.imap.ahead import read_ahead
+from worker.imap.errors import login_failure, translated
+
+_KEEPALIVE_SECONDS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
+_FAREWELL_SECONDS = 2.0
+
+
+def connect(access: ImapAccess, wire: Wire) -> IMAPClient:
+    """Give a client that is logged in; whoever holds the ``wire`` may break its connection from the first octet on.
+
+    Raises:
+        LoginRefused: the server answered and did not let us in.
+        Unavailable: anything else between us and the server.
+    """
+    token = access.token() if access.token else None
+    with translated(access):
+        with ended_after(access.answer_seconds, wire, access.server):
+            client = _reach(access, wire)
+            try:
+                _secure(client, access)
+                if token is None:
+                    _log_in(client, access)
+                else:
+                    _log_in_by_token(client, access, token)
+            except BaseException:
+                hang_up(client, wire)
+                raise
+        # imapclient has imaplib describe every answer to a debug logger, whole bodies included: never cheap.
+        client._imap.debug = 0  # noqa: SLF001
+        client._imap.file = read_ahead(client._imap.file)  # noqa: SLF001
+        client.capabilities()  # as told with the login; SELECT would make imaplib forget it
+        return client
+
+
+def hang_up(client: IMAPClient, wire: Wire) -> None:
+    """End the connection at once, without a word; never raises."""
+    wire.cut()
+    with suppress(OSError, AttributeError, ValueError):
+        client.shutdown()
+    wire.close()
+
+
+def take_leave(client: IMAPClient, wire: Wire) -> None:
+    """Log out if the server still listens; never raises, and waits for two seconds at the most."""
+    with suppress(OSError, IMAP4.error, ValueError, Unavailable), ended_after(_FAREWELL_SECONDS, wire, ""):
+        client.logout()
+    hang_up(client, wire)
+
+
+class _Held(IMAP4):
+    """Gives its connection to the wire before the server has said a word, or TLS has begun."""
+
+    def __init__(self, access: ImapAccess, wire: Wire) -> None:
+        self._access = access
+        self._wire = wire
+        super().__init__(access.host, access.port, access.timeout_seconds)
+
+    def _create_socket(self, timeout: float | None = None) -> socket.socket:
+        access = self._access
+        context = _context(access) if access.tls is Tls.SSL else None
+        connection = socket.create_connection((access.host, access.port), timeout)
+        self._wire.hold(connection)
+        _keep_alive(connection)
+        return context.wrap_socket(connection, server_hostname=access.host) if context else connection
+
+
+class _Client(IMAPClient):  # type: ignore[misc] # publishes no types
+    def __init__(self, access: ImapAccess, wire: Wire) -> None:
+        self._held = access, wire
+        timeout = SocketTimeout(connect=access.timeout_seconds, read=access.timeout_seconds)
+        super().__init__(access.host, port=access.port, ssl=access.tls is Tls.SSL, timeout=timeout)
+
+    def _create_IMAP4(self) -> IMAP4:  # noqa: N802 - the library's name
+        return _Held(*self._held)
+
+
+def _reach(access: ImapAccess, wire: Wire) -> IMAPClient:
+    try:
+        return _Client(access, wire)
+    except BaseException:
+        wire.close()
+        raise
+
+
+def _context(access: ImapAccess) -> ssl.SSLContext:
+    """Trust the system's authorities or the one that is named, and nobody else."""
+    try:
+        return ssl.create_default_context(cafile=str(access.ca_file) if access.ca_file else None)
+    except OSError as error:
+        raise Unavailable(
+            f"{access.server}: the authority in {access.ca_file} cannot be read: {error.strerror}"
+        ) from error
+
+
+def _secure(client: IMAPClient, access: ImapAccess) -> None:
+    if access.tls is Tls.NONE and not is_loopback(str(client.socket().getpeername()[0])):
+        raise Unavailable(f"{access.server}: plain text is for this machine only, and {access.host} is another")
+    if access.tls is Tls.STARTTLS:
+        # A greeting PREAUTH forbids STARTTLS (RFC 9051 §11.1): what stands between may be hiding it.
+        if not client.has_capability("STARTTLS"):
+            raise Unavailable(f"{access.server}: offers no STARTTLS; nothing is sent in plain text")
+        client.starttls(_context(access))
+
+
+def _log_in(client: IMAPClient, access: ImapAccess) -> None:
+    offered = client.capabilities()
+    try:
+        if b"AUTH=PLAIN" in offered and not (access.user + access.password).isascii():
+            client.plain_login(access.user, access.password)  # LOGIN has no room for other characters (RFC 3501)
+        elif b"LOGINDISABLED" in offered:
+            raise LoginRefused(f"{access.server}: takes no password over {access.tls} (LOGINDISABLED)")
+        else:
+            client.login(access.user, access.password)
+    except UnicodeEncodeError:
+        text = f"{access.server}: takes no password with other characters than ASCII"
+        raise LoginRefused(text) from None  # the cause would show the password
+    except IMAP4.error as error:
+        raise login_failure(access, error, access.password) from None  # the same
+
+
+def _log_in_by_token(client: IMAPClient, access: ImapAccess, token: str) -> None:
+    presenting = _Presenting(access, token)
+    try:
+        client.sasl_login(access.mechanism, presenting)
+    except IMAP4.error as error:
+        raise login_failure(access, error, token, presenting.complaint) from None
+
+
+class _Presenting:
+    """Both mechanisms: the token first; if the server complains, the answer that lets it say NO."""
+
+    def __init__(self, access: ImapAccess, token: str) -> None:
+        self._mechanism = access.mechanism
+        self._first = _MESSAGES[access.mechanism](access, token)
+        self._presented = False
+        self.complaint = b""
+
+    def __call__(self, challenge: bytes) -> bytes:
+        if not self._presented:
+            self._presented = True
+            return self._first
+        self.complaint = challenge
+        return b"\x01" if self._mechanism is Mechanism.OAUTHBEARER else b""  # RFC 7628 §3.2.3
+
+
+def _xoauth2(access: ImapAccess, token: str) -> bytes:
+    return f"user={access.user}\x01auth=Bearer {token}\x01\x01".encode()
+
+
+def _oauthbearer(access: ImapAccess, token: str) -> bytes:
+    user = access.user.replace("=", "=3D").replace(",", "=2C")
+    return f"n,a={user},\x01host={access.host}\x01port={access.port}\x01auth=Bearer {token}\x01\x01".encode()
+
+
+_MESSAGES: dict[Mechanism, Callable[[ImapAccess, str], bytes]] = {
+    Mechanism.XOAUTH2: _xoauth2,
+    Mechanism.OAUTHBEARER: _oauthbearer,
+}
+
+
+def _keep_alive(connection: socket.socket) -> None:
+    """Have the system notice a peer that is gone; Linux names for how soon, others keep their own pace."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE_SECONDS.items():
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,118 @@
+"""Hearing of new mail at once (RFC 2177), on a connection and a thread of its own."""
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable
+from enum import StrEnum
+
+from worker.deadline import Wire
+from worker.domain.errors import LoginRefused, Unavailable
+from worker.imap.access import ImapAccess
+from worker.imap.folders import queue_folder
+from worker.imap.session import Session
+from worker.logs import described
+
+RENEW_SECONDS = 8.5 * 60
+"""NAT forgets a silent connection after ten minutes or more."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
+_STOP_SECONDS = 2.0
+_LASTING_SECONDS = 60.0
+"""Whoever listened for so long did reach a server that has IDLE: only then do the pauses begin anew."""
+
+
+class IdleState(StrEnum):
+    """What the watch has to tell of itself."""
+
+    WATCHING = "watching"
+    LOST = "lost"
+    """Comes back by itself."""
+    FAILED = "failed"
+    """The same, and it is our code that failed."""
+    ABSENT = "absent"
+    """The server has no IDLE; the watch has ended."""
+
+
+class IdleWatch:
+    """Calls back whenever there may be new mail; connects anew, after growing and jittered pauses, when it has to.
+
+    ``told`` gets each change of state with a line that explains it. Both callbacks come from the watch's thread, are
+    quick and do not raise.
+    """
+
+    def __init__(
+        self,
+        access: ImapAccess,
+        told: Callable[[IdleState, str], None] = lambda _state, _text: None,
+        renew_seconds: float = RENEW_SECONDS,
+    ) -> None:
+        self._access = access
+        self._told = told
+        self._renew_seconds = renew_seconds
+        self._stopping = threading.Event()
+        self._wire = Wire()
+        self._listens_since = math.inf
+        self._thread: threading.Thread | None = None
+
+    def start(self, on_mail: Callable[[], None]) -> None:
+        """Begin to watch; calls ``on_mail`` also whenever mail may have come unheard, so once soon after the start."""
+        self._thread = threading.Thread(target=self._watch, args=(on_mail,), name="idle", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the watch within two seconds, on a dead connection too: nobody waits for an answer to DONE."""
+        self._stopping.set()
+        self._wire.cut()
+        if self._thread is not None:
+            self._thread.join(_STOP_SECONDS)
+
+    def _watch(self, on_mail: Callable[[], None]) -> None:
+        failures = 0
+        while not self._stopping.is_set():
+            try:
+                if not self._attend(on_mail):
+                    return
+            except Exception as failure:  # noqa: BLE001 - without this thread new mail would wait for each poll, unnoticed
+                if self._stopping.is_set():
+                    return
+                self._told(IdleState.LOST if isinstance(failure, Unavailable) else IdleState.FAILED, described(failure))
+                has_lasted = time.monotonic() - self._listens_since > _LASTING_SECONDS
+                failures = 1 if has_lasted else failures + 1
+                self._stopping.wait(pause(failures, refused=isinstance(failure, LoginRefused)))
+
+    def _attend(self, on_mail: Callable[[], None]) -> bool:
+        """One connection, until it is lost; False when there is nothing to listen to."""
+        self._wire, self._listens_since = Wire(), math.inf
+        if self._stopping.is_set():  # asked only now: whoever stops asks first and then cuts the wire
+            return False
+        session = Session(self._access, self._wire)
+        try:
+            if not session.has("IDLE"):
+                self._told(IdleState.ABSENT, f"{self._access.server}: offers no IDLE")
+                return False
+            session.select(queue_folder(session, self._access))
+            self._told(IdleState.WATCHING, f"{self._access.server}: watching {self._access.folder}")
+            self._listen(session, on_mail)
+        finally:
+            session.close()
+        return True
+
+    def _listen(self, session: Session, on_mail: Callable[[], None]) -> None:
+        """Until the connection is lost; renewed in time. What came while the server was not listening is asked for."""
+        while not self._stopping.is_set():
+            session.idle_begin()
+            self._listens_since = min(self._listens_since, time.monotonic())
+            on_mail()
+            until = time.monotonic() + self._renew_seconds
+            while heard := session.idle_wait(max(0.0, until - time.monotonic())):
+                if b"EXISTS" in heard:
+                    on_mail()
+            if not self._stopping.is_set():
+                session.idle_end()
+
+
+def pause(failures: int, *, refused: bool = False) -> float:
+    """Seconds before the next attempt: doubled each time up to five minutes; never soon after a refused login."""
+    longest = _LONGEST_PAUSE if refused else min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - 1, 20))
+    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret

@@ -1,0 +1,307 @@
+"""The mailbox port over IMAP: one connection that reads, and a second one only while a move goes on beside it."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from worker.domain.errors import Refused, Unavailable, Withheld
+from worker.domain.messages import Arrival
+from worker.domain.outcomes import Folder
+from worker.domain.ports import Queue
+from worker.imap import folders, moving
+from worker.imap.access import ImapAccess
+from worker.imap.answers import BODY_ITEMS, arrivals, body, head_items
+from worker.imap.errors import ConnectionLost, SaidNo, Unreadable
+from worker.imap.fetched import Answer
+from worker.imap.queue import fetch_each, uids_above
+from worker.imap.session import Selected, Session
+from worker.imap.structure import attachment_octets
+from worker.imap.uidset import uid_sets
+
+_CLOSING_SECONDS = 0.5
+_LISTED_AT_ONCE, _READ_AT_ONCE = 10_000, 500
+"""UIDs of one search and heads of one FETCH, where a whole folder is looked through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many messages wait, and when the first of them arrived."""
+
+    messages: int
+    oldest: datetime | None
+
+
+class _Line:
+    """A session that is opened when needed, and the lock of whoever talks on it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._session: Session | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._session is not None and not self._session.is_over
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether an answer is under way on it."""
+        return self._session is not None and self._session.has_asked
+
+    def session(self, access: ImapAccess) -> Session:
+        if self._session is None or self._session.is_over:
+            self._session = Session(access)
+        return self._session
+
+    def close(self) -> None:
+        """Whoever waits on the connection is woken by its end."""
+        session = self._session
+        if session is None:
+            return
+        if self.lock.acquire(timeout=_CLOSING_SECONDS):
+            try:
+                session.close()
+            finally:
+                self.lock.release()
+        else:
+            session.interrupt()
+
+
+class ImapMailbox:
+    """`worker.domain.ports.Mailbox`, and what the commands for operators ask of a mailbox beyond it.
+
+    ``head_fields`` are asked for beside the `DECIDING_FIELDS`, above all those that may name an envelope recipient
+    (R4).
+    """
+
+    def __init__(self, access: ImapAccess, head_fields: Sequence[str] = ()) -> None:
+        self._access = access
+        self._head_items = head_items(head_fields)
+        self._reader = _Line()
+        self._mover = _Line()
+        self._uidvalidity: int | None = None
+        self._copied: set[int] = set()
+        self._expected: tuple[int, ...] = ()
+
+    def open(self) -> Queue:
+        """Select the queue afresh; a kept connection that turns out dead is replaced once."""
+        with self._reader.lock:
+            selected = self._select_afresh(self._reader)
+            if selected.uidvalidity != self._uidvalidity:
+                self._uidvalidity, self._copied = selected.uidvalidity, set()
+            return Queue(self._access.queue_name, selected.uidvalidity, selected.messages)
+
+    def uids(self, above: int, most: int) -> list[int]:
+        """Up to ``most`` UIDs greater than ``above``, ascending, whatever their flags."""
+        with self._reading() as session:
+            return uids_above(session(), above, most)
+
+    def heads(self, uids: Sequence[int]) -> list[Arrival]:
+        """One FETCH for all; messages that are gone are absent."""
+        with self._reading() as session:
+            answers = self._expected_answers(uids)
+            if answers is None:
+                answers = fetch_each(session, uids, self._head_items)
+        return arrivals(answers, uids, datetime.now(UTC))
+
+    def expect_heads(self, uids: Sequence[int]) -> None:
+        """Ask for them now; `heads` of the same UIDs takes the answer. What goes wrong here goes wrong there."""
+        uid_set = list(uid_sets(uids))
+        if len(uid_set) != 1:
+            return
+        with suppress(Unavailable), self._reading() as session:
+            session().ask(uid_set[0], self._head_items)
+            self._expected = tuple(uids)
+
+    def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
+        """Decoded octets that the attachments hold at the least; absent where the server cannot say."""
+        answers: Mapping[int, Answer] = {}
+        with self._reading() as session, suppress(SaidNo):
+            answers = fetch_each(session, uids, "(UID BODYSTRUCTURE)")
+        return {
+            uid: attachment_octets(answer[b"BODYSTRUCTURE"])
+            for uid, answer in answers.items()
+            if b"BODYSTRUCTURE" in answer
+        }
+
+    def bodies(self, uids: Sequence[int]) -> Mapping[int, bytes]:
+        """Whole messages byte for byte, in one FETCH; absent if gone or not given."""
+        with self._reading() as session:
+            answers = fetch_each(session, uids, BODY_ITEMS)
+        return {uid: octets for uid, answer in answers.items() if (octets := body(answer)) is not None}
+
+    def move(self, uids: Sequence[int], folder: Folder) -> None:
+        """Move to the folder, making it when absent. UIDs that are gone are passed over in silence."""
+        if not uids:
+            return
+        if not (self._mover.is_open or self._reader.has_asked) and self._reader.lock.acquire(blocking=False):
+            try:
+                self._move_on(self._selected_reader(), uids, folder)
+            finally:
+                self._reader.lock.release()
+            return
+        with self._mover.lock:
+            self._select_afresh(self._mover)  # a kept session may not know of the newest messages
+            self._move_on(self._checked(self._mover.session(self._access)), uids, folder)
+
+    def close(self) -> None:
+        """Log out as far as the server still listens; never raises."""
+        self._mover.close()
+        self._reader.close()
+
+    def capabilities(self) -> frozenset[str]:
+        """What the server offers after the login."""
+        with self._reader.lock:
+            return self._reader.session(self._access).capabilities()
+
+    def backlog(self) -> Backlog:
+        """What waits in the queue now."""
+        with self._reader.lock:
+            messages = self._select_queue(self._reader).messages
+            return Backlog(messages, self._oldest() if messages else None)
+
+    def folder_report(self) -> list[folders.FolderReport]:
+        """The queue and our folders beside it, by their names on the server."""
+        with self._reader.lock:
+            return folders.report(self._reader.session(self._access), self._access)
+
+    def newest_arrival(self) -> datetime | None:
+        """When the last message of the queue, or else of our folders, arrived by the server's clock; None without."""
+        for folder in (None, *Folder):
+            if folder is not None and not self._has(folder):
+                continue
+            with self._within(folder) as session:
+                last = session.search(["*"]) if session.present() else []
+                if found := self._arrived(session, last):
+                    return found
+        return None
+
+    def find(self, folder: Folder | None, message_id: str) -> list[int]:
+        """UIDs of the messages with that Message-ID in one of our folders, or in the queue (None)."""
+        if not message_id.isprintable():
+            return []
+        with self._within(folder) as session:
+            return session.search(["HEADER", "Message-ID", message_id])
+
+    def messages(self, folder: Folder | None) -> Iterator[Arrival]:
+        """All messages of one of our folders, or of the queue (None); nothing where there is no such folder.
+
+        No other method may be called before the last one is taken.
+        """
+        if folder is not None and not self._has(folder):
+            return
+        with self._within(folder) as session:
+            above = 0
+            while uids := uids_above(session, above, _LISTED_AT_ONCE):
+                for first in range(0, len(uids), _READ_AT_ONCE):
+                    part = uids[first : first + _READ_AT_ONCE]
+                    yield from arrivals(fetch_each(lambda: session, part, self._head_items), part, datetime.now(UTC))
+                above = uids[-1]
+
+    def fetch_one(self, folder: Folder | None, uid: int) -> bytes:
+        """A whole message of one of our folders, or of the queue (None).
+
+        Raises:
+            Refused: there is none of that UID.
+        """
+        with self._within(folder) as session:
+            octets = body(session.fetch(str(uid), BODY_ITEMS).answers.get(uid, {}))
+        if octets is None:
+            raise Refused(f"{self._access.server}: no message with UID {uid} in {folder or self._access.folder}")
+        return octets
+
+    def restore(self, uids: Sequence[int], folder: Folder) -> None:
+        """Move messages out of one of our folders back into the queue, where they get new UIDs."""
+        if not uids:
+            return
+        with self._within(folder) as session:
+            moving.move(session, uids, folders.queue_folder(session, self._access), set())
+
+    def discard(self, folder: Folder | None, uids: Sequence[int]) -> None:
+        """Remove messages for good from one of our folders, or from the queue (None); those that are gone are gone.
+
+        Without UIDPLUS they are only flagged: its EXPUNGE would take along what others have flagged.
+        """
+        with self._within(folder) as session:
+            for uid_set in uid_sets(uids):
+                session.command("STORE", uid_set, "+FLAGS.SILENT", r"(\Deleted)")
+                if session.has("UIDPLUS"):
+                    session.command("EXPUNGE", uid_set)
+
+    def _expected_answers(self, uids: Sequence[int]) -> dict[int, Answer] | None:
+        """The answer that is under way for just these; None where they have to be asked for."""
+        expected, self._expected = self._expected, ()
+        if expected != tuple(uids) or not self._reader.is_open:
+            return None
+        try:
+            return self._reader.session(self._access).answer()
+        except (ConnectionLost, Unreadable):
+            return None
+
+    def _oldest(self) -> datetime | None:
+        """When the first message arrived; None where the server does not give it."""
+        session = self._reader.session(self._access)
+        return self._arrived(session, session.search(["1"]))
+
+    @staticmethod
+    def _arrived(session: Session, uids: Sequence[int]) -> datetime | None:
+        """When the first of them arrived; None where the server does not give it."""
+        with suppress(Withheld):
+            for arrival in arrivals(fetch_each(lambda: session, uids, "(UID INTERNALDATE)"), uids, datetime.now(UTC)):
+                return arrival.arrived_at
+        return None
+
+    @contextmanager
+    def _reading(self) -> Iterator[Callable[[], Session]]:
+        with self._reader.lock:
+            yield self._selected_reader
+
+    def _has(self, folder: Folder) -> bool:
+        with self._reader.lock:
+            session = self._reader.session(self._access)
+            return session.count(folders.own_folder(session, folder)) is not None
+
+    @contextmanager
+    def _within(self, folder: Folder | None) -> Iterator[Session]:
+        with self._reader.lock:
+            session = self._reader.session(self._access)
+            try:
+                if folder is None:
+                    self._select_queue(self._reader)
+                else:
+                    session.select(folders.own_folder(session, folder))
+                yield session
+            finally:
+                session.selected = None  # the queue is selected anew before anything else is asked
+
+    def _selected_reader(self) -> Session:
+        session = self._reader.session(self._access)
+        if session.selected is None:
+            self._select_queue(self._reader)
+        return self._checked(session)
+
+    def _select_afresh(self, line: _Line) -> Selected:
+        """A kept connection that turns out dead is replaced, once."""
+        was_kept = line.is_open
+        try:
+            return self._select_queue(line)
+        except SaidNo:
+            raise
+        except Unavailable:
+            if not was_kept:
+                raise
+            return self._select_queue(line)
+
+    def _select_queue(self, line: _Line) -> Selected:
+        session = line.session(self._access)
+        return session.select(folders.queue_folder(session, self._access))
+
+    def _checked(self, session: Session) -> Session:
+        """UIDs of a folder that was made anew since `open` are other messages (RFC 9051 §2.3.1.1)."""
+        if session.selected is None or session.selected.uidvalidity != self._uidvalidity:
+            raise Unavailable(f"{self._access.server}: the folder {self._access.folder} was made anew; open it again")
+        return session
+
+    def _move_on(self, session: Session, uids: Sequence[int], folder: Folder) -> None:
+        moving.move(session, uids, folders.own_folder(session, folder), self._copied)

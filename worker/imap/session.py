@@ -1,0 +1,272 @@
+"""One connection that is logged in: the few commands that are used, with what each server answers made even."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from imaplib import IMAP4
+from typing import Any
+
+from imapclient.imap_utf7 import encode
+
+from worker.deadline import Wire, ended_after
+from worker.imap.access import ImapAccess
+from worker.imap.connection import connect, hang_up, take_leave
+from worker.imap.errors import SaidNo, Unreadable, said, translated
+from worker.imap.fetched import Answer, read_answers
+
+_TOLD_OF_MESSAGES = ("FETCH", "EXPUNGEISSUED")
+_UNREAD = (RecursionError, ValueError, TypeError, LookupError, AttributeError)
+"""From imapclient's parser, and where an answer lacks what RFC 9051 has in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A folder as SELECT showed it, by its name on the server."""
+
+    name: str
+    uidvalidity: int
+    messages: int
+    keeps_keywords: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What was answered. ``refused`` is the server's NO, which may yet answer for some (RFC 9051 §6.4.5)."""
+
+    answers: dict[int, Answer]
+    refused: SaidNo | None = None
+
+
+class Session:
+    """Connects when made. Every method raises `Unavailable`; after that, unless it was a `SaidNo`, it ``is_over``.
+
+    By the ``wire`` another thread can break the connection while it is being made, too.
+    """
+
+    def __init__(self, access: ImapAccess, wire: Wire | None = None) -> None:
+        self._access = access
+        self._wire = wire or Wire()
+        self._client = connect(access, self._wire)
+        self._prefix: str | None = None
+        self.selected: Selected | None = None
+        self.is_over = False
+        self._asked: str | None = None
+        self._gone = 0
+
+    def has(self, capability: str) -> bool:
+        """Whether the server offers it."""
+        return capability in self.capabilities()
+
+    def capabilities(self) -> frozenset[str]:
+        """What the server offers after the login, in upper case."""
+        with self._speaking():
+            return frozenset(name.decode("ascii", "replace") for name in self._client.capabilities())
+
+    def select(self, folder: str) -> Selected:
+        """One round trip; the answer is as fresh as the server has it."""
+        self.selected = None
+        with self._speaking(), self._asking(f"cannot open the folder {folder}"):
+            answer = self._client.select_folder(folder)
+            if not answer.get(b"UIDVALIDITY"):
+                raise SaidNo(f"{self._access.server}: the folder {folder} keeps no UIDs")
+            keeps_keywords = rb"\*" in answer.get(b"PERMANENTFLAGS", ())
+            selected = Selected(folder, answer[b"UIDVALIDITY"], answer[b"EXISTS"], keeps_keywords)
+        self.selected, self._gone = selected, 0
+        return selected
+
+    def present(self) -> int:
+        """How many messages the selected folder holds at the least: what arrived since is not counted."""
+        return max(0, self.selected.messages - self.expunged()) if self.selected else 0
+
+    def expunged(self) -> int:
+        """How many messages were told to be gone since the folder was selected."""
+        return self._gone
+
+    def search(self, criteria: Sequence[str]) -> list[int]:
+        """UIDs, ascending. The caller sees to it that the answer stays below imaplib's megabyte a line."""
+        with self._speaking():
+            return sorted(self._client.search(criteria))
+
+    def fetch(self, uid_set: str, items: str) -> Fetched:
+        """One FETCH.
+
+        Answers that nobody asked for come along (RFC 9051 §7.5.2): items may be missing, messages may be others.
+        """
+        # IMAPClient.fetch knows no ranges, and keeps from its caller what was answered before a NO.
+        with self._speaking():
+            typ, data = self._uid("FETCH", uid_set, items)
+            if typ == "OK":
+                return Fetched(read_answers(data))
+            answered = self._client._imap.untagged_responses.pop("FETCH", [None])  # noqa: SLF001
+            return Fetched(read_answers(answered), self._refusal("FETCH", data[0]))
+
+    def ask(self, uid_set: str, items: str) -> None:
+        """Send a FETCH without waiting for its answer, which `answer` gives; any other command drops it."""
+        with self._speaking():
+            imap = self._client._imap  # noqa: SLF001
+            for code in _TOLD_OF_MESSAGES:
+                imap.untagged_responses.pop(code, None)
+            self._asked = imap._command("UID", "FETCH", uid_set, items)  # noqa: SLF001
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether an answer is under way that nobody has taken."""
+        return self._asked is not None
+
+    def answer(self) -> dict[int, Answer] | None:
+        """What was answered to `ask`; None if nothing was asked, or it has to be asked again."""
+        tag, self._asked = self._asked, None
+        if tag is None:
+            return None
+        with self._speaking():
+            typ, data = self._awaited(tag)
+            if typ == "OK" and not self._client._imap.untagged_responses.pop("EXPUNGEISSUED", None):  # noqa: SLF001
+                return read_answers(data)
+        return None
+
+    def command(self, name: str, uid_set: str, *arguments: str) -> None:
+        """A UID command whose answers we do not need: COPY, MOVE, STORE, EXPUNGE. Raises `SaidNo`."""
+        with self._speaking():
+            typ, data = self._uid(name, uid_set, *arguments)
+            if typ != "OK":
+                raise self._refusal(f"cannot {name} {' '.join(arguments)}", data[0])
+
+    def expunge_all(self) -> None:
+        """EXPUNGE without UIDs: removes whatever is flagged as deleted, by whomever."""
+        with self._speaking(), self._asking("cannot EXPUNGE"):
+            self._client.expunge()
+
+    def prefix(self) -> str:
+        """What the names of our own folders begin with (RFC 2342), asked once a connection."""
+        if self._prefix is None:
+            self._prefix = ""
+            if self.has("NAMESPACE"):
+                with self._speaking(), self._asking("NAMESPACE"):
+                    personal = self._client.namespace().personal
+                self._prefix = str(personal[0][0]) if personal else ""
+        return self._prefix
+
+    def create(self, folder: str) -> None:
+        """Make a folder that mail programs show. Raises `SaidNo`, also when it is there already."""
+        with self._speaking():
+            with self._asking(f"cannot make the folder {folder}"):
+                self._client.create_folder(folder)
+            with suppress(SaidNo), self._asking("SUBSCRIBE"):
+                self._client.subscribe_folder(folder)
+
+    def count(self, folder: str) -> int | None:
+        """How many messages a folder holds; None if there is none of that name."""
+        with self._speaking(), self._asking("LIST"):
+            if not self._client.folder_exists(folder):
+                return None
+            return int(self._client.folder_status(folder, ["MESSAGES"])[b"MESSAGES"])
+
+    def idle_begin(self) -> None:
+        """Have the server tell of new mail from now on; no other command until `idle_end`."""
+        with self._speaking():
+            try:
+                self._client.idle()
+            except IMAP4.abort:
+                raise
+            except IMAP4.error:
+                self._await_idle()
+
+    def idle_wait(self, seconds: float) -> frozenset[bytes]:
+        """The names of what the server told (``EXISTS``); none after that long, and none at once if it is gone."""
+        with self._speaking(seconds + self._access.answer_seconds):
+            heard = self._client.idle_check(timeout=seconds)
+        return frozenset(word.upper() for response in heard for word in response if isinstance(word, bytes))
+
+    def idle_end(self) -> None:
+        """End it and see that the server is still there."""
+        with self._speaking():
+            self._client.idle_done()
+            self._client.noop()
+
+    def close(self) -> None:
+        """Log out as far as the server still listens; never raises."""
+        if not self.is_over:
+            self.is_over = True
+            take_leave(self._client, self._wire)
+
+    def interrupt(self) -> None:
+        """Break the connection under the thread that waits on it; never raises."""
+        self._wire.cut()
+
+    def _uid(self, name: str, *arguments: str) -> tuple[str, list[Any]]:
+        """A UID command; once more where others removed messages that the server had not told us to be gone.
+
+        For those it says NO, or gives placeholders: an empty head, no octets, the year 1970. A COPY that it says OK to
+        is done, and would be done twice.
+        """
+        imap = self._client._imap  # noqa: SLF001
+        for code in _TOLD_OF_MESSAGES:
+            imap.untagged_responses.pop(code, None)
+        typ, data = imap.uid(name, *arguments)
+        if imap.untagged_responses.pop("EXPUNGEISSUED", None):  # RFC 5530 §3
+            imap.noop()  # now it tells
+            if name == "COPY" and typ == "OK":
+                return typ, data
+            imap.untagged_responses.pop("FETCH", None)
+            typ, data = imap.uid(name, *arguments)
+        return typ, data
+
+    def _awaited(self, tag: str) -> tuple[str, list[Any]]:
+        """The answer to the FETCH with this tag, as imaplib gives it to who waits from the start."""
+        imap = self._client._imap  # noqa: SLF001
+        typ, data = imap._command_complete("UID", tag)  # noqa: SLF001
+        typ, data = imap._untagged_response(typ, data, "FETCH")  # noqa: SLF001
+        return typ, data
+
+    def _await_idle(self) -> None:
+        """News told just before the server is ready; imapclient takes them for a failure."""
+        imap, tag = self._client._imap, self._client._idle_tag  # noqa: SLF001
+        while imap.tagged_commands.get(tag) is None:
+            if imap._get_response() is None:  # noqa: SLF001 - the continuation
+                return
+        raise self._refusal("IDLE", imap.tagged_commands.pop(tag)[1][0])
+
+    @contextmanager
+    def _speaking(self, seconds: float | None = None) -> Iterator[None]:
+        """Talk to the server; whatever fails but a plain NO ends the connection: nobody knows what comes next on it."""
+        deadline = ended_after(seconds or self._access.answer_seconds, self._wire, self._access.server)
+        try:
+            with deadline, translated(self._access):
+                try:
+                    if self._asked is not None:
+                        tag, self._asked = self._asked, None
+                        self._awaited(tag)
+                    yield
+                except _UNREAD as error:
+                    raise Unreadable(f"{self._access.server}: an answer that cannot be read") from error
+                finally:
+                    self._count_gone()
+        except SaidNo:
+            raise
+        except BaseException:
+            self.is_over = True
+            hang_up(self._client, self._wire)
+            raise
+
+    def _count_gone(self) -> None:
+        """A line for each would be kept until the next SELECT, however long the backlog."""
+        self._gone += len(self._client._imap.untagged_responses.pop("EXPUNGE", ()))  # noqa: SLF001
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[None]:
+        """Tell a NO from what imapclient raises for it."""
+        try:
+            yield
+        except IMAP4.abort:  # readonly is one, too
+            raise
+        except IMAP4.error as error:
+            raise self._refusal(what, error) from error
+
+    def _refusal(self, what: str, answer: object) -> SaidNo:
+        return SaidNo(f"{self._access.server}: {what}: {said(answer)}")
+
+
+def quoted(folder: str) -> str:
+    """A folder's name as it stands in a command (RFC 9051 §5.1, modified UTF-7)."""
+    escaped = encode(folder).decode("ascii").replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

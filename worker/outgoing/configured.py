@@ -1,0 +1,33 @@
+"""From the settings to the post: for the service, and for the commands that send a code."""
+
+from typing import TYPE_CHECKING
+
+from worker.domain.mail_server import MailServer
+from worker.outgoing.post import Post
+
+if TYPE_CHECKING:
+    from worker.settings import Settings
+
+_LONGEST_WAIT_SECONDS = 15
+"""The service does nothing else while it waits for this server."""
+
+
+def post_of(settings: "Settings") -> Post | None:
+    """Where mail goes out; None where no mail server is set. Letters come from NOTICE_FROM, else from the dropbox.
+
+    Raises:
+        SettingsError: when neither address is set.
+    """
+    server = mail_server_of(settings)
+    return Post(server, settings.notice_from or settings.require_address().base) if server else None
+
+
+def mail_server_of(settings: "Settings") -> MailServer | None:
+    """What SMTP_URL names; None where it is not set."""
+    if settings.smtp_url is None:
+        return None
+    return MailServer.parse(
+        settings.smtp_url.get_secret_value(),
+        ca_file=settings.smtp_ca_file,
+        timeout_seconds=min(settings.socket_seconds, _LONGEST_WAIT_SECONDS),
+    )

@@ -1,0 +1,120 @@
+"""The letters themselves: short, in plain words, marked so that no machine answers them (RFC 3834)."""
+
+import re
+from datetime import datetime
+from email.headerregistry import HeaderRegistry, MessageIDHeader
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, make_msgid
+
+from worker.domain.addresses import Address
+from worker.domain.messages import LOOP_MARK
+from worker.domain.notices import Cause, Notice
+from worker.domain.outcomes import Outcome, Reason
+from worker.domain.text import clean
+from worker.outgoing.post import wire_address
+
+_NAME = "BCC Dropbox"
+_MOST_SUBJECT = 120
+_MOST_RECIPIENTS = 5
+_MESSAGE_ID = re.compile(r"<[!-;=?A-~]+@[!-;=?A-~]+>")
+_ASK = "Your CRM administrator can allow it; then send the mail again."
+
+_FIELDS = HeaderRegistry()
+# Else a long one is written as encoded words. The library's types do not know that it makes such classes itself.
+_FIELDS.map_to_type("in-reply-to", MessageIDHeader)  # type: ignore[arg-type]
+_POLICY = SMTP.clone(header_factory=_FIELDS)
+
+_WORDS: dict[Cause, tuple[str, str]] = {
+    Reason.REVOKED_TOKEN: (
+        "it went to a dropbox address that was replaced by a new one",
+        "Take the new address, which your CRM shows, and send the mail again.",
+    ),
+    Reason.USER_DISABLED: ("your dropbox is switched off", "Your CRM administrator can switch it on again."),
+    Reason.PERMISSION_DENIED: ("your profile does not allow a dropbox", _ASK),
+    Reason.MODULE_FORBIDDEN: ("your profile allows neither leads nor contacts that it could be filed on", _ASK),
+    Reason.NO_RECIPIENTS: (
+        "nobody in To and Cc is a customer (you, your colleagues and addresses that are never logged do not count)",
+        "If a customer is missing there, send it again with them in To or Cc.",
+    ),
+    Reason.ATTACHMENTS_TOO_LARGE: (
+        "its attachments are too large",
+        "Send it again with smaller ones, or with a link to them.",
+    ),
+    Reason.MESSAGE_TOO_LARGE: ("it is too large", "Send it again without what makes it so large."),
+    Outcome.QUARANTINED: (
+        "the program failed on it; it is kept for a person to look at",
+        "You need not do anything. Your CRM administrator knows where it is.",
+    ),
+}
+_SIZES = frozenset({Reason.ATTACHMENTS_TOO_LARGE, Reason.MESSAGE_TOO_LARGE})
+
+
+def notice_letter(notice: Notice, sender: Address, now: datetime) -> EmailMessage:
+    """Word to the owner: which mail was not filed, why, and what to do.
+
+    A second copy has the same Message-ID, by which mailboxes tell that it is one.
+    """
+    subject = clean(notice.subject, most=_MOST_SUBJECT)
+    recipients = _some(notice.recipients)
+    key = notice.key
+    letter = _letter(notice.login, sender, now, "auto-replied")
+    letter["Subject"] = f"Not filed: {subject or f'your mail to {recipients}'}"
+    letter["Message-ID"] = f"<notice.{key.account_id}.{key.user_id}.{key.cause.value}.{key.day:%Y%m%d}@{sender.domain}>"
+    if _MESSAGE_ID.fullmatch(notice.message_id):
+        letter["In-Reply-To"] = notice.message_id
+    why, what_to_do = _words(notice)
+    facts = [
+        ("Subject", subject),
+        ("From", clean(notice.sender, most=320)),
+        ("To", recipients),
+        ("Arrived", f"{notice.arrived_at:%d %B %Y, %H:%M} UTC"),
+        ("Message-ID", clean(notice.message_id)),
+    ]
+    told = "\n".join(f"{name + ':':<12}{text}" for name, text in facts if text)
+    letter.set_content(
+        f"This mail of yours was not filed in the CRM:\n\n{told}\n\nWhy: {why}.\n\n{what_to_do}\n\n"
+        "Of other mails that end for the same reason today you are not told.\n",
+        cte="quoted-printable",
+    )
+    return letter
+
+
+def code_letter(address: Address, login: str, code: str, sender: Address, now: datetime) -> EmailMessage:
+    """The code that shows that whoever reads this address's mail is the user."""
+    letter = _letter(address, sender, now, "auto-generated")
+    letter["Subject"] = "Your code for the BCC dropbox"
+    letter["Message-ID"] = make_msgid(domain=sender.domain)
+    letter.set_content(
+        f"{address} was registered as an address that {login} sends from.\n\nThe code is:  {code}\n\n"
+        "Give it to your CRM administrator within an hour, who types:\n\n"
+        f"    bcc-dropbox sender verify {login} {code}\n\n"
+        "If you know nothing of this, do nothing: without the code the address does not count.\n",
+        cte="quoted-printable",
+    )
+    return letter
+
+
+def _letter(to: Address, sender: Address, now: datetime, auto_submitted: str) -> EmailMessage:
+    letter = EmailMessage(policy=_POLICY)
+    letter["From"] = f"{_NAME} <{wire_address(sender)}>"
+    letter["To"] = wire_address(to)
+    letter["Date"] = format_datetime(now)
+    letter["Auto-Submitted"] = auto_submitted  # RFC 3834 §5
+    letter["X-Auto-Response-Suppress"] = "All"  # what Exchange looks at instead
+    letter[LOOP_MARK] = "yes"  # R23
+    return letter
+
+
+def _words(notice: Notice) -> tuple[str, str]:
+    cause = notice.key.cause
+    why, what_to_do = _WORDS.get(cause, (f"a rule said no ({cause.value})", "Your CRM administrator can see why."))
+    if cause in _SIZES and notice.note:
+        return f"{why} ({clean(notice.note, most=200)})", what_to_do
+    return why, what_to_do
+
+
+def _some(recipients: tuple[str, ...]) -> str:
+    shown = ", ".join(clean(recipient, most=320) for recipient in recipients[:_MOST_RECIPIENTS])
+    more = len(recipients) - _MOST_RECIPIENTS
+    return f"{shown} and {more} more" if more > 0 else shown

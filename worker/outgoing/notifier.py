@@ -1,0 +1,92 @@
+"""Sends the notices that wait, after each poll; a mail server that is down delays them and loses none."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from worker.domain.errors import Unavailable
+from worker.domain.notices import Notice, Outbox
+from worker.outgoing.letters import notice_letter
+from worker.outgoing.post import Post, Undeliverable
+
+_FIRST_PAUSE_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 900.0
+_ROUND_SECONDS = 20.0
+"""A mail server that is slow keeps nobody's mail waiting: the rest is sent after the next poll."""
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """How one round went: what was sent, what the mail server refused for good (with its words), and the outage."""
+
+    sent: tuple[Notice, ...] = ()
+    refused: tuple[tuple[Notice, str], ...] = ()
+    outage: Unavailable | None = None
+
+
+class Notifier:
+    """The step after the poll. Not for two threads at once; any number of processes may share an outbox."""
+
+    def __init__(self, outbox: Outbox, post: Post) -> None:
+        self._outbox = outbox
+        self._post = post
+        self._unsettled: list[tuple[Notice, str | None]] = []
+        self._pause_seconds = 0.0
+        self._not_before = 0.0
+
+    def send_waiting(self, stop: Callable[[], bool] = lambda: False) -> Round:
+        """Send until none waits, time is up, ``stop`` says so, or an outage ends it; then pause, longer each time.
+
+        Never raises `Unavailable`: it stands in what this returns.
+        """
+        ends: list[tuple[Notice, str | None]] = []
+        outage: Unavailable | None = None
+        began = time.monotonic()
+        try:
+            while self._not_before <= time.monotonic() < began + _ROUND_SECONDS and not stop():
+                self._settle()
+                notice = self._outbox.take(datetime.now(UTC))
+                if notice is None:
+                    break
+                end = notice, self._send(notice)
+                ends.append(end)
+                self._unsettled.append(end)
+                self._pause_seconds = 0.0
+            self._settle()
+        except Unavailable as error:
+            outage = error
+            self._pause()
+        return Round(
+            tuple(notice for notice, refusal in ends if refusal is None),
+            tuple((notice, refusal) for notice, refusal in ends if refusal is not None),
+            outage,
+        )
+
+    def _send(self, notice: Notice) -> str | None:
+        """None when it was sent, else why it never will be."""
+        try:
+            letter = notice_letter(notice, self._post.sender, datetime.now(UTC))
+        except Exception as error:  # noqa: BLE001 - a mail that cannot be told of must not hold up the other notices
+            return f"the letter cannot be written ({type(error).__name__})"
+        try:
+            self._post.deliver(letter, notice.login, bounces=False)
+        except Undeliverable as error:
+            return str(error)
+        except Unavailable:
+            self._outbox.put_back(notice)
+            raise
+        return None
+
+    def _settle(self) -> None:
+        """Write down what was sent: what the database did not take at once, it is told again before anything else."""
+        while self._unsettled:
+            notice, refusal = self._unsettled[0]
+            self._outbox.settle(notice, datetime.now(UTC), refusal)
+            del self._unsettled[0]
+
+    def _pause(self) -> None:
+        """Jittered, so that workers who share a mail server do not come back as one."""
+        self._pause_seconds = min(max(2 * self._pause_seconds, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
+        self._not_before = time.monotonic() + self._pause_seconds * random.uniform(0.8, 1.2)  # noqa: S311
