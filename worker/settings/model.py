@@ -1,4 +1,4 @@
-"""The settings themselves: name, default, bounds, and in ``description`` what a value should be."""
+"""The settings of one run: read from all sources, checked, and handed out as one frozen object."""
 
 import os
 from collections.abc import Sequence
@@ -6,26 +6,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import Field, ModelWrapValidatorHandler, SecretStr, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
-from worker.domain.routing import DEFAULT_TOKEN_HEADERS
 from worker.domain.tokens import DropboxAddress
-from worker.settings import values
-from worker.settings.credentials import read_credentials
-from worker.settings.envfile import default_database_url, read_env_file
 from worker.settings.problems import PREFIX, Problem, SettingsError, bad_value, missing, unknown, variable
 from worker.settings.rules import contradictions, is_secret, mailbox_problems, secret_of, should_be
+from worker.settings.sources import read_credentials, read_env_file
 from worker.settings.values import ImapAuth, SenderAuth, Tls
+from worker.settings.variables import Variables
 
 
 @dataclass(frozen=True, slots=True)
 class OAuthAccess:
-    """How an access token is got: by refresh token, or by the client's own credentials where there is none."""
+    """The OAuth client; without a refresh token it uses the client credentials grant (RFC 6749 §4.4)."""
 
     token_url: str
     client_id: str
@@ -36,7 +29,7 @@ class OAuthAccess:
 
 @dataclass(frozen=True, slots=True)
 class MailboxAccess:
-    """Everything that it takes to reach the mailbox; ``password`` is None exactly where ``oauth`` is not."""
+    """Everything needed to reach the mailbox. Exactly one of ``password`` and ``oauth`` is set."""
 
     dropbox: DropboxAddress
     host: str
@@ -50,101 +43,12 @@ class MailboxAccess:
     ca_file: Path | None
 
 
-def _number(default: int, least: int, most: int, what: str) -> Any:
-    return Field(default, ge=least, le=most, description=f"{what} from {least} to {most}")
-
-
-def _seconds(default: int, least: int, most: int) -> Any:
-    return _number(default, least, most, "a whole number of seconds")
-
-
-class Settings(BaseSettings):
-    """One field for each variable ``BCC_DROPBOX_…``. The environment wins over the env file, that over a credential."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
-
-    address: values.CatchAll | None = Field(
-        None,
-        description="the catch-all address, like drop@drop.example.com: letters, digits, '.', '_' or '-', at most "
-        f"{values.LONGEST_LOCAL_PART} of them before the @, so that '+' and a token fit in",
-    )
-    database_url: values.DatabaseUrl = Field(
-        default_factory=lambda: SecretStr(default_database_url()),
-        description="sqlite:///FILE or postgresql+psycopg://USER@HOST/NAME",
-    )
-
-    imap_host: values.Host | None = Field(None, description="the IMAP server's host name or address, without a port")
-    imap_port: int | None = Field(None, ge=1, le=65535, description="a port from 1 to 65535 (993 for ssl, else 143)")
-    imap_tls: values.TlsChoice = Field(Tls.SSL, description="ssl, starttls, or none (for a loopback host only)")
-    imap_user: str | None = Field(None, description="the login name of the catch-all mailbox")
-    imap_auth: values.ImapAuthChoice = Field(ImapAuth.PASSWORD, description="password, xoauth2 or oauthbearer")
-    imap_password: SecretStr | None = Field(None, description="the password of the catch-all mailbox")
-    imap_password_file: values.File | None = Field(None, description="a file that holds the password")
-    imap_folder: values.QueueFolder = Field(
-        "INBOX", description="the folder that new mail arrives in, none of Associated, Rejected, Quarantine"
-    )
-    imap_ca_file: values.File | None = Field(
-        None, description="a PEM file with the authority of the server's certificate"
-    )
-    oauth_token_url: values.HttpsUrl | None = Field(None, description="the https:// address that gives access tokens")
-    oauth_client_id: str | None = Field(None, description="the client id that the mail provider gave")
-    oauth_client_secret: SecretStr | None = Field(None, description="the client secret that the mail provider gave")
-    oauth_client_secret_file: values.File | None = Field(None, description="a file that holds the client secret")
-    oauth_refresh_token: SecretStr | None = Field(None, description="the refresh token that the mail provider gave")
-    oauth_refresh_token_file: values.File | None = Field(None, description="a file that holds the refresh token")
-    oauth_scope: str | None = Field(None, description="the scopes to ask for, separated by spaces")
-
-    poll_seconds: int = _seconds(60, 1, 150)
-    idle: values.IdleChoice = Field(values.Idle.AUTO, description="auto or off")
-    poll_deadline_seconds: int = _seconds(150, 2, 86400)
-    socket_seconds: int = _seconds(30, 1, 600)
-    statement_seconds: int = _seconds(30, 1, 600)
-    batch_messages: int = _number(250, 1, 5000, "a whole number")
-    batch_bytes: int = _number(8 * 1024 * 1024, 65536, 1024**3, "a whole number of octets")
-
-    token_headers: values.FieldNames = Field(
-        DEFAULT_TOKEN_HEADERS,
-        description="names of header fields, separated by commas, like X-Original-To,Delivered-To",
-    )
-    received_by: values.Host | None = Field(None, description="the host name behind 'by' in your own server's Received")
-    sender_auth: values.SenderAuthChoice | None = Field(
-        None, description="required (the default where AUTHSERV_ID is set) or off"
-    )
-    authserv_id: values.Word | None = Field(
-        None, description="the first word that your own server writes into Authentication-Results"
-    )
-    max_attachment_bytes: int = _number(10 * 1024 * 1024, 1, 1024**3, "a whole number of octets")
-    max_recipients: int = _number(50, 1, 1000, "a whole number")
-
-    smtp_url: values.SmtpUrl | None = Field(
-        None,
-        description="smtps:// or smtp+starttls://[USER:PASSWORD@]HOST[:PORT], or smtp:// without a password "
-        "(with one for a loopback host only)",
-    )
-    smtp_ca_file: values.File | None = Field(
-        None, description="a PEM file with the authority of the mail server's certificate"
-    )
-    notice_from: values.MailAddress | None = Field(None, description="the address that notices to owners come from")
-    metrics_address: values.Listen | None = Field(None, description="HOST:PORT to listen on, like 127.0.0.1:9108")
-    log_format: values.LogFormatChoice = Field(values.LogFormat.AUTO, description="auto, console or json")
-    log_level: values.LogLevelChoice = Field(values.LogLevel.INFO, description="debug, info, warning or error")
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """First wins; what is given to the constructor comes from the env file and the credentials."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return env_settings, init_settings
+class Settings(Variables):
+    """The variables, and the values that the program derives from them."""
 
     @classmethod
     def load(cls, env_file: Path | None = None) -> "Settings":
-        """Read everything; what only the mailbox needs may be missing.
+        """Read all sources; settings that only the mailbox needs may be missing.
 
         Raises:
             SettingsError: with every problem at once.
@@ -154,18 +58,30 @@ class Settings(BaseSettings):
 
     @classmethod
     def load_for_mailbox(cls, env_file: Path | None = None) -> "Settings":
-        """The same for the commands that reach the mailbox: what they need must be there."""
+        """Read all sources for a command that reaches the mailbox.
+
+        Raises:
+            SettingsError: with every problem at once, missing mailbox settings included.
+        """
         reading = cls._read(env_file)
         return reading.settings_unless([*reading.problems, *mailbox_problems(reading.settings)])
 
     def require_address(self) -> DropboxAddress:
-        """The catch-all address, for what shows or reads dropbox addresses. Raises `SettingsError`."""
+        """Return the catch-all address.
+
+        Raises:
+            SettingsError: when it is not set.
+        """
         if self.address is None:
             raise SettingsError([missing("address", should_be(self, "address")).line])
         return DropboxAddress(self.address)
 
     def require_mailbox(self) -> MailboxAccess:
-        """Everything that it takes to reach the mailbox, secrets read from their files. Raises `SettingsError`."""
+        """Return everything needed to reach the mailbox; reads secrets from their files.
+
+        Raises:
+            SettingsError: when something is missing.
+        """
         if problems := mailbox_problems(self):
             raise SettingsError(problem.line for problem in problems)
         return MailboxAccess(
@@ -206,8 +122,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _tell_all(cls, data: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
-        """Read on without the bad values, so that what is wrong between the good ones is told too."""
+    def _report_all(cls, data: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
+        """Validate again without the bad values, so that contradictions between the good ones are reported too."""
         try:
             return read(data)
         except ValidationError as error:
@@ -235,7 +151,7 @@ class Settings(BaseSettings):
 
 
 class _BadValues(Exception):
-    """Some fields could not be read; ``rest`` is what the others say."""
+    """Raised when fields could not be read; ``rest`` holds the settings made of the other fields."""
 
     def __init__(self, rest: Settings, problems: tuple[Problem, ...]) -> None:
         super().__init__()
@@ -249,9 +165,9 @@ class _Reading:
     problems: tuple[Problem, ...]
 
     def settings_unless(self, problems: Sequence[Problem]) -> Settings:
-        """The settings when there is no problem; else the problems, without those that only follow from another."""
+        """Return the settings, or raise all problems except the ones that only follow from another."""
         broken = {name for problem in self.problems if problem.is_bad_value for name in problem.fields}
-        told = [problem for problem in problems if problem.is_bad_value or broken.isdisjoint(problem.fields)]
-        if told:
-            raise SettingsError(problem.line for problem in told)
+        reported = [problem for problem in problems if problem.is_bad_value or broken.isdisjoint(problem.fields)]
+        if reported:
+            raise SettingsError(problem.line for problem in reported)
         return self.settings

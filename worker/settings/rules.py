@@ -1,4 +1,4 @@
-"""What several settings say together: contradictions, and what it takes to reach the mailbox."""
+"""Rules on several settings together: contradictions, and the settings that the mailbox needs."""
 
 import os
 import ssl
@@ -9,32 +9,31 @@ from typing import TYPE_CHECKING
 from worker.domain.hosts import is_loopback
 from worker.settings.problems import Problem, bad_value, missing, variable
 from worker.settings.values import ImapAuth, SenderAuth, Tls
+from worker.settings.variables import Variables
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
-
-    from worker.settings.model import Settings
 
 _SECRETS = frozenset({"database_url", "imap_password", "oauth_client_secret", "oauth_refresh_token", "smtp_url"})
 _LONGEST_SECRET = 64 * 1024
 
 
 def is_secret(field: str) -> bool:
-    """Whether the value must never be shown."""
+    """Return True when the value must never be shown."""
     return field in _SECRETS
 
 
-def should_be(settings: "Settings", field: str) -> str:
-    """What the field's value should be, in words."""
+def should_be(settings: Variables, field: str) -> str:
+    """Return what the field's value should be, in words."""
     return type(settings).model_fields[field].description or ""
 
 
-def contradictions(settings: "Settings") -> list[Problem]:
-    """What cannot be meant together."""
+def contradictions(settings: Variables) -> list[Problem]:
+    """Return the problems of settings that contradict each other."""
     return [*_of_connection(settings), *_of_secrets(settings), *_of_rules(settings)]
 
 
-def _of_connection(settings: "Settings") -> Iterator[Problem]:
+def _of_connection(settings: Variables) -> Iterator[Problem]:
     if settings.imap_tls is Tls.NONE and settings.imap_host and not is_loopback(settings.imap_host):
         yield Problem(
             f"{variable('imap_tls')} is 'none', which only a loopback {variable('imap_host')} may have "
@@ -50,14 +49,14 @@ def _of_connection(settings: "Settings") -> Iterator[Problem]:
             )
 
 
-def _of_secrets(settings: "Settings") -> Iterator[Problem]:
+def _of_secrets(settings: Variables) -> Iterator[Problem]:
     for secret in ("imap_password", "oauth_client_secret", "oauth_refresh_token"):
         file = f"{secret}_file"
         if getattr(settings, secret) and getattr(settings, file):
             yield Problem(f"{variable(secret)} and {variable(file)} are both set: it should be one of them")
 
 
-def _of_rules(settings: "Settings") -> Iterator[Problem]:
+def _of_rules(settings: Variables) -> Iterator[Problem]:
     if settings.sender_auth is SenderAuth.REQUIRED and settings.authserv_id is None:
         yield Problem(
             f"{variable('sender_auth')} is 'required', which needs {variable('authserv_id')}: "
@@ -71,8 +70,8 @@ def _of_rules(settings: "Settings") -> Iterator[Problem]:
         )
 
 
-def mailbox_problems(settings: "Settings") -> list[Problem]:
-    """What the commands that reach the mailbox lack."""
+def mailbox_problems(settings: Variables) -> list[Problem]:
+    """Return the problems that keep a command from reaching the mailbox."""
     needed = ["address", "imap_host", "imap_user"]
     if settings.imap_auth is not ImapAuth.PASSWORD:
         needed += ["oauth_token_url", "oauth_client_id"]
@@ -80,8 +79,8 @@ def mailbox_problems(settings: "Settings") -> list[Problem]:
     return [*problems, *_of_login(settings), *_of_ca_files(settings)]
 
 
-def secret_of(settings: "Settings", field: str) -> str | None:
-    """The secret itself, from the setting or from the file that it names; None when neither is set or readable."""
+def secret_of(settings: Variables, field: str) -> str | None:
+    """Return the secret from the setting or its file; None when neither is set or readable."""
     value: SecretStr | None = getattr(settings, field)
     if value is not None:
         return value.get_secret_value()
@@ -89,7 +88,7 @@ def secret_of(settings: "Settings", field: str) -> str | None:
     return None if file is None or _fault_of(file) else file.read_text(encoding="utf-8").strip("\r\n")
 
 
-def _of_login(settings: "Settings") -> Iterator[Problem]:
+def _of_login(settings: Variables) -> Iterator[Problem]:
     secrets = ["imap_password"]
     if settings.imap_auth is not ImapAuth.PASSWORD:
         # By refresh token (RFC 6749 §6) or by the client's own secret (§4.4): at least one of them.
@@ -103,14 +102,14 @@ def _of_login(settings: "Settings") -> Iterator[Problem]:
             yield bad_value(f"{secret}_file", str(file), f"{should_be(settings, f'{secret}_file')}: {fault}")
 
 
-def _of_ca_files(settings: "Settings") -> Iterator[Problem]:
+def _of_ca_files(settings: Variables) -> Iterator[Problem]:
     for field in ("imap_ca_file", "smtp_ca_file"):
         file: Path | None = getattr(settings, field)
         if file and (fault := _fault_of_authority(file)):
             yield bad_value(field, str(file), f"{should_be(settings, field)}: {fault}")
 
 
-def _is_stated(settings: "Settings", secret: str) -> bool:
+def _is_stated(settings: Variables, secret: str) -> bool:
     return getattr(settings, secret) is not None or getattr(settings, f"{secret}_file") is not None
 
 

@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, and how each is read from text."""
+"""The types of settings, and how each is read from text."""
 
 import ipaddress
 import re
@@ -19,16 +19,16 @@ from worker.domain.masking import LENGTH as TOKEN_LENGTH
 from worker.domain.outcomes import Folder
 
 LONGEST_LOCAL_PART = 64 - len("+") - TOKEN_LENGTH
-"""R1: what RFC 5321 §4.5.3.1.1 leaves before the plus tag."""
+"""Characters before the plus tag: the 64 of a local part (RFC 5321 §4.5.3.1.1) less the tag (R1)."""
 
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
-"""Of the names that RFC 5322 §3.6.8 allows, those that a FETCH can ask for as an atom."""
+"""The field names (RFC 5322 §3.6.8) that a FETCH can name as an atom."""
 _LAST_PORT = 65535
 _DATABASE_URL = re.compile(r"sqlite:///.+|postgresql\+psycopg://.+")
 
 
 class Tls(StrEnum):
-    """How the connection to the IMAP server is made safe."""
+    """Encryption of the connection to the IMAP server."""
 
     SSL = "ssl"
     STARTTLS = "starttls"
@@ -41,7 +41,7 @@ class Tls(StrEnum):
 
 
 class ImapAuth(StrEnum):
-    """How the worker proves itself to the IMAP server."""
+    """Login mechanism for the IMAP server."""
 
     PASSWORD = "password"
     XOAUTH2 = "xoauth2"
@@ -49,21 +49,21 @@ class ImapAuth(StrEnum):
 
 
 class SenderAuth(StrEnum):
-    """Whether the From address has to be vouched for (R13)."""
+    """Sender authentication: the mail server has to confirm the From address, or not (R13)."""
 
     REQUIRED = "required"
     OFF = "off"
 
 
 class Idle(StrEnum):
-    """Whether the server's IDLE wakes the worker (R22)."""
+    """Use of the server's IDLE to start a poll at once (R22)."""
 
     AUTO = "auto"
     OFF = "off"
 
 
 class LogFormat(StrEnum):
-    """How log lines look; ``auto`` is the console's colours on a terminal, else JSON."""
+    """Form of log lines; ``auto`` is coloured text on a terminal, else JSON."""
 
     AUTO = "auto"
     CONSOLE = "console"
@@ -71,7 +71,7 @@ class LogFormat(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """The least level that is logged."""
+    """The lowest level that is logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -81,7 +81,7 @@ class LogLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ListenAddress:
-    """Where a server of ours listens."""
+    """Address on which a server of the worker listens."""
 
     host: str
     port: int
@@ -147,7 +147,7 @@ def _database_url(url: SecretStr) -> SecretStr:
     text = url.get_secret_value()
     if not _DATABASE_URL.fullmatch(text):
         raise ValueError
-    from sqlalchemy import make_url  # noqa: PLC0415 - costs the start much, and whoever reads settings needs it anyway
+    from sqlalchemy import make_url  # noqa: PLC0415 - slow to import; only needed when settings are read
     from sqlalchemy.exc import ArgumentError  # noqa: PLC0415
 
     try:
@@ -156,7 +156,7 @@ def _database_url(url: SecretStr) -> SecretStr:
         raise ValueError from None
     is_file = parsed.database and parsed.database != ":memory:" and not parsed.database.startswith("file:")
     if parsed.drivername == "sqlite" and not is_file:
-        raise ValueError  # what is kept in memory is lost with the process; SQLite's own URLs can say that, too
+        raise ValueError  # a database in memory is lost with the process; a file: URL can also mean memory
     if parsed.port is not None and not 1 <= parsed.port <= _LAST_PORT:
         raise ValueError
     return url
