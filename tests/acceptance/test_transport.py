@@ -10,6 +10,7 @@ from tests.acceptance.dropbox import Dropbox
 from tests.imap.scripted import Scripted
 from tests.servers.certificates import make_certificates
 from tests.servers.dovecot import Dovecot, DovecotSettings
+from tests.servers.dovecot_configuration import shown_certificate
 from tests.servers.process import new_folder
 
 
@@ -41,8 +42,7 @@ def doubtful(dovecot_with: Callable[[DovecotSettings], Dovecot]) -> Callable[...
         folder = new_folder("certificates")
         made = make_certificates(folder, **how)  # type: ignore[arg-type]
         folder.chmod(0o755)
-        extra = f"ssl_cert = <{made.certificate}\nssl_key = <{made.key}"
-        return dovecot_with(DovecotSettings(extra=extra)), made.authority
+        return dovecot_with(DovecotSettings(extra=shown_certificate(made))), made.authority
 
     return start
 

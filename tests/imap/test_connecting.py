@@ -13,6 +13,7 @@ from tests.imap.scripted import LOST, Answers, Scripted
 from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot, DovecotSettings
+from tests.servers.dovecot_configuration import shown_certificate
 from tests.servers.process import free_port
 from worker.domain.errors import LoginRefused, Refused, Unavailable
 from worker.imap import ImapAccess, ImapMailbox, Mechanism, Tls
@@ -67,8 +68,7 @@ def other_name(tmp_path_factory: pytest.TempPathFactory, dovecot_with: Started) 
     while readable != readable.parent and readable != Path("/tmp"):
         readable.chmod(0o755)
         readable = readable.parent
-    extra = f"ssl_cert = <{made.certificate}\nssl_key = <{made.key}"
-    return dovecot_with(DovecotSettings(extra=extra)), made.authority
+    return dovecot_with(DovecotSettings(extra=shown_certificate(made))), made.authority
 
 
 @BOTH
@@ -117,8 +117,7 @@ def test_a_wrong_password_is_a_refused_login(dovecot_with: Started, mailbox_user
 
 
 def test_a_password_beyond_ascii_is_let_in(dovecot_with: Started, mailbox_user: str) -> None:
-    extra = "passdb {\n  driver = static\n  args = password=Paßwort-ümläut\n}"
-    server = dovecot_with(DovecotSettings(extra=extra))
+    server = dovecot_with(DovecotSettings(password="Paßwort-ümläut"))
     mailbox = ImapMailbox(access_to(server, mailbox_user, password="Paßwort-ümläut"))
     assert mailbox.open().messages == 0
     mailbox.close()

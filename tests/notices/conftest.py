@@ -10,6 +10,7 @@ from email.policy import default
 import pytest
 
 from tests.servers.dovecot import Dovecot, DovecotSettings
+from tests.servers.dovecot_configuration import by_version
 from tests.servers.postfix import Postfix, to_lmtp
 from tests.servers.process import free_port
 from tests.store.conftest import database, migrated_template, open_database, url  # noqa: F401 - fixtures
@@ -69,7 +70,8 @@ class Outside:
 @pytest.fixture(scope="session")
 def outside(dovecot_with: Callable[[DovecotSettings], Dovecot]) -> Iterator[Outside]:
     auth, tls, bare = free_port(), free_port(), free_port()
-    listener = f"service auth {{\n  inet_listener {{\n    address = 127.0.0.1\n    port = {auth}\n  }}\n}}\n"
+    opening = by_version("inet_listener {\n    address", "inet_listener sasl {\n    listen")
+    listener = f"service auth {{\n  {opening} = 127.0.0.1\n    port = {auth}\n  }}\n}}\n"
     dovecot = dovecot_with(DovecotSettings(extra=f"auth_mechanisms = plain login\n{listener}"))
     folder = dovecot.authority.parent
     main = MAIN.format(certificate=folder / "server.pem", key=folder / "server.key", auth=auth)

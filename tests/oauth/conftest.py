@@ -7,30 +7,41 @@ import pytest
 
 from tests.oauth.provider import Provider, running
 from tests.servers.dovecot import Dovecot, DovecotSettings
+from tests.servers.dovecot_configuration import by_version
 from tests.servers.process import new_folder
 
-# Dovecot's own: an access token is good when the provider says so (RFC 7662).
-PASSDB = """
+COMMON = """
 auth_mechanisms = plain login xoauth2 oauthbearer
 auth_cache_size = 0
 # No pause for an address that failed before.
-service anvil {{
-  unix_listener anvil-auth-penalty {{
+service anvil {
+  unix_listener anvil-auth-penalty {
     mode = 0
-  }}
-}}
-passdb {{
-  driver = oauth2
-  mechanisms = xoauth2 oauthbearer
-  args = {file}
-}}
+  }
+}
 """
+# Dovecot asks the provider about each access token (RFC 7662).
 ANSWERS = """
 introspection_url = {url}
 introspection_mode = post
 username_attribute = username
 active_attribute = active
 active_value = true
+"""
+PASSDB_2_3 = """
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {file}
+}}
+"""
+PASSDB_2_4 = """
+oauth2 {{
+{answers}
+}}
+passdb oauth2 {{
+  mechanisms_filter = xoauth2 oauthbearer
+}}
 """
 
 
@@ -49,10 +60,12 @@ def mail_provider() -> Iterator[Provider]:
 
 @pytest.fixture(scope="module")
 def oauth_dovecot(mail_provider: Provider, dovecot_with: Callable[[DovecotSettings], Dovecot]) -> Iterator[Dovecot]:
-    folder = new_folder("oauth")  # Dovecot takes this part of its configuration from a file only
+    folder = new_folder("oauth")  # Dovecot 2.3 takes this part of its configuration from a file only
     try:
         file = folder / "oauth2.conf"
-        file.write_text(ANSWERS.format(url=mail_provider.introspection_url))
-        yield dovecot_with(DovecotSettings(extra=PASSDB.format(file=file)))
+        answers = ANSWERS.format(url=mail_provider.introspection_url)
+        file.write_text(answers)
+        passdb = by_version(PASSDB_2_3.format(file=file), PASSDB_2_4.format(answers=answers))
+        yield dovecot_with(DovecotSettings(extra=COMMON + passdb))
     finally:
         shutil.rmtree(folder)

@@ -13,6 +13,7 @@ from tests.outages.conftest import InFrontOf, Opened
 from tests.outages.ledger import Ledger, subject_of
 from tests.outages.patience import await_balance, await_true
 from tests.servers.dovecot import Dovecot, DovecotSettings
+from tests.servers.dovecot_configuration import by_version
 
 HEADS, BODIES, MOVE = b"BODY.PEEK[HEADER", b"BODY.PEEK[]", b"UID MOVE"
 STEPS = pytest.mark.parametrize("step", [b"SEARCH", HEADS, BODIES, MOVE], ids=["search", "heads", "bodies", "move"])
@@ -177,14 +178,15 @@ def test_a_message_whose_body_is_never_given_goes_to_quarantine_and_keeps_nobody
     assert ledger.outcomes() == {"associated": ALL - 1, "quarantined": 1}
 
 
-READ_ONLY = DovecotSettings(extra="mail_plugins = acl\nplugin {\n  acl = vfile\n}\n")
+ACCESS_LISTS_2_3 = "mail_plugins = acl\nplugin {\n  acl = vfile\n}\n"
+ACCESS_LISTS_2_4 = "mail_plugins {\n  acl = yes\n}\nacl_driver = vfile\n"
 
 
 @pytest.mark.parametrize("closed", ["Associated", "Rejected"])
 def test_a_folder_that_is_read_only_keeps_only_its_own_messages_waiting(
     ledger_on: Opened, dovecot_with: Callable[[DovecotSettings], Dovecot], in_front_of: InFrontOf, closed: str
 ) -> None:
-    server = dovecot_with(READ_ONLY)
+    server = dovecot_with(DovecotSettings(extra=by_version(ACCESS_LISTS_2_3, ACCESS_LISTS_2_4)))
     ledger = ledger_on(server)
     with server.connect(ledger.mailbox) as person:
         person.create_folder(closed)
@@ -210,17 +212,16 @@ def test_a_folder_that_is_read_only_keeps_only_its_own_messages_waiting(
     assert ledger.outcomes() == {"associated": ALL, "rejected": 1}
 
 
-OVER_QUOTA = DovecotSettings(
-    without=frozenset({"MOVE"}),
-    extra="mail_plugins = quota\nplugin {\n  quota = maildir:User quota\n  quota_rule = *:messages=25\n}\n",
-)
+QUOTA_2_3 = "mail_plugins = quota\nplugin {\n  quota = maildir:User quota\n  quota_rule = *:messages=25\n}\n"
+QUOTA_2_4 = 'mail_plugins {\n  quota = yes\n}\nquota "User quota" {\n  driver = maildir\n  message_count = 25\n}\n'
 
 
 def test_a_mailbox_over_quota_keeps_its_messages_until_there_is_room(
     ledger_on: Opened, dovecot_with: Callable[[DovecotSettings], Dovecot], in_front_of: InFrontOf
 ) -> None:
     """Only a COPY takes room: servers with MOVE never ask."""
-    server = dovecot_with(OVER_QUOTA)
+    over_quota = by_version(QUOTA_2_3, QUOTA_2_4)
+    server = dovecot_with(DovecotSettings(without=frozenset({"MOVE"}), extra=over_quota))
     ledger = ledger_on(server)
     server.deliver_many(ledger.mailbox, [b"Subject: old\r\n\r\n"] * ALL, "Old")
     mails = ledger.deliver(ALL)

@@ -4,105 +4,21 @@ import itertools
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from imapclient import IMAPClient
 
-from tests.secrecy import DOVECOTS_PASSWORD
 from tests.servers.account import unprivileged
 from tests.servers.certificates import make_certificates
+from tests.servers.dovecot_configuration import PASSWORD, DovecotSettings, Place, configuration
 from tests.servers.process import ServerProcess, accepts, free_port, new_folder
 from tests.servers.requirement import require
 
-PASSWORD = DOVECOTS_PASSWORD
-CAPABILITIES = (
-    "IMAP4rev1 SASL-IR LOGIN-REFERRALS ID ENABLE IDLE SORT SORT=DISPLAY THREAD=REFERENCES "
-    "THREAD=REFS THREAD=ORDEREDSUBJECT MULTIAPPEND URL-PARTIAL CATENATE UNSELECT CHILDREN "
-    "NAMESPACE UIDPLUS LIST-EXTENDED I18NLEVEL=1 CONDSTORE QRESYNC ESEARCH ESORT SEARCHRES "
-    "WITHIN CONTEXT=SEARCH LIST-STATUS BINARY MOVE SNIPPET=FUZZY PREVIEW=FUZZY PREVIEW "
-    "STATUS=SIZE SAVEDATE LITERAL+ NOTIFY SPECIAL-USE"
-)
-# Run whole by one unprivileged user, Dovecot needs no chroot and no setuid.
-CONFIGURATION = """
-base_dir = {folder}/run
-state_dir = {folder}/state
-log_path = /dev/stderr
-default_internal_user = {user}
-default_internal_group = {group}
-default_login_user = {user}
-protocols = imap lmtp
-listen = 127.0.0.1
-ssl = yes
-ssl_cert = <{certificate}
-ssl_key = <{key}
-disable_plaintext_auth = no
-auth_failure_delay = 0
-recipient_delimiter = +
-mail_fsync = never
-mail_max_userip_connections = 1000
-first_valid_uid = 1
-first_valid_gid = 1
-mail_location = maildir:~/Maildir
-{accounts}
-namespace inbox {{
-  inbox = yes
-  prefix = {prefix}
-  separator = {separator}
-}}
-service anvil {{
-  chroot =
-}}
-service stats {{
-  chroot =
-}}
-service imap-login {{
-  chroot =
-  service_count = 0
-  inet_listener imap {{
-    port = {imap_port}
-  }}
-  inet_listener imaps {{
-    port = {imaps_port}
-    ssl = yes
-  }}
-}}
-service lmtp {{
-  inet_listener lmtp {{
-    address = 127.0.0.1
-    port = {lmtp_port}
-  }}
-}}
-{capability}
-{extra}
-"""
-ANYBODY = """
-passdb {{
-  driver = static
-  args = password={password}
-}}
-userdb {{
-  driver = static
-  args = uid={uid} gid={gid} home={mail}/%u allow_all_users=yes
-}}
-"""
-
-
-@dataclass(frozen=True)
-class DovecotSettings:
-    """How one instance differs; `extra` is appended to its configuration as it is."""
-
-    without: frozenset[str] = field(default_factory=frozenset)
-    """Capabilities it does not announce."""
-    prefix: str = ""
-    separator: str = "."
-    has_accounts: bool = False
-    """Whether `extra` says who has a mailbox; else everybody has one."""
-    extra: str = ""
+__all__ = ["PASSWORD", "Dovecot", "DovecotSettings"]
 
 
 class Dovecot:
-    """One instance with ports `imap`, `imaps` and `lmtp`; every password is `PASSWORD`."""
+    """One instance with ports `imap`, `imaps` and `lmtp`; all users have the password of its settings."""
 
     def __init__(self, settings: DovecotSettings | None = None) -> None:
         program = require("dovecot", "dovecot-imapd")
@@ -114,11 +30,13 @@ class Dovecot:
         self._certificates = make_certificates(self._folder)
         self._counter = itertools.count(1)
         self.account.make_folder(self.mail)
-        configuration = self._folder / "dovecot.conf"
-        configuration.write_text(self._configuration())
+        ports = self.imap, self.imaps, self.lmtp
+        place = Place(self._folder, self.mail, self.account, self._certificates, *ports)
+        self.configuration = self._folder / "dovecot.conf"
+        self.configuration.write_text(configuration(self.settings, place))
         self.process = ServerProcess(
             "dovecot",
-            self.account.command(program, "-F", "-c", configuration),
+            self.account.command(program, "-F", "-c", self.configuration),
             self._folder,
             ready=lambda: accepts(self.imap) and accepts(self.lmtp),
         )
@@ -132,10 +50,6 @@ class Dovecot:
     def mail(self) -> Path:
         """The folder of all mailboxes, each in `USER/Maildir`, owned by `account`."""
         return self._folder / "mail"
-
-    @property
-    def configuration(self) -> Path:
-        return self._folder / "dovecot.conf"
 
     def start(self) -> None:
         self.process.start()
@@ -153,7 +67,7 @@ class Dovecot:
     def connect(self, user: str) -> IMAPClient:
         """Log a plain client in."""
         client = IMAPClient("127.0.0.1", port=self.imap, ssl=False, timeout=30)
-        client.login(user, PASSWORD)
+        client.login(user, self.settings.password)
         return client
 
     def deliver(self, user: str, raw: bytes, folder: str | None = None, arrived: float | None = None) -> None:
@@ -194,25 +108,3 @@ class Dovecot:
             return inbox
         bare = folder.removeprefix(self.settings.prefix)
         return inbox / f".{bare.replace(self.settings.separator, '.')}"
-
-    def _configuration(self) -> str:
-        announced = [name for name in CAPABILITIES.split() if name not in self.settings.without]
-        switched = f"imap_capability = {' '.join(announced)}" if self.settings.without else ""
-        return CONFIGURATION.format(
-            folder=self._folder,
-            user=self.account.name,
-            group=self.account.group,
-            accounts="" if self.settings.has_accounts else self._anybody(),
-            certificate=self._certificates.certificate,
-            key=self._certificates.key,
-            prefix=self.settings.prefix,
-            separator=self.settings.separator,
-            imap_port=self.imap,
-            imaps_port=self.imaps,
-            lmtp_port=self.lmtp,
-            capability=switched,
-            extra=self.settings.extra,
-        )
-
-    def _anybody(self) -> str:
-        return ANYBODY.format(password=PASSWORD, uid=self.account.uid, gid=self.account.gid, mail=self.mail)
