@@ -105,7 +105,7 @@ def test_a_sixth_sender_is_refused(cli: CommandLine) -> None:
 def test_several_accounts_need_one_named(cli: CommandLine) -> None:
     cli.ok("account add One")
     cli.ok("account add Two")
-    assert "name one with --account: One, Two" in cli.refused(f"user add {JANE}")
+    assert "several accounts: One, Two: name one with --account" in cli.refused(f"user add {JANE}")
     cli.ok(f"user add {JANE} --account two")
     listed = [(account["name"], account["users"]) for account in cli.json("account list")]
     assert listed == [("One", 0), ("Two", 1)]

@@ -1,4 +1,4 @@
-"""An office on an empty database of each kind, and mail that arrives through the real intake."""
+"""The CRM on an empty database of each kind, and mail that arrives through the real intake."""
 
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -9,8 +9,8 @@ import pytest
 from tests.store.conftest import database, migrated_template, open_database, url  # noqa: F401 - fixtures
 from tests.store.crm import NOW, Mail, file
 from worker.crm.dropboxes import show_dropbox
-from worker.crm.office import Office
 from worker.crm.users import add_user
+from worker.crm.work import Crm
 from worker.domain.verdicts import Filing
 from worker.store.database import Database
 from worker.store.intake import IntakeStore
@@ -23,31 +23,31 @@ Arrive = Callable[..., Filing]
 
 
 @pytest.fixture
-def office(database: Database) -> Office:  # noqa: F811 - the fixture
-    return Office(database)
+def crm(database: Database) -> Crm:  # noqa: F811 - the fixture
+    return Crm(database)
 
 
 @pytest.fixture
-def jane(office: Office) -> str:
+def jane(crm: Crm) -> str:
     """Make the first user, an Administrator."""
-    add_user(office, JANE, profile=None, now=NOW)
+    add_user(crm, JANE, profile=None, now=NOW)
     return JANE
 
 
 @pytest.fixture
-def ben(office: Office, jane: str) -> str:
+def ben(crm: Crm, jane: str) -> str:
     """Make a second user, a Standard one."""
-    add_user(office, BEN, profile=None, now=NOW)
+    add_user(crm, BEN, profile=None, now=NOW)
     return BEN
 
 
 @pytest.fixture
-def arrive(office: Office) -> Arrive:
+def arrive(crm: Crm) -> Arrive:
     """File a mail that the user put the dropbox into Bcc of."""
-    store = IntakeStore(office.database)
+    store = IntakeStore(crm.database)
     uids = count(1)
 
-    def arrive_one(login: str, to: Sequence[str] = (CARL,), at: Office = office, **more: Any) -> Filing:
+    def arrive_one(login: str, to: Sequence[str] = (CARL,), at: Crm = crm, **more: Any) -> Filing:
         token = show_dropbox(at, login).token or ""
         [filing] = file(store, Mail(next(uids), token, more.pop("sender", login), to, **more))
         return filing

@@ -17,12 +17,12 @@ from sqlalchemy import event
 from tests.crm.conftest import BEN, CARL, JANE
 from tests.store.crm import NOW, QUEUE, Mail, commit, decide, file
 from worker.crm import dropboxes, emails, explanations, records, replays
-from worker.crm.by_people import MessageFilter
+from worker.crm.decision_search import MessageFilter
 from worker.crm.emails import EmailFilter
-from worker.crm.office import Office
 from worker.crm.record_rows import RecordDraft
 from worker.crm.records import RecordFilter
 from worker.crm.users import add_user
+from worker.crm.work import Crm
 from worker.domain.addresses import Address
 from worker.domain.messages import Head
 from worker.domain.outcomes import Outcome, Reason
@@ -54,24 +54,24 @@ WHY = "<why@acme.example>"
 class Company:
     """BEN has filed mail for long and JANE begins today; DORA never did."""
 
-    office: Office
+    crm: Crm
     steps: list[None] = field(default_factory=list)
 
     @property
     def database(self) -> Database:
-        return self.office.database
+        return self.crm.database
 
     @property
-    def account(self) -> Office:
+    def account(self) -> Crm:
         """The same for who names the account."""
-        return Office(self.database, "Default")
+        return Crm(self.database, "Default")
 
     @property
     def store(self) -> IntakeStore:
         return IntakeStore(self.database)
 
     def token(self, login: str) -> str:
-        return dropboxes.show_dropbox(self.office, login).token or ""
+        return dropboxes.show_dropbox(self.crm, login).token or ""
 
     def effort(self, ask: Callable[["Company"], Any]) -> int:
         """The database's steps to the answer."""
@@ -82,7 +82,7 @@ class Company:
 
 def company(path: Path, past: int) -> Company:
     database = Database.open(f"sqlite:///{path}")
-    founded = Company(Office(database))
+    founded = Company(Crm(database))
 
     @event.listens_for(database.engine, "connect")
     def count_steps(connection: sqlite3.Connection, _record: object) -> None:
@@ -90,7 +90,7 @@ def company(path: Path, past: int) -> Company:
 
     migrate(database)
     for login in (JANE, BEN, DORA):
-        add_user(founded.office, login, profile=None, now=LONG_AGO)
+        add_user(founded.crm, login, profile=None, now=LONG_AGO)
     remember(founded, past)
     live_today(founded)
     return founded
@@ -111,7 +111,7 @@ def remember(company: Company, past: int) -> None:
 def live_today(company: Company) -> None:
     """One message for each end, one that failed, one record of the other module."""
     store, token = company.store, company.token(JANE)
-    records.add_record(company.office, Module.LEAD, RecordDraft(Address.parse(LEA)), now=NOW)
+    records.add_record(company.crm, Module.LEAD, RecordDraft(Address.parse(LEA)), now=NOW)
     file(store, Mail(1, token, JANE, message_id=WHY, to=[CARL]), Mail(2, token, JANE, to=[LEA]))
     file(store, Mail(3, token, "stranger@elsewhere.example"))
     commit(store, QUEUE, [quarantined(Mail(4, token, JANE).arrival, Head(()), "ValueError: odd")], NOW)
@@ -129,15 +129,15 @@ def companies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Compan
 
 
 def listed(**wanted: Any) -> Callable[[Company], Any]:
-    return lambda c: emails.list_emails(c.office, EmailFilter(**wanted), limit=5)
+    return lambda c: emails.list_emails(c.crm, EmailFilter(**wanted), limit=5)
 
 
 def recorded(module: Module, **wanted: Any) -> Callable[[Company], Any]:
-    return lambda c: records.list_records(c.office, RecordFilter(module, **wanted), limit=5)
+    return lambda c: records.list_records(c.crm, RecordFilter(module, **wanted), limit=5)
 
 
 def matching(**people: str) -> Callable[[Company], Any]:
-    return lambda c: explanations.explain_matching(c.office, MessageFilter(YESTERDAY, **people), limit=5)
+    return lambda c: explanations.explain_matching(c.crm, MessageFilter(YESTERDAY, **people), limit=5)
 
 
 ASKED: dict[str, Callable[[Company], Any]] = {
@@ -153,14 +153,14 @@ ASKED: dict[str, Callable[[Company], Any]] = {
     "contact list": recorded(Module.CONTACT),
     "contact list --email": recorded(Module.CONTACT, email=CARL),
     "lead list": recorded(Module.LEAD),
-    "explain UID": lambda c: explanations.explain_uid(c.office, 1, limit=5),
+    "explain UID": lambda c: explanations.explain_uid(c.crm, 1, limit=5),
     "explain UID --account": lambda c: explanations.explain_uid(c.account, 1, limit=5),
-    "explain UID of one that failed": lambda c: explanations.attempts_on(c.office, 5),
-    "explain MESSAGE-ID": lambda c: explanations.explain_message_id(c.office, WHY, limit=5),
+    "explain UID of one that failed": lambda c: explanations.attempts_on(c.crm, 5),
+    "explain MESSAGE-ID": lambda c: explanations.explain_message_id(c.crm, WHY, limit=5),
     "explain MESSAGE-ID --account": lambda c: explanations.explain_message_id(c.account, WHY, limit=5),
     "explain --since": matching(),
     "explain --since long ago": lambda c: explanations.explain_matching(
-        c.office, MessageFilter(LONG_AGO - timedelta(days=1)), limit=5
+        c.crm, MessageFilter(LONG_AGO - timedelta(days=1)), limit=5
     ),
     "explain --from": matching(sender=JANE),
     "explain --to": matching(recipient="client.example"),
@@ -169,7 +169,7 @@ ASKED: dict[str, Callable[[Company], Any]] = {
     "replay --rejected": lambda c: replays.decided_as(
         c.database, QUEUE.name, Outcome.REJECTED, Reason.SENDER_NOT_REGISTERED
     ),
-    "dropbox regenerate": lambda c: dropboxes.regenerate(c.office, DORA, grace=timedelta(0), now=NOW),
+    "dropbox regenerate": lambda c: dropboxes.regenerate(c.crm, DORA, grace=timedelta(0), now=NOW),
     "a mail that is filed": lambda c: file(c.store, Mail(next(UIDS), c.token(JANE), JANE)),
 }
 

@@ -7,9 +7,10 @@ from functools import partial
 import pytest
 
 from tests.crm.conftest import BEN, JANE, Arrive
-from tests.store.crm import NOW, Crm
+from tests.store.crm import NOW
+from tests.store.crm import Crm as Rows
 from worker.crm import accounts, dropboxes, profiles, users
-from worker.crm.office import Office
+from worker.crm.work import Crm
 from worker.domain.errors import Refused
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.patterns import SearchPattern
@@ -18,82 +19,82 @@ from worker.domain.tokens import new_token
 from worker.store.tables import TokenRow
 
 
-def add(office: Office, login: str, profile: str | None = None) -> dropboxes.Dropbox:
-    return users.add_user(office, login, profile=profile, now=NOW)
+def add(crm: Crm, login: str, profile: str | None = None) -> dropboxes.Dropbox:
+    return users.add_user(crm, login, profile=profile, now=NOW)
 
 
-def test_the_first_user_makes_the_default_account_and_administrates_it(office: Office) -> None:
-    first = add(office, JANE)
-    second = add(office, BEN)
-    assert [account.name for account in accounts.list_accounts(office.database)] == ["Default"]
-    assert first.member.profile == "Administrator"
-    assert second.member.profile == "Standard"
+def test_the_first_user_makes_the_default_account_and_administrates_it(crm: Crm) -> None:
+    first = add(crm, JANE)
+    second = add(crm, BEN)
+    assert [account.name for account in accounts.list_accounts(crm)] == ["Default"]
+    assert first.user.profile == "Administrator"
+    assert second.user.profile == "Standard"
     assert first.senders == (JANE,)
     assert first.token is not None
     assert first.token != second.token
 
 
-def test_the_login_is_the_first_sender_and_is_proven(office: Office, jane: str, arrive: Arrive) -> None:
+def test_the_login_is_the_first_sender_and_is_proven(crm: Crm, jane: str, arrive: Arrive) -> None:
     assert arrive(jane).deciding.outcome is Outcome.ASSOCIATED
 
 
-def test_a_login_is_known_in_any_case(office: Office, jane: str) -> None:
-    assert dropboxes.show_dropbox(office, "JANE@Acme.Example").member.login == jane
+def test_a_login_is_known_in_any_case(crm: Crm, jane: str) -> None:
+    assert dropboxes.show_dropbox(crm, "JANE@Acme.Example").user.login == jane
     with pytest.raises(Refused, match="already"):
-        add(office, "Jane@ACME.example")
+        add(crm, "Jane@ACME.example")
 
 
 @pytest.mark.parametrize("login", ["jane", "", "jane@", "a@b@c", "jane@acme.example, ben@acme.example", "j\x1b@a.b"])
-def test_a_login_must_be_an_address(office: Office, login: str) -> None:
+def test_a_login_must_be_an_address(crm: Crm, login: str) -> None:
     with pytest.raises(Refused, match="must be an e-mail address"):
-        add(office, login)
-    assert accounts.list_accounts(office.database) == []
+        add(crm, login)
+    assert accounts.list_accounts(crm) == []
 
 
-def test_an_unknown_profile_is_refused_with_those_there_are(office: Office) -> None:
+def test_an_unknown_profile_is_refused_with_those_there_are(crm: Crm) -> None:
     with pytest.raises(Refused, match="there are Administrator, Standard"):
-        add(office, JANE, "Boss")
-    assert users.list_users(office, limit=None) == []
+        add(crm, JANE, "Boss")
+    assert users.list_users(crm, limit=None) == []
 
 
-def test_an_unknown_user_is_refused_with_those_there_are(office: Office, jane: str) -> None:
+def test_an_unknown_user_is_refused_with_those_there_are(crm: Crm, jane: str) -> None:
     with pytest.raises(Refused, match=f"no user nobody@acme.example in account Default: there are {JANE}"):
-        dropboxes.show_dropbox(office, "nobody@acme.example")
+        dropboxes.show_dropbox(crm, "nobody@acme.example")
 
 
-def test_several_accounts_keep_the_same_login_apart(office: Office) -> None:
-    accounts.add_account(office.database, "One", now=NOW)
-    accounts.add_account(office.database, "Two", now=NOW)
-    with pytest.raises(Refused, match="name one with --account: One, Two"):
-        add(office, JANE)
-    one = add(Office(office.database, "one"), JANE)
-    two = add(Office(office.database, "TWO"), JANE)
+def test_several_accounts_keep_the_same_login_apart(crm: Crm) -> None:
+    accounts.add_account(crm, "One", now=NOW)
+    accounts.add_account(crm, "Two", now=NOW)
+    with pytest.raises(Refused, match="there are several accounts: One, Two"):
+        add(crm, JANE)
+    one = add(Crm(crm.database, "one"), JANE)
+    two = add(Crm(crm.database, "TWO"), JANE)
     assert one.token != two.token
-    assert (one.member.account.name, two.member.account.name) == ("One", "Two")
+    assert (one.user.account.name, two.user.account.name) == ("One", "Two")
 
 
-def test_an_account_is_made_once_and_must_exist_to_be_named(office: Office) -> None:
-    accounts.add_account(office.database, "Acme", now=NOW)
+def test_an_account_is_made_once_and_must_exist_to_be_named(crm: Crm) -> None:
+    accounts.add_account(crm, "Acme", now=NOW)
     with pytest.raises(Refused, match="choose another name"):
-        accounts.add_account(office.database, "ACME", now=NOW)
+        accounts.add_account(crm, "ACME", now=NOW)
     with pytest.raises(Refused, match="no account 'Amce': Acme"):
-        add(Office(office.database, "Amce"), JANE)
+        add(Crm(crm.database, "Amce"), JANE)
     with pytest.raises(Refused, match="needs a name"):
-        accounts.add_account(office.database, "\x00 \u202e", now=NOW)
+        accounts.add_account(crm, "\x00 \u202e", now=NOW)
 
 
-def test_users_who_are_added_at_once_share_one_default_account(office: Office) -> None:
+def test_users_who_are_added_at_once_share_one_default_account(crm: Crm) -> None:
     logins = [f"user{number}@acme.example" for number in range(6)]
     with ThreadPoolExecutor(6) as threads:
-        list(threads.map(lambda login: add(office, login), logins))
-    [account] = accounts.list_accounts(office.database)
+        list(threads.map(lambda login: add(crm, login), logins))
+    [account] = accounts.list_accounts(crm)
     assert account.users == len(logins)
 
 
-def test_one_login_added_at_once_is_added_once(office: Office) -> None:
+def test_one_login_added_at_once_is_added_once(crm: Crm) -> None:
     def attempt(_number: int) -> bool:
         try:
-            add(office, JANE)
+            add(crm, JANE)
         except Refused:
             return False
         return True
@@ -102,77 +103,75 @@ def test_one_login_added_at_once_is_added_once(office: Office) -> None:
         assert sorted(threads.map(attempt, range(4))) == [False, False, False, True]
 
 
-def test_a_token_that_was_issued_before_is_drawn_again(
-    office: Office, jane: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken = dropboxes.show_dropbox(office, jane).token
+def test_a_token_that_was_issued_before_is_drawn_again(crm: Crm, jane: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = dropboxes.show_dropbox(crm, jane).token
     draws = [taken, taken, new_token()]
     monkeypatch.setattr(dropboxes, "new_token", lambda: draws.pop(0))
-    assert add(office, BEN).token not in {None, taken}
+    assert add(crm, BEN).token not in {None, taken}
 
 
-def test_a_user_without_the_permission_has_no_visible_dropbox(office: Office, jane: str) -> None:
-    profiles.add_profile(office, "Reader", acting=jane)
-    assert add(office, BEN, "reader").token is None
+def test_a_user_without_the_permission_has_no_visible_dropbox(crm: Crm, jane: str) -> None:
+    profiles.add_profile(crm, "Reader", acting=jane)
+    assert add(crm, BEN, "reader").token is None
     refusals = (
-        partial(dropboxes.show_dropbox, office, BEN),
-        partial(dropboxes.regenerate, office, BEN, grace=timedelta(), now=NOW),
-        partial(dropboxes.set_pattern, office, BEN, SearchPattern.LEADS_OR_NEW_LEAD),
+        partial(dropboxes.show_dropbox, crm, BEN),
+        partial(dropboxes.regenerate, crm, BEN, grace=timedelta(), now=NOW),
+        partial(dropboxes.set_pattern, crm, BEN, SearchPattern.LEADS_OR_NEW_LEAD),
     )
     for refused in refusals:
         with pytest.raises(Refused, match="lacks bcc_dropbox"):
             refused()
-    profiles.grant(office, "Reader", Permission.BCC_DROPBOX, acting=jane)
-    assert dropboxes.show_dropbox(office, BEN).token is not None
+    profiles.grant(crm, "Reader", Permission.BCC_DROPBOX, acting=jane)
+    assert dropboxes.show_dropbox(crm, BEN).token is not None
 
 
-def test_a_disabled_users_mail_is_rejected_until_enabled_again(office: Office, ben: str, arrive: Arrive) -> None:
-    assert not users.disable_user(office, ben).enabled
+def test_a_disabled_users_mail_is_rejected_until_enabled_again(crm: Crm, ben: str, arrive: Arrive) -> None:
+    assert not users.disable_user(crm, ben).enabled
     assert arrive(ben).deciding.reason is Reason.USER_DISABLED
-    assert users.enable_user(office, ben, profile="administrator").profile == "Administrator"
+    assert users.enable_user(crm, ben, profile="administrator").profile == "Administrator"
     assert arrive(ben).deciding.outcome is Outcome.ASSOCIATED
 
 
-def test_users_are_listed_by_login_up_to_the_limit(office: Office, ben: str) -> None:
-    assert [member.login for member in users.list_users(office, limit=None)] == [BEN, JANE]
-    assert [member.login for member in users.list_users(office, limit=1)] == [BEN]
+def test_users_are_listed_by_login_up_to_the_limit(crm: Crm, ben: str) -> None:
+    assert [member.login for member in users.list_users(crm, limit=None)] == [BEN, JANE]
+    assert [member.login for member in users.list_users(crm, limit=1)] == [BEN]
 
 
-def test_regenerating_ends_the_old_token_at_once(office: Office, jane: str) -> None:
-    old = dropboxes.show_dropbox(office, jane).token
-    new = dropboxes.regenerate(office, jane, grace=timedelta(), now=NOW).token
-    ends = {row["token"]: row["valid_until"] for row in Crm(office.database).rows(TokenRow)}
+def test_regenerating_ends_the_old_token_at_once(crm: Crm, jane: str) -> None:
+    old = dropboxes.show_dropbox(crm, jane).token
+    new = dropboxes.regenerate(crm, jane, grace=timedelta(), now=NOW).token
+    ends = {row["token"]: row["valid_until"] for row in Rows(crm.database).rows(TokenRow)}
     assert ends == {old: NOW, new: None}
 
 
-def test_a_grace_period_keeps_the_old_token_for_so_long_but_never_longer(office: Office, jane: str) -> None:
-    first = dropboxes.show_dropbox(office, jane).token
-    second = dropboxes.regenerate(office, jane, grace=timedelta(days=7), now=NOW).token
-    dropboxes.regenerate(office, jane, grace=timedelta(days=30), now=NOW)
-    ends = {row["token"]: row["valid_until"] for row in Crm(office.database).rows(TokenRow)}
+def test_a_grace_period_keeps_the_old_token_for_so_long_but_never_longer(crm: Crm, jane: str) -> None:
+    first = dropboxes.show_dropbox(crm, jane).token
+    second = dropboxes.regenerate(crm, jane, grace=timedelta(days=7), now=NOW).token
+    dropboxes.regenerate(crm, jane, grace=timedelta(days=30), now=NOW)
+    ends = {row["token"]: row["valid_until"] for row in Rows(crm.database).rows(TokenRow)}
     assert (ends[first], ends[second]) == (NOW + timedelta(days=7), NOW + timedelta(days=30))
-    dropboxes.regenerate(office, jane, grace=timedelta(), now=NOW)
-    ends = {row["token"]: row["valid_until"] for row in Crm(office.database).rows(TokenRow)}
+    dropboxes.regenerate(crm, jane, grace=timedelta(), now=NOW)
+    ends = {row["token"]: row["valid_until"] for row in Rows(crm.database).rows(TokenRow)}
     assert (ends[first], ends[second]) == (NOW, NOW)
 
 
-def test_regenerating_at_once_leaves_one_present_token(office: Office, jane: str) -> None:
+def test_regenerating_at_once_leaves_one_present_token(crm: Crm, jane: str) -> None:
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: dropboxes.regenerate(office, jane, grace=timedelta(), now=NOW), range(4)))
-    ends = [row["valid_until"] for row in Crm(office.database).rows(TokenRow)]
+        list(threads.map(lambda _: dropboxes.regenerate(crm, jane, grace=timedelta(), now=NOW), range(4)))
+    ends = [row["valid_until"] for row in Rows(crm.database).rows(TokenRow)]
     assert (len(ends), ends.count(None)) == (5, 1)
 
 
-def test_the_pattern_changes_only_to_one_that_there_is(office: Office, jane: str) -> None:
-    changed = dropboxes.set_pattern(office, jane, " Leads-Or-New-Lead ")
-    assert changed.member.pattern is SearchPattern.LEADS_OR_NEW_LEAD
+def test_the_pattern_changes_only_to_one_that_there_is(crm: Crm, jane: str) -> None:
+    changed = dropboxes.set_pattern(crm, jane, " Leads-Or-New-Lead ")
+    assert changed.user.pattern is SearchPattern.LEADS_OR_NEW_LEAD
     with pytest.raises(Refused, match="there are contacts-or-new-contact, leads-or-new-lead, "):
-        dropboxes.set_pattern(office, jane, "everywhere")
-    assert dropboxes.show_dropbox(office, jane).member.pattern is SearchPattern.LEADS_OR_NEW_LEAD
+        dropboxes.set_pattern(crm, jane, "everywhere")
+    assert dropboxes.show_dropbox(crm, jane).user.pattern is SearchPattern.LEADS_OR_NEW_LEAD
 
 
 @pytest.mark.parametrize("missing", [Permission.LEADS, Permission.CONTACTS])
-def test_the_pattern_needs_both_modules(office: Office, ben: str, missing: Permission) -> None:
-    profiles.revoke(office, "Standard", missing, acting=JANE)
+def test_the_pattern_needs_both_modules(crm: Crm, ben: str, missing: Permission) -> None:
+    profiles.revoke(crm, "Standard", missing, acting=JANE)
     with pytest.raises(Refused, match=f"lacks {missing}"):
-        dropboxes.set_pattern(office, ben, "leads-or-new-lead")
+        dropboxes.set_pattern(crm, ben, "leads-or-new-lead")

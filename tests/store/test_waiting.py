@@ -8,10 +8,10 @@ from sqlalchemy import Connection, text
 
 from tests.store.beside import Beside
 from tests.store.crm import NOW, Crm, Mail, User, file
-from worker.crm.office import Office
 from worker.crm.record_import import import_records
 from worker.crm.record_rows import OwnedDraft, RecordDraft, insert_records
 from worker.crm.records import add_record
+from worker.crm.work import Crm as WorkerCrm
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module, SearchPattern
 from worker.store.database import Database
@@ -30,8 +30,8 @@ def joe(crm: Crm) -> User:
 
 
 @pytest.fixture
-def office(database: Database) -> Office:
-    return Office(database)
+def worker_crm(database: Database) -> WorkerCrm:
+    return WorkerCrm(database)
 
 
 def ends(crm: Crm) -> tuple[int, int]:
@@ -50,12 +50,12 @@ def test_a_record_added_while_its_mail_is_being_filed_gets_the_mail(
     url: str, open_database: Callable[[str], Database], store: IntakeStore, crm: Crm, joe: User, by_import: bool
 ) -> None:
     """The mail was decided without it."""
-    office = Office(open_database(url))
+    worker_crm = WorkerCrm(open_database(url))
 
     def add() -> int:
         if by_import:
-            return import_records(office, Module.LEAD, [DRAFT], now=NOW, progress=lambda _done: None).attached
-        return add_record(office, Module.LEAD, DRAFT, now=NOW).attached
+            return import_records(worker_crm, Module.LEAD, [DRAFT], now=NOW, progress=lambda _done: None).attached
+        return add_record(worker_crm, Module.LEAD, DRAFT, now=NOW).attached
 
     with Beside() as beside:
         mail = Mail(1, joe.token, joe.login, [JANE, "kim@client.example"])
@@ -77,13 +77,13 @@ def test_a_mail_that_is_filed_while_its_record_is_being_added_finds_it(
 
 
 def test_a_record_that_the_owner_may_not_see_leaves_the_mail_waiting(
-    store: IntakeStore, database: Database, crm: Crm, joe: User, office: Office
+    store: IntakeStore, database: Database, crm: Crm, joe: User, worker_crm: WorkerCrm
 ) -> None:
     """R10."""
     with database.begin() as connection:
         connection.execute(text(f"UPDATE {ProfileRow.__tablename__} SET leads = false"))
     file(store, Mail(1, joe.token, joe.login))
-    assert add_record(office, Module.LEAD, DRAFT, now=NOW).attached == 0
+    assert add_record(worker_crm, Module.LEAD, DRAFT, now=NOW).attached == 0
     assert ends(crm) == (0, 1)
 
 
@@ -92,7 +92,7 @@ def test_a_record_of_another_account_leaves_the_mail_waiting(
 ) -> None:
     crm.account("Other")
     file(store, Mail(1, joe.token, joe.login))
-    assert add_record(Office(database, "Other"), Module.CONTACT, DRAFT, now=NOW).attached == 0
+    assert add_record(WorkerCrm(database, "Other"), Module.CONTACT, DRAFT, now=NOW).attached == 0
     assert ends(crm) == (0, 1)
 
 
@@ -155,7 +155,7 @@ def test_people_who_add_records_to_one_account_do_not_wait_for_each_other(
 ) -> None:
     with database.begin() as connection:
         add_on(connection, joe.account_id)
-        assert add_record(Office(open_database(url)), Module.LEAD, DRAFT, now=NOW).attached == 0
+        assert add_record(WorkerCrm(open_database(url)), Module.LEAD, DRAFT, now=NOW).attached == 0
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)

@@ -19,7 +19,7 @@ def add(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Its name."
     from worker.crm.accounts import add_account  # noqa: PLC0415
 
     with open_first_desk(ctx) as desk:
-        account = add_account(desk.office.database, name, now=datetime.now(UTC))
+        account = add_account(desk.crm, name, now=datetime.now(UTC))
     if as_json:
         print_json({"id": account.id, "name": account.name})
     else:
@@ -32,7 +32,7 @@ def list_(ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, as_json: Json = Fals
     from worker.crm.accounts import list_accounts  # noqa: PLC0415
 
     with open_desk(ctx) as desk:
-        accounts = cut(list_accounts(desk.office.database), limit)
+        accounts = cut(list_accounts(desk.crm), limit)
     if as_json:
         print_json([{"id": a.id, "name": a.name, "users": a.users, "created_at": a.created_at} for a in accounts])
     else:

@@ -23,7 +23,7 @@ def show(ctx: typer.Context, login: User, account: AccountName = None, as_json: 
 
     with open_desk(ctx, account) as desk:
         base = desk.settings.require_address()
-        show_dropbox(dropboxes.show_dropbox(desk.office, login), base, as_json=as_json)
+        show_dropbox(dropboxes.show_dropbox(desk.crm, login), base, as_json=as_json)
 
 
 @app.command("regenerate")
@@ -45,7 +45,7 @@ def regenerate(
 
     with open_desk(ctx, account) as desk:
         base = desk.settings.require_address()
-        dropbox = dropboxes.regenerate(desk.office, login, grace=grace or timedelta(), now=datetime.now(UTC))
+        dropbox = dropboxes.regenerate(desk.crm, login, grace=grace or timedelta(), now=datetime.now(UTC))
         show_dropbox(dropbox, base, as_json=as_json)
 
 
@@ -65,7 +65,7 @@ def pattern(
 
     with open_desk(ctx, account) as desk:
         base = desk.settings.require_address()
-        show_dropbox(dropboxes.set_pattern(desk.office, login, name), base, as_json=as_json)
+        show_dropbox(dropboxes.set_pattern(desk.crm, login, name), base, as_json=as_json)
 
 
 @app.command("vcard")
@@ -83,5 +83,5 @@ def vcard(
 
     with open_desk(ctx, account) as desk:
         base = desk.settings.require_address()
-        dropbox = dropboxes.show_dropbox(desk.office, login)
-    write_result(vcard_of(base.with_token(dropbox.token or ""), dropbox.member.login), output)
+        dropbox = dropboxes.show_dropbox(desk.crm, login)
+    write_result(vcard_of(base.with_token(dropbox.token or ""), dropbox.user.login), output)

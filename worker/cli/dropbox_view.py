@@ -19,18 +19,18 @@ def show_dropbox(dropbox: "Dropbox", base: DropboxAddress, *, as_json: bool) -> 
         print_json(fields)
     else:
         senders = [_sender_text(sender, dropbox) for sender in dropbox.senders]
-        shown = {**fields, "senders": senders, "profile": dropbox.member.profile, "enabled": dropbox.member.enabled}
+        shown = {**fields, "senders": senders, "profile": dropbox.user.profile, "enabled": dropbox.user.enabled}
         print_fields(shown.items())
 
 
 def dropbox_fields(dropbox: "Dropbox", base: DropboxAddress) -> dict[str, Any]:
     """The promised fields; without the permission there is no address (R9)."""
     return {
-        "user": dropbox.member.login,
+        "user": dropbox.user.login,
         "address": base.with_token(dropbox.token) if dropbox.token else None,
-        "pattern": dropbox.member.pattern.value,
+        "pattern": dropbox.user.pattern.value,
         "senders": list(dropbox.senders),
-        "permission": dropbox.member.may_have_dropbox,
+        "permission": dropbox.user.may_have_dropbox,
     }
 
 

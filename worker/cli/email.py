@@ -41,7 +41,7 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
 
     wanted = _filter(contact, lead, owner)
     with open_desk(ctx, account) as desk:
-        emails = cut(list_emails(desk.office, wanted, limit=one_more(limit)), limit)
+        emails = cut(list_emails(desk.crm, wanted, limit=one_more(limit)), limit)
     if as_json:
         print_json([_summary_fields(email) for email in emails])
         return
@@ -59,7 +59,7 @@ def show(ctx: typer.Context, email_id: EmailId, account: AccountName = None, as_
     from worker.crm.emails import show_email  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        email = show_email(desk.office, email_id)
+        email = show_email(desk.crm, email_id)
     if as_json:
         print_json(_detail_fields(email))
     else:
@@ -81,7 +81,7 @@ def export(
     if output is None and sys.stdout.isatty():
         raise Refused("a message may hold anything and is not written to a terminal: -o FILE, or > FILE")
     with open_desk(ctx, account) as desk:
-        original = original_of(desk.office, email_id)
+        original = original_of(desk.crm, email_id)
     write_result(original, output)
 
 

@@ -81,9 +81,9 @@ def _named(desk: Desk, message: str) -> Sequence["Explanation"]:
 
     is_uid = message.isascii() and message.isdigit() and int(message) <= _GREATEST_UID
     if is_uid:
-        found = explanations.explain_uid(desk.office, int(message), limit=DEFAULT_LIMIT)
+        found = explanations.explain_uid(desk.crm, int(message), limit=DEFAULT_LIMIT)
     else:
-        found = explanations.explain_message_id(desk.office, message, limit=DEFAULT_LIMIT)
+        found = explanations.explain_message_id(desk.crm, message, limit=DEFAULT_LIMIT)
     if not found:
         raise Refused(_undecided(desk, message, is_uid=is_uid))
     return found
@@ -92,12 +92,12 @@ def _named(desk: Desk, message: str) -> Sequence["Explanation"]:
 def _undecided(desk: Desk, message: str, *, is_uid: bool) -> str:
     from worker.crm.explanations import attempts_on  # noqa: PLC0415
 
-    for attempt in attempts_on(desk.office, int(message)) if is_uid else []:
+    for attempt in attempts_on(desk.crm, int(message)) if is_uid else []:
         return (
             f"message {message} of {attempt.mailbox} is not decided yet: it was tried, and failed {attempt.strikes}"
             f" times ({attempt.error or 'no error kept'}); after three it is quarantined"
         )
-    elsewhere = ", or went to no dropbox of this account" if desk.office.account is not None else ""
+    elsewhere = ", or went to no dropbox of this account" if desk.crm.account is not None else ""
     return (
         f"no decision on {clean(message, 200)!r}: it never arrived here{elsewhere},"
         " or still waits (`bcc-dropbox status`);"
@@ -108,11 +108,11 @@ def _undecided(desk: Desk, message: str, *, is_uid: bool) -> str:
 def _matching(
     desk: Desk, since: timedelta, recipient: str | None, sender: str | None, limit: int
 ) -> Sequence["Explanation"]:
-    from worker.crm.by_people import MessageFilter  # noqa: PLC0415
+    from worker.crm.decision_search import MessageFilter  # noqa: PLC0415
     from worker.crm.explanations import explain_matching  # noqa: PLC0415
 
     wanted = MessageFilter(datetime.now(UTC) - since, recipient, sender)
-    return cut(explain_matching(desk.office, wanted, limit=one_more(limit)), limit)
+    return cut(explain_matching(desk.crm, wanted, limit=one_more(limit)), limit)
 
 
 def _fields(explanation: "Explanation") -> dict[str, Any]:

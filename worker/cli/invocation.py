@@ -13,7 +13,7 @@ from worker.domain.errors import DatabaseMissing
 if TYPE_CHECKING:  # these take longer to import than many commands take to run
     from collections.abc import Callable
 
-    from worker.crm.office import Office
+    from worker.crm.work import Crm
     from worker.settings import Settings
     from worker.store.database import Database
 
@@ -30,7 +30,7 @@ class Desk:
     """The settings and the open database."""
 
     settings: "Settings"
-    office: "Office"
+    crm: "Crm"
 
 
 def env_file_of(ctx: typer.Context) -> Path | None:
@@ -80,7 +80,7 @@ def _open(settings: "Settings", *, create: bool = True) -> "Database":
 
 @contextmanager
 def _opened(ctx: typer.Context, account: str | None, opening: "Callable[[Settings], Database]") -> Iterator[Desk]:
-    from worker.crm.office import Office  # noqa: PLC0415
+    from worker.crm.work import Crm  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
     from worker.store.schema import migrate  # noqa: PLC0415
 
@@ -88,6 +88,6 @@ def _opened(ctx: typer.Context, account: str | None, opening: "Callable[[Setting
     database = opening(settings)
     try:
         migrate(database)
-        yield Desk(settings, Office(database, account))
+        yield Desk(settings, Crm(database, account))
     finally:
         database.close()

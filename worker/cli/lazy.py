@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from worker.cli.hints import with_hint
 from worker.domain.errors import DropboxError
 from worker.domain.text import clean
 
@@ -67,7 +68,7 @@ class LazyCommands(TyperGroup):
         try:
             return super().invoke(ctx)
         except DropboxError as error:
-            for line in str(error).splitlines():
+            for line in with_hint(error).splitlines():
                 typer.echo(f"error: {clean(line)}", err=True)
             raise typer.Exit(1) from error
 

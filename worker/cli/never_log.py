@@ -21,7 +21,7 @@ def add(ctx: typer.Context, entry: Entry, account: AccountName = None, as_json: 
     from worker.crm import never_log  # noqa: PLC0415
 
     with open_first_desk(ctx, account) as desk:
-        _show(never_log.never_log(desk.office, entry, now=datetime.now(UTC)), as_json=as_json)
+        _show(never_log.never_log(desk.crm, entry, now=datetime.now(UTC)), as_json=as_json)
 
 
 @app.command("remove")
@@ -30,7 +30,7 @@ def remove(ctx: typer.Context, entry: Entry, account: AccountName = None, as_jso
     from worker.crm import never_log  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        _show(never_log.log_again(desk.office, entry), as_json=as_json)
+        _show(never_log.log_again(desk.crm, entry), as_json=as_json)
 
 
 @app.command("list")
@@ -39,7 +39,7 @@ def list_(ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, account: AccountName
     from worker.crm import never_log  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        entries = cut(never_log.list_never_log(desk.office, limit=one_more(limit)), limit)
+        entries = cut(never_log.list_never_log(desk.crm, limit=one_more(limit)), limit)
     if as_json:
         print_json([{"entry": entry} for entry in entries])
     else:

@@ -30,7 +30,7 @@ def add(ctx: typer.Context, name: Name, acting: Acting, account: AccountName = N
     from worker.crm.profiles import add_profile  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        _show(add_profile(desk.office, name, acting=acting), as_json=as_json)
+        _show(add_profile(desk.crm, name, acting=acting), as_json=as_json)
 
 
 def _add_change(verb: str, summary: str) -> None:
@@ -49,7 +49,7 @@ def _add_change(verb: str, summary: str) -> None:
 
         wanted = _permission_named(permission)
         with open_desk(ctx, account) as desk:
-            _show({"grant": grant, "revoke": revoke}[verb](desk.office, name, wanted, acting=acting), as_json=as_json)
+            _show({"grant": grant, "revoke": revoke}[verb](desk.crm, name, wanted, acting=acting), as_json=as_json)
 
 
 _add_change("grant", "Give a profile a permission.")
@@ -62,7 +62,7 @@ def list_(ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, account: AccountName
     from worker.crm.profiles import list_profiles  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        found = cut(list_profiles(desk.office), limit)
+        found = cut(list_profiles(desk.crm), limit)
     if as_json:
         print_json(
             [{"profile": s.profile.name, "permissions": _names(s.profile.permissions), "users": s.users} for s in found]

@@ -40,7 +40,7 @@ def _commands_of(module: Module) -> typer.Typer:
 
         draft = _draft(email, secondary_email, last_name, first_name, owner)
         with open_first_desk(ctx, account) as desk:
-            added = add_record(desk.office, module, draft, now=datetime.now(UTC))
+            added = add_record(desk.crm, module, draft, now=datetime.now(UTC))
         if added.attached:
             note(f"emails that waited for it and now stand on it: {added.attached}")
         fields = _fields(added.record)
@@ -62,7 +62,7 @@ def _commands_of(module: Module) -> typer.Typer:
 
         with open_desk(ctx, account) as desk:
             wanted = RecordFilter(module, email, owner)
-            records = cut(list_records(desk.office, wanted, limit=one_more(limit)), limit)
+            records = cut(list_records(desk.crm, wanted, limit=one_more(limit)), limit)
         if as_json:
             print_json([_fields(record) for record in records])
         else:
@@ -89,7 +89,7 @@ def _commands_of(module: Module) -> typer.Typer:
         bad = [row for row in rows if isinstance(row, BadRow)]
         drafts = [row for row in rows if not isinstance(row, BadRow)]
         with open_first_desk(ctx, account) as desk, progress_bar(f"{module}s", len(drafts)) as progress:
-            imported = import_records(desk.office, module, drafts, now=datetime.now(UTC), progress=progress)
+            imported = import_records(desk.crm, module, drafts, now=datetime.now(UTC), progress=progress)
         _report(imported, sorted([*bad, *imported.bad], key=lambda row: row.line), as_json=as_json)
 
     return app
@@ -110,8 +110,8 @@ def _report(imported: "Imported", bad: list[Any], *, as_json: bool) -> None:
 def _draft(
     email: str, secondary_email: str | None, last_name: str, first_name: str, owner: str | None
 ) -> "RecordDraft":
-    from worker.crm.members import address_of  # noqa: PLC0415
     from worker.crm.record_rows import RecordDraft  # noqa: PLC0415
+    from worker.crm.work import address_of  # noqa: PLC0415
 
     return RecordDraft(
         email=address_of(email, "the email"),

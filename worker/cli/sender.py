@@ -15,8 +15,8 @@ from worker.domain.errors import DropboxError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from worker.crm.office import Office
     from worker.crm.senders import RegisteredSender
+    from worker.crm.work import Crm
     from worker.outgoing import Post
     from worker.settings import Settings
 
@@ -44,10 +44,10 @@ def add(  # noqa: PLR0913, PLR0917 - the parameters are the command line
     with open_desk(ctx, account) as desk:
         post = None if trusted else _post_for_code(desk.settings, login, address)
         if post is None:
-            senders = add_sender(desk.office, login, address, proven_at=datetime.now(UTC))
+            senders = add_sender(desk.crm, login, address, proven_at=datetime.now(UTC))
         else:
-            _send_code(desk.office, post, login, address)
-            senders = list_senders(desk.office, login)
+            _send_code(desk.crm, post, login, address)
+            senders = list_senders(desk.crm, login)
         _show(senders, as_json=as_json)
 
 
@@ -66,7 +66,7 @@ def verify(
     from worker.crm.sender_codes import verify_code  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        _show(verify_code(desk.office, login, code, now=datetime.now(UTC)), as_json=as_json)
+        _show(verify_code(desk.crm, login, code, now=datetime.now(UTC)), as_json=as_json)
 
 
 @app.command("remove")
@@ -80,7 +80,7 @@ def remove(
     from worker.crm.senders import remove_sender  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        _show(remove_sender(desk.office, login, address), as_json=as_json)
+        _show(remove_sender(desk.crm, login, address), as_json=as_json)
 
 
 @app.command("list")
@@ -91,14 +91,14 @@ def list_(
     from worker.crm.senders import list_senders  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        _show(cut(list_senders(desk.office, login), limit), as_json=as_json)
+        _show(cut(list_senders(desk.crm, login), limit), as_json=as_json)
 
 
 def _post_for_code(settings: "Settings", login: str, address: str) -> "Post | None":
     """Where a code is sent by; None where none is asked for."""
     if settings.smtp_url is None:
         return None
-    from worker.crm.members import address_of  # noqa: PLC0415
+    from worker.crm.work import address_of  # noqa: PLC0415
     from worker.domain.sender_codes import needs_proof  # noqa: PLC0415
     from worker.outgoing.configured import post_of  # noqa: PLC0415
 
@@ -106,18 +106,18 @@ def _post_for_code(settings: "Settings", login: str, address: str) -> "Post | No
     return post_of(settings) if is_outside else None
 
 
-def _send_code(office: "Office", post: "Post", login: str, address: str) -> None:
+def _send_code(crm: "Crm", post: "Post", login: str, address: str) -> None:
     """Register the address and mail it its code; when that fails it stays registered, and does not count."""
     from worker.crm.sender_codes import await_code, void_code  # noqa: PLC0415
     from worker.outgoing import code_letter  # noqa: PLC0415
 
     now = datetime.now(UTC)
-    awaited = await_code(office, login, address, now=now)
+    awaited = await_code(crm, login, address, now=now)
     letter = code_letter(awaited.address, awaited.login, awaited.code, post.sender, now)
     try:
         post.deliver(letter, awaited.address, bounces=True)
     except DropboxError as error:
-        void_code(office, login, awaited)
+        void_code(crm, login, awaited)
         raise DropboxError(
             f"{awaited.address} is registered but no code could be sent to it ({error}):"
             " the same command sends one, with --trusted none is needed"

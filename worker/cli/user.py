@@ -12,7 +12,7 @@ from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit, User
 from worker.cli.output import cut, note, one_more, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
-    from worker.crm.members import Member
+    from worker.crm.work import User as CrmUser
 
 app = noun("user")
 
@@ -32,11 +32,11 @@ def add(
 
     with open_first_desk(ctx, account) as desk:
         base = desk.settings.require_address()
-        dropbox = add_user(desk.office, login, profile=profile, now=datetime.now(UTC))
-    member = dropbox.member
-    note(f"{member.login} has the profile {member.profile} in account {member.account.name}")
-    if not member.may_have_dropbox:
-        note(f"no address is shown: the profile {member.profile} lacks bcc_dropbox")
+        dropbox = add_user(desk.crm, login, profile=profile, now=datetime.now(UTC))
+    user = dropbox.user
+    note(f"{user.login} has the profile {user.profile} in account {user.account.name}")
+    if not user.may_have_dropbox:
+        note(f"no address is shown: the profile {user.profile} lacks bcc_dropbox")
     show_dropbox(dropbox, base, as_json=as_json)
 
 
@@ -46,11 +46,11 @@ def list_(ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, account: AccountName
     from worker.crm.users import list_users  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        members = cut(list_users(desk.office, limit=one_more(limit)), limit)
+        users = cut(list_users(desk.crm, limit=one_more(limit)), limit)
     if as_json:
-        print_json([_fields(member) for member in members])
+        print_json([_fields(user) for user in users])
     else:
-        print_rows(("user", "profile", "enabled", "pattern", "dropbox"), [tuple(_fields(m).values()) for m in members])
+        print_rows(("user", "profile", "enabled", "pattern", "dropbox"), [tuple(_fields(m).values()) for m in users])
 
 
 @app.command("enable")
@@ -64,7 +64,7 @@ def enable(
     from worker.crm.users import enable_user  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        _show(enable_user(desk.office, login, profile=profile), as_json=as_json)
+        _show(enable_user(desk.crm, login, profile=profile), as_json=as_json)
 
 
 @app.command("disable")
@@ -73,21 +73,21 @@ def disable(ctx: typer.Context, login: User, account: AccountName = None, as_jso
     from worker.crm.users import disable_user  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        _show(disable_user(desk.office, login), as_json=as_json)
+        _show(disable_user(desk.crm, login), as_json=as_json)
 
 
-def _show(member: "Member", *, as_json: bool) -> None:
+def _show(user: "CrmUser", *, as_json: bool) -> None:
     if as_json:
-        print_json(_fields(member))
+        print_json(_fields(user))
     else:
-        print_fields(_fields(member).items())
+        print_fields(_fields(user).items())
 
 
-def _fields(member: "Member") -> dict[str, str | bool]:
+def _fields(user: "CrmUser") -> dict[str, str | bool]:
     return {
-        "user": member.login,
-        "profile": member.profile,
-        "enabled": member.enabled,
-        "pattern": member.pattern.value,
-        "permission": member.may_have_dropbox,
+        "user": user.login,
+        "profile": user.profile,
+        "enabled": user.enabled,
+        "pattern": user.pattern.value,
+        "permission": user.may_have_dropbox,
     }

@@ -1,16 +1,13 @@
-"""A user's dropbox: its present token, its search pattern (R1, R2, R9, R10)."""
+"""A user's dropbox: its present token and its search pattern (R1, R2, R9, R10)."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, and_, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlmodel import col
 
-from worker.crm.accounts import find_account
-from worker.crm.conflict import again_on_conflict
-from worker.crm.members import Member, find_member
-from worker.crm.office import Office
-from worker.crm.sender_rows import sender_rows
+from worker.crm.senders import senders_of
+from worker.crm.work import Crm, User, Work, retry_on_conflict
 from worker.domain.errors import Refused
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import require_dropbox, require_pattern_change
@@ -24,7 +21,7 @@ from worker.store.tables import TokenRow, UserRow
 class Dropbox:
     """What a user has: the token is None without the permission `bcc_dropbox` (R9)."""
 
-    member: Member
+    user: User
     token: str | None = field(repr=False)
     senders: tuple[str, ...]
     """As they were typed."""
@@ -32,90 +29,91 @@ class Dropbox:
     """Those of them that do not count yet (R13)."""
 
 
-def show_dropbox(office: Office, login: str) -> Dropbox:
-    """The user's dropbox.
+def show_dropbox(crm: Crm, login: str) -> Dropbox:
+    """Show the user's dropbox.
 
     Raises:
         Refused: when the user's profile allows none (R9).
     """
-    with office.database.read() as connection:
-        member = find_member(connection, find_account(connection, office.account), login)
-        require_dropbox(member.login, member.permissions)
-        return dropbox_of(connection, member)
+    with crm.read() as work:
+        user = work.user(login)
+        require_dropbox(user.login, user.permissions)
+        return dropbox_of(work, user)
 
 
-@again_on_conflict
-def regenerate(office: Office, login: str, *, grace: timedelta, now: datetime) -> Dropbox:
-    """A new address at once; every older one ends after the grace period at the latest (R2).
+@retry_on_conflict
+def regenerate(crm: Crm, login: str, *, grace: timedelta, now: datetime) -> Dropbox:
+    """Issue a new address at once; every older one ends after the grace period at the latest (R2).
 
-    Of two who race one meets the other's present token in the unique index, and begins again.
+    Of two who race, one meets the other's token in the unique index and runs again.
+
+    Raises:
+        Refused: when the user's profile allows no dropbox (R9).
     """
-    with office.database.begin() as connection:
-        member = find_member(connection, find_account(connection, office.account), login)
-        require_dropbox(member.login, member.permissions)
-        connection.execute(
+    with crm.begin() as work:
+        user = work.user(login)
+        require_dropbox(user.login, user.permissions)
+        work.connection.execute(
             update(TokenRow)
             .where(
-                col(TokenRow.account_id) == member.account.id,
-                col(TokenRow.user_id) == member.id,
+                col(TokenRow.account_id) == user.account.id,
+                col(TokenRow.user_id) == user.id,
                 or_(col(TokenRow.valid_until).is_(None), col(TokenRow.valid_until) > now + grace),
             )
             .values(valid_until=now + grace)
         )
-        issue_token(connection, member, now)
-        return dropbox_of(connection, member)
+        issue_token(work, user, now)
+        return dropbox_of(work, user)
 
 
-def set_pattern(office: Office, login: str, name: str) -> Dropbox:
+def set_pattern(crm: Crm, login: str, name: str) -> Dropbox:
     """Change the search pattern.
 
     Raises:
         Refused: when there is no such pattern, no dropbox (R9), or a module is forbidden to the user (R10).
     """
-    with office.database.begin() as connection:
-        member = find_member(connection, find_account(connection, office.account), login)
-        require_dropbox(member.login, member.permissions)
-        require_pattern_change(member.login, member.permissions)
+    with crm.begin() as work:
+        user = work.user(login)
+        require_dropbox(user.login, user.permissions)
+        require_pattern_change(user.login, user.permissions)
         pattern = _pattern_named(name)
-        connection.execute(
+        work.connection.execute(
             update(UserRow)
-            .where(col(UserRow.account_id) == member.account.id, col(UserRow.id) == member.id)
+            .where(col(UserRow.account_id) == user.account.id, col(UserRow.id) == user.id)
             .values(pattern=pattern.value)
         )
-        return dropbox_of(connection, find_member(connection, member.account, login))
+        return dropbox_of(work, work.user(login))
 
 
-def issue_token(connection: Connection, member: Member, now: datetime) -> None:
-    """R1: a token that was issued before, to anybody ever, is refused by its primary key, and another one drawn."""
+def issue_token(work: Work, user: User, now: datetime) -> None:
+    """Issue a token; one that was issued before, to anybody ever, is a `Conflict` by its primary key (R1)."""
     row = {
         "token": new_token(),
-        "account_id": member.account.id,
-        "user_id": member.id,
+        "account_id": user.account.id,
+        "user_id": user.id,
         "issued_at": now,
         "valid_until": None,
     }
-    insert_rows(connection, TokenRow, [row])
+    insert_rows(work.connection, TokenRow, [row])
 
 
-def dropbox_of(connection: Connection, member: Member) -> Dropbox:
-    """What the user has as of now."""
+def dropbox_of(work: Work, user: User) -> Dropbox:
+    """Read what the user has now."""
     token: str | None = None
-    if member.may_have_dropbox:
-        token = connection.scalar(
+    if user.may_have_dropbox:
+        token = work.connection.scalar(
             select(col(TokenRow.token)).where(
-                and_(
-                    col(TokenRow.account_id) == member.account.id,
-                    col(TokenRow.user_id) == member.id,
-                    col(TokenRow.valid_until).is_(None),
-                )
+                col(TokenRow.account_id) == user.account.id,
+                col(TokenRow.user_id) == user.id,
+                col(TokenRow.valid_until).is_(None),
             )
         )
-    rows = sender_rows(connection, member)
+    senders = senders_of(work, user)
     return Dropbox(
-        member,
+        user,
         token,
-        senders=tuple(row.address for row in rows),
-        unproven_senders=frozenset(row.address for row in rows if row.proven_at is None),
+        senders=tuple(sender.address for sender in senders),
+        unproven_senders=frozenset(sender.address for sender in senders if sender.proven_at is None),
     )
 
 
@@ -123,4 +121,6 @@ def _pattern_named(name: str) -> SearchPattern:
     try:
         return SearchPattern(name.strip().lower())
     except ValueError as error:
-        raise Refused(f"no search pattern {clean(name, 80)!r}: there are {', '.join(SearchPattern)}") from error
+        raise Refused(
+            f"no search pattern {clean(name, 80)!r}: there are {', '.join(SearchPattern)}", "pattern_unknown"
+        ) from error

@@ -1,4 +1,4 @@
-"""Stored emails: a record's "Sent Emails from CRM", one email in full, its original octets (R18 to R20)."""
+"""Stored emails: a record's "Sent Emails from CRM", one email in full, its original bytes (R18 to R20)."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import Select, select
 from sqlmodel import col
 
-from worker.crm.accounts import Account, find_account
-from worker.crm.members import address_of, find_member
-from worker.crm.office import Office
 from worker.crm.record_rows import ids_at
+from worker.crm.work import Crm, Work, address_of
 from worker.domain.errors import Refused
 from worker.domain.patterns import Module
 from worker.store.keys import among_numbers
@@ -52,7 +50,7 @@ class EmailSummary:
 
 @dataclass(frozen=True, slots=True)
 class EmailDetail:
-    """One email in full, without its original octets."""
+    """One email in full, without its original."""
 
     summary: EmailSummary
     thread_id: str
@@ -74,16 +72,15 @@ class EmailFilter:
     owner: str | None = None
 
 
-def list_emails(office: Office, wanted: EmailFilter, *, limit: int | None) -> list[EmailSummary]:
-    """The account's emails that fit the filter, the last stored first."""
-    with office.database.read() as connection:
-        account = find_account(connection, office.account)
-        rows = connection.execute(_latest_first(connection, account, wanted).limit(limit)).all()
-        return _summaries(connection, account, [tuple(row) for row in rows])
+def list_emails(crm: Crm, wanted: EmailFilter, *, limit: int | None) -> list[EmailSummary]:
+    """List the account's emails that fit the filter, the last stored first."""
+    with crm.read() as work:
+        rows = work.connection.execute(_latest_first(work, wanted).limit(limit)).all()
+        return _summaries(work, [tuple(row) for row in rows])
 
 
-def show_email(office: Office, email_id: int) -> EmailDetail:
-    """One email.
+def show_email(crm: Crm, email_id: int) -> EmailDetail:
+    """Show one email.
 
     Raises:
         Refused: when there is none of that number.
@@ -97,21 +94,20 @@ def show_email(office: Office, email_id: int) -> EmailDetail:
         col(EmailRow.stored_at),
         col(EmailRow.size),
     )
-    with office.database.read() as connection:
-        account = find_account(connection, office.account)
-        of_email = (col(EmailRow.account_id) == account.id, col(EmailRow.id) == email_id)
-        row = connection.execute(select(*_SUMMARY, *details).where(*of_email)).first()
+    with crm.read() as work:
+        of_email = (col(EmailRow.account_id) == work.account.id, col(EmailRow.id) == email_id)
+        row = work.connection.execute(select(*_SUMMARY, *details).where(*of_email)).first()
         if row is None:
-            raise _no_email(email_id, account)
+            raise _no_email(work, email_id)
         waiting = select(col(UnmatchedRow.address)).where(
-            col(UnmatchedRow.account_id) == account.id, col(UnmatchedRow.email_id) == email_id
+            col(UnmatchedRow.account_id) == work.account.id, col(UnmatchedRow.email_id) == email_id
         )
-        (summary,) = _summaries(connection, account, [tuple(row)[: len(_SUMMARY)]])
+        (summary,) = _summaries(work, [tuple(row)[: len(_SUMMARY)]])
         return EmailDetail(
             summary=summary,
             thread_id=row.thread_id,
             recipients=tuple(row.recipients),
-            unmatched=tuple(connection.scalars(waiting)),
+            unmatched=tuple(work.connection.scalars(waiting)),
             attachments=tuple(row.attachments),
             snippet=row.snippet,
             arrived_at=row.arrived_at,
@@ -120,18 +116,17 @@ def show_email(office: Office, email_id: int) -> EmailDetail:
         )
 
 
-def original_of(office: Office, email_id: int) -> bytes:
-    """The message as it arrived, byte for byte (R20).
+def original_of(crm: Crm, email_id: int) -> bytes:
+    """Return the message as it arrived, byte for byte (R20).
 
     Raises:
         Refused: when there is none of that number.
     """
-    with office.database.read() as connection:
-        account = find_account(connection, office.account)
-        of_email = (col(EmailContentRow.account_id) == account.id, col(EmailContentRow.email_id) == email_id)
-        original = connection.scalar(select(col(EmailContentRow.original)).where(*of_email))
+    with crm.read() as work:
+        of_email = (col(EmailContentRow.account_id) == work.account.id, col(EmailContentRow.email_id) == email_id)
+        original = work.connection.scalar(select(col(EmailContentRow.original)).where(*of_email))
         if original is None:
-            raise _no_email(email_id, account)
+            raise _no_email(work, email_id)
         return bytes(original)
 
 
@@ -144,65 +139,51 @@ _SUMMARY = (
 )
 
 
-def _latest_first(connection: Connection, account: Account, wanted: EmailFilter) -> Select[*tuple[Any, ...]]:
-    """An owner's emails are walked in the order of the owner's own index: those of others are not looked at."""
-    query = select(*_SUMMARY).where(col(EmailRow.account_id) == account.id)
+def _latest_first(work: Work, wanted: EmailFilter) -> Select[*tuple[Any, ...]]:
+    """Select the emails, newest first. One owner's emails come from the owner's own index."""
+    query = select(*_SUMMARY).where(col(EmailRow.account_id) == work.account.id)
     number = col(EmailRow.id)
     if wanted.owner is not None:
         number = col(EmailOwnerRow.email_id)
-        owner = find_member(connection, account, wanted.owner)
-        query = query.join(EmailOwnerRow, _email_to_owner).where(
-            col(EmailOwnerRow.account_id) == account.id, col(EmailOwnerRow.user_id) == owner.id
+        owner = work.user(wanted.owner)
+        query = query.join(EmailOwnerRow).where(
+            col(EmailOwnerRow.account_id) == work.account.id, col(EmailOwnerRow.user_id) == owner.id
         )
     if wanted.record is not None:
         key = address_of(wanted.record, "the record's email").key
         records = select(col(RecordRow.id)).where(
-            col(RecordRow.account_id) == account.id,
+            col(RecordRow.account_id) == work.account.id,
             col(RecordRow.module) == wanted.module,
-            col(RecordRow.id).in_(ids_at(account.id, key)),
+            col(RecordRow.id).in_(ids_at(work.account.id, key)),
         )
         on_record = select(col(AssociationRow.email_id)).where(
-            col(AssociationRow.account_id) == account.id, col(AssociationRow.record_id).in_(records)
+            col(AssociationRow.account_id) == work.account.id, col(AssociationRow.record_id).in_(records)
         )
         query = query.where(number.in_(on_record))
     return query.order_by(number.desc())
 
 
-def _summaries(connection: Connection, account: Account, rows: Sequence[tuple[Any, ...]]) -> list[EmailSummary]:
+def _summaries(work: Work, rows: Sequence[tuple[Any, ...]]) -> list[EmailSummary]:
     owners: dict[int, list[str]] = defaultdict(list)
     records: dict[int, list[EmailRecord]] = defaultdict(list)
     ids = [row[0] for row in rows]
     owned = _OWNERS.where(
-        col(EmailOwnerRow.account_id) == account.id, among_numbers(connection, col(EmailOwnerRow.email_id), ids)
+        col(EmailOwnerRow.account_id) == work.account.id,
+        among_numbers(work.connection, col(EmailOwnerRow.email_id), ids),
     )
     associated = _RECORDS.where(
-        col(AssociationRow.account_id) == account.id, among_numbers(connection, col(AssociationRow.email_id), ids)
+        col(AssociationRow.account_id) == work.account.id,
+        among_numbers(work.connection, col(AssociationRow.email_id), ids),
     )
-    for email_id, login in connection.execute(owned):
+    for email_id, login in work.connection.execute(owned):
         owners[email_id].append(login)
-    for email_id, module, record_id, email, created in connection.execute(associated):
+    for email_id, module, record_id, email, created in work.connection.execute(associated):
         records[email_id].append(EmailRecord(Module(module), record_id, email, created))
     return [EmailSummary(*(*row, tuple(owners[row[0]]), tuple(records[row[0]]))) for row in rows]
 
 
-_email_to_owner = and_(
-    col(EmailOwnerRow.account_id) == col(EmailRow.account_id),
-    col(EmailOwnerRow.email_id) == col(EmailRow.id),
-)
-
-_association_to_record = and_(
-    col(RecordRow.account_id) == col(AssociationRow.account_id),
-    col(RecordRow.id) == col(AssociationRow.record_id),
-)
-
-
 _OWNERS = (
-    select(col(EmailOwnerRow.email_id), col(UserRow.login))
-    .join(
-        UserRow,
-        and_(col(UserRow.account_id) == col(EmailOwnerRow.account_id), col(UserRow.id) == col(EmailOwnerRow.user_id)),
-    )
-    .order_by(col(UserRow.id))
+    select(col(EmailOwnerRow.email_id), col(UserRow.login)).join_from(EmailOwnerRow, UserRow).order_by(col(UserRow.id))
 )
 
 _RECORDS = (
@@ -213,10 +194,10 @@ _RECORDS = (
         col(RecordRow.email),
         col(AssociationRow.created),
     )
-    .join(RecordRow, _association_to_record)
+    .join_from(AssociationRow, RecordRow)
     .order_by(col(RecordRow.id))
 )
 
 
-def _no_email(email_id: int, account: Account) -> Refused:
-    return Refused(f"no email {email_id} in account {account.name}: `email list` shows what there is")
+def _no_email(work: Work, email_id: int) -> Refused:
+    return Refused(f"no email {email_id} in account {work.account.name}", "email_unknown")

@@ -9,10 +9,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, select
 from sqlmodel import col
 
-from worker.crm.accounts import Account, find_account
-from worker.crm.by_people import MessageFilter, matching_ids
-from worker.crm.office import Office
-from worker.crm.uids import of_known_queue, of_present_queue
+from worker.crm.decision_search import MessageFilter, matching_ids, of_known_queue, of_present_queue
+from worker.crm.work import Account, Crm, Work
 from worker.domain.outcomes import Outcome, Reason
 from worker.store.account_names import name_among_several
 from worker.store.keys import among_numbers
@@ -70,43 +68,43 @@ class Attempt:
     error: str | None
 
 
-def explain_uid(office: Office, uid: int, *, limit: int | None) -> list[Explanation]:
+def explain_uid(crm: Crm, uid: int, *, limit: int | None) -> list[Explanation]:
     """The decisions on messages of that UID, the latest first: each mailbox counts for itself."""
-    with office.database.read() as connection:
-        account = _asking(connection, office)
+    with crm.read() as work:
+        account = _asking(work)
         query = _DECISIONS.where(of_known_queue(), col(DecisionRow.uid) == uid, *_concerns(account))
-        return _explanations(connection, query.limit(limit), account)
+        return _explanations(work.connection, query.limit(limit), account)
 
 
-def explain_message_id(office: Office, message_id: str, *, limit: int | None) -> list[Explanation]:
+def explain_message_id(crm: Crm, message_id: str, *, limit: int | None) -> list[Explanation]:
     """The decisions on messages of that Message-ID, typed with or without its angle brackets, the latest first."""
     bare = message_id.strip().removeprefix("<").removesuffix(">")
-    with office.database.read() as connection:
-        account = _asking(connection, office)
+    with crm.read() as work:
+        account = _asking(work)
         query = _DECISIONS.where(col(DecisionRow.message_id).in_([bare, f"<{bare}>"]), *_concerns(account))
-        return _explanations(connection, query.limit(limit), account)
+        return _explanations(work.connection, query.limit(limit), account)
 
 
-def explain_matching(office: Office, wanted: MessageFilter, *, limit: int | None) -> list[Explanation]:
+def explain_matching(crm: Crm, wanted: MessageFilter, *, limit: int | None) -> list[Explanation]:
     """The decisions on messages from and to these people since then, the latest first."""
-    with office.database.read() as connection:
-        account = _asking(connection, office)
-        ids = matching_ids(connection, wanted, _concerns(account), limit)
-        query = _DECISIONS.where(among_numbers(connection, col(DecisionRow.id), ids))
-        return _explanations(connection, query, account)
+    with crm.read() as work:
+        account = _asking(work)
+        ids = matching_ids(work.connection, wanted, _concerns(account), limit)
+        query = _DECISIONS.where(among_numbers(work.connection, col(DecisionRow.id), ids))
+        return _explanations(work.connection, query, account)
 
 
-def attempts_on(office: Office, uid: int) -> list[Attempt]:
+def attempts_on(crm: Crm, uid: int) -> list[Attempt]:
     """Undecided messages of that UID which the worker has had in hand; whose they are is not known yet (R6)."""
-    if office.account is not None:
+    if crm.account is not None:
         return []
     query = (
         select(col(MailboxRow.name), col(AttemptRow.strikes), col(AttemptRow.error))
         .join(MailboxRow, col(MailboxRow.id) == col(AttemptRow.mailbox_id))
         .where(col(AttemptRow.uid) == uid, of_present_queue())
     )
-    with office.database.read() as connection:
-        return [Attempt(*row) for row in connection.execute(query)]
+    with crm.read() as work:
+        return [Attempt(*row) for row in work.connection.execute(query)]
 
 
 _DECISIONS: Select[*tuple[Any, ...]] = (
@@ -128,9 +126,9 @@ _DECISIONS: Select[*tuple[Any, ...]] = (
 )
 
 
-def _asking(connection: Connection, office: Office) -> Account | None:
-    """None is the operator, who sees the mail of every account, and that of none."""
-    return find_account(connection, office.account) if office.account is not None else None
+def _asking(work: Work) -> Account | None:
+    """Return the account that was named; None is the operator, who sees the mail of every account."""
+    return work.account if work.account_name is not None else None
 
 
 def _concerns(account: Account | None) -> list[ColumnElement[bool]]:

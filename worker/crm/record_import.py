@@ -4,13 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 from sqlmodel import col
 
-from worker.crm.accounts import Account, find_or_make_account
-from worker.crm.conflict import again_on_conflict
-from worker.crm.office import Office
+from worker.crm.accounts import make_first_account
 from worker.crm.record_rows import OwnedDraft, RecordDraft, insert_records
+from worker.crm.work import Account, Crm, Work, retry_on_conflict
 from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.patterns import Module
 from worker.domain.text import clean
@@ -38,9 +37,9 @@ class Imported:
     bad: tuple[BadRow, ...]
 
 
-@again_on_conflict
+@retry_on_conflict
 def import_records(
-    office: Office,
+    crm: Crm,
     module: Module,
     drafts: Sequence[RecordDraft],
     *,
@@ -54,27 +53,28 @@ def import_records(
     bad: list[BadRow] = []
     records = 0
     by_address: dict[str, int] = {}
-    with office.database.begin() as connection:
-        account = find_or_make_account(connection, office.account, now)
-        owner_ids = _owner_ids(connection, account)
+    with crm.begin() as work:
+        make_first_account(work, now)
+        account = work.account
+        owner_ids = _owner_ids(work)
         for start in range(0, len(drafts), AT_ONCE):
             chunk = drafts[start : start + AT_ONCE]
             owned = [_owned(draft, owner_ids, account) for draft in chunk]
             bad += [row for row in owned if isinstance(row, BadRow)]
             good = [row for row in owned if isinstance(row, OwnedDraft)]
-            inserted = insert_records(connection, account.id, module, good, now)
+            inserted = insert_records(work.connection, account.id, module, good, now)
             records += len(inserted.ids)
             for address, record_id in inserted.by_address.items():
                 by_address.setdefault(address, record_id)  # R16: the oldest gets the mail
             progress(start + len(chunk))
         # Last, for the worker may have to wait from here to the commit.
-        attached = attach_waiting(connection, account.id, module, by_address)
+        attached = attach_waiting(work.connection, account.id, module, by_address)
     return Imported(records, attached, tuple(bad))
 
 
-def _owner_ids(connection: Connection, account: Account) -> dict[str, int]:
-    query = select(col(UserRow.login_key), col(UserRow.id)).where(col(UserRow.account_id) == account.id)
-    return {row.login_key: row.id for row in connection.execute(query)}
+def _owner_ids(work: Work) -> dict[str, int]:
+    query = select(col(UserRow.login_key), col(UserRow.id)).where(col(UserRow.account_id) == work.account.id)
+    return {row.login_key: row.id for row in work.connection.execute(query)}
 
 
 def _owned(draft: RecordDraft, owner_ids: Mapping[str, int], account: Account) -> OwnedDraft | BadRow:

@@ -6,11 +6,9 @@ from datetime import datetime
 from sqlalchemy import and_, select
 from sqlmodel import col
 
-from worker.crm.accounts import find_account, find_or_make_account
-from worker.crm.conflict import again_on_conflict
-from worker.crm.members import address_of, find_member
-from worker.crm.office import Office
+from worker.crm.accounts import make_first_account
 from worker.crm.record_rows import OwnedDraft, RecordDraft, ids_at, insert_records
+from worker.crm.work import Crm, address_of, retry_on_conflict
 from worker.domain.patterns import Module
 from worker.store.tables import RecordRow, UserRow
 from worker.store.waiting import attach_waiting
@@ -44,26 +42,26 @@ class AddedRecord:
     attached: int
 
 
-@again_on_conflict
-def add_record(office: Office, module: Module, draft: RecordDraft, *, now: datetime) -> AddedRecord:
+@retry_on_conflict
+def add_record(crm: Crm, module: Module, draft: RecordDraft, *, now: datetime) -> AddedRecord:
     """Make one record and give it the mail that waits for its address.
 
     Raises:
         Refused: when the owner does not exist.
     """
-    with office.database.begin() as connection:
-        account = find_or_make_account(connection, office.account, now)
-        owner = find_member(connection, account, draft.owner) if draft.owner else None
+    with crm.begin() as work:
+        make_first_account(work, now)
+        owner = work.user(draft.owner) if draft.owner else None
         owned = OwnedDraft(draft, owner.id if owner else None)
-        inserted = insert_records(connection, account.id, module, [owned], now)
-        attached = attach_waiting(connection, account.id, module, inserted.by_address)
+        inserted = insert_records(work.connection, work.account.id, module, [owned], now)
+        attached = attach_waiting(work.connection, work.account.id, module, inserted.by_address)
     last_name = draft.last_name or draft.email.text
     record = RecordSummary(inserted.ids[0], draft.email.text, last_name, owner.login if owner else None, draft.source)
     return AddedRecord(record, attached)
 
 
-def list_records(office: Office, wanted: RecordFilter, *, limit: int | None) -> list[RecordSummary]:
-    """The account's records, newest first."""
+def list_records(crm: Crm, wanted: RecordFilter, *, limit: int | None) -> list[RecordSummary]:
+    """List the account's records, newest first."""
     query = (
         select(
             col(RecordRow.id),
@@ -82,12 +80,11 @@ def list_records(office: Office, wanted: RecordFilter, *, limit: int | None) -> 
         .order_by(col(RecordRow.id).desc())
         .limit(limit)
     )
-    with office.database.read() as connection:
-        account = find_account(connection, office.account)
-        query = query.where(col(RecordRow.account_id) == account.id, col(RecordRow.module) == wanted.module.value)
+    with crm.read() as work:
+        query = query.where(col(RecordRow.account_id) == work.account.id, col(RecordRow.module) == wanted.module.value)
         if wanted.email is not None:
-            at_address = ids_at(account.id, address_of(wanted.email, "the email").key)
+            at_address = ids_at(work.account.id, address_of(wanted.email, "the email").key)
             query = query.where(col(RecordRow.id).in_(at_address))
         if wanted.owner is not None:
-            query = query.where(col(RecordRow.owner_id) == find_member(connection, account, wanted.owner).id)
-        return [RecordSummary(*row) for row in connection.execute(query)]
+            query = query.where(col(RecordRow.owner_id) == work.user(wanted.owner).id)
+        return [RecordSummary(*row) for row in work.connection.execute(query)]

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from worker.crm.uids import of_known_queue, of_present_queue
+from worker.crm.decision_search import of_known_queue, of_present_queue
 from worker.domain.decided import Decided
 from worker.domain.outcomes import Outcome, Reason
 from worker.store.database import Database

@@ -1,19 +1,21 @@
-"""The up to five addresses that a user may send from."""
+"""The up to five addresses that a user may send from (R11)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, Row, delete, select, update
 from sqlmodel import col
 
-from worker.crm.accounts import find_account
-from worker.crm.conflict import again_on_conflict
-from worker.crm.members import Member, address_of, find_member
-from worker.crm.office import Office
-from worker.crm.sender_rows import SLOTS, change_sender, insert_sender, sender_rows
+from worker.crm.work import Crm, User, Work, address_of, retry_on_conflict
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
+from worker.domain.owners import MOST_SENDERS
+from worker.store.bulk import insert_rows
 from worker.store.tables import SenderRow
+
+SLOTS = range(1, MOST_SENDERS + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,78 +26,106 @@ class RegisteredSender:
     proven_at: datetime | None
 
 
-@again_on_conflict
-def add_sender(office: Office, login: str, text: str, *, proven_at: datetime | None) -> list[RegisteredSender]:
+@retry_on_conflict
+def add_sender(crm: Crm, login: str, text: str, *, proven_at: datetime | None) -> list[RegisteredSender]:
     """Register an address in a free slot, or prove one that waits for its code.
 
     Raises:
-        Refused: when it is none, is registered already, or would be the sixth.
+        Refused: when it is no address, is registered already, or would be the sixth.
     """
     address = address_of(text, "a sender")
-    with office.database.begin() as connection:
-        member = find_member(connection, find_account(connection, office.account), login)
-        slot = register(connection, member, address, proven_at)
-        change_sender(connection, member, slot, proven_at=proven_at)
-        return registered(connection, member)
+    with crm.begin() as work:
+        user = work.user(login)
+        slot = register(work.connection, user, address, proven_at)
+        change_sender(work.connection, user, slot, proven_at=proven_at)
+        return senders_of(work, user)
 
 
-def register(connection: Connection, member: Member, address: Address, proven_at: datetime | None) -> int:
-    """Take a free slot; or find the one in which the address waits to be proven. Gives the slot.
+def register(connection: Connection, user: User, address: Address, proven_at: datetime | None) -> int:
+    """Take a free slot, or find the one in which the address waits to be proven. Returns the slot.
 
     Raises:
         Refused: when it is a sender already, or would be the sixth.
     """
-    rows = sender_rows(connection, member)
+    rows = sender_rows(connection, user)
     for slot, _, address_key, proven in rows:
         if address_key == address.key:
             if proven is not None:
-                raise Refused(f"{address} is a sender of {member.login} already")
+                raise Refused(f"{address} is a sender of {user.login} already", "sender_exists")
             return slot
     taken = {row.slot for row in rows}
     free = next((slot for slot in SLOTS if slot not in taken), None)
     if free is None:
         raise Refused(
-            f"{member.login} has five sender addresses, the most there can be:"
-            f" `sender remove {member.login} ADDRESS` makes room"
+            f"{user.login} has five sender addresses, the most there can be", "senders_full", login=user.login
         )
-    insert_sender(connection, member, free, address, proven_at)
+    insert_sender(connection, user, free, address, proven_at)
     return free
 
 
-def remove_sender(office: Office, login: str, text: str) -> list[RegisteredSender]:
+def remove_sender(crm: Crm, login: str, text: str) -> list[RegisteredSender]:
     """Take an address off; also the login's own, as long as another one stays.
 
     Raises:
         Refused: when it is not registered, or is the last.
     """
     address = address_of(text, "a sender")
-    with office.database.begin() as connection:
-        member = find_member(connection, find_account(connection, office.account), login, lock=True)
-        rows = sender_rows(connection, member)
+    with crm.begin() as work:
+        user = work.user(login, lock=True)
+        rows = sender_rows(work.connection, user)
         found = next((row for row in rows if row.address_key == address.key), None)
         if found is None:
             senders = ", ".join(row.address for row in rows)
-            raise Refused(f"{address} is no sender of {member.login}: there are {senders}")
+            raise Refused(f"{address} is no sender of {user.login}: there are {senders}", "sender_unknown")
         if len(rows) == 1:
-            raise Refused(
-                f"{address} is the last sender of {member.login}: `sender add {member.login} ADDRESS` another one first"
-            )
-        connection.execute(
+            raise Refused(f"{address} is the last sender of {user.login}", "last_sender", login=user.login)
+        work.connection.execute(
             delete(SenderRow).where(
-                col(SenderRow.account_id) == member.account.id,
-                col(SenderRow.user_id) == member.id,
+                col(SenderRow.account_id) == user.account.id,
+                col(SenderRow.user_id) == user.id,
                 col(SenderRow.slot) == found.slot,
             )
         )
-        return registered(connection, member)
+        return senders_of(work, user)
 
 
-def list_senders(office: Office, login: str) -> list[RegisteredSender]:
-    """The user's senders in the order of their slots."""
-    with office.database.read() as connection:
-        return registered(connection, find_member(connection, find_account(connection, office.account), login))
+def list_senders(crm: Crm, login: str) -> list[RegisteredSender]:
+    """List the user's senders in the order of their slots."""
+    with crm.read() as work:
+        return senders_of(work, work.user(login))
 
 
-def registered(connection: Connection, member: Member) -> list[RegisteredSender]:
-    """The same within a transaction."""
-    return [RegisteredSender(row.address, row.proven_at) for row in sender_rows(connection, member)]
+def senders_of(work: Work, user: User) -> list[RegisteredSender]:
+    """Read the user's senders in the order of their slots."""
+    return [RegisteredSender(row.address, row.proven_at) for row in sender_rows(work.connection, user)]
+
+
+def insert_sender(connection: Connection, user: User, slot: int, address: Address, proven_at: datetime | None) -> None:
+    """Take a slot; the primary key refuses it to the second of two who race."""
+    row = {
+        "account_id": user.account.id,
+        "user_id": user.id,
+        "slot": slot,
+        "address": address.text,
+        "address_key": address.key,
+        "proven_at": proven_at,
+        "code_tries": 0,
+    }
+    insert_rows(connection, SenderRow, [row])
+
+
+def change_sender(connection: Connection, user: User, slot: int, **values: Any) -> None:
+    """Write these columns of the row in the slot."""
+    in_slot = (
+        col(SenderRow.account_id) == user.account.id,
+        col(SenderRow.user_id) == user.id,
+        col(SenderRow.slot) == slot,
+    )
+    connection.execute(update(SenderRow).where(*in_slot).values(values))
+
+
+def sender_rows(connection: Connection, user: User) -> Sequence[Row[int, str, str, datetime | None]]:
+    """Read slot, address, address_key and proven_at of each, in the order of the slots."""
+    columns = (col(SenderRow.slot), col(SenderRow.address), col(SenderRow.address_key), col(SenderRow.proven_at))
+    of_user = (col(SenderRow.account_id) == user.account.id, col(SenderRow.user_id) == user.id)
+    return connection.execute(select(*columns).where(*of_user).order_by(col(SenderRow.slot))).all()

@@ -2,16 +2,14 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 from sqlmodel import col
 
-from worker.crm.accounts import Account, find_account, find_or_make_account
-from worker.crm.conflict import again_on_conflict
+from worker.crm.accounts import make_first_account
 from worker.crm.dropboxes import Dropbox, dropbox_of, issue_token
-from worker.crm.members import Member, address_of, find_member, member_in, members_of
-from worker.crm.office import Office
-from worker.crm.profiles import find_profile, lock_account
-from worker.crm.sender_rows import insert_sender
+from worker.crm.profiles import find_profile
+from worker.crm.senders import insert_sender
+from worker.crm.work import Crm, User, Work, address_of, retry_on_conflict, user_in, users_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.patterns import DEFAULT_PATTERN
@@ -21,72 +19,80 @@ from worker.store.ids import allocate
 from worker.store.tables import UserRow
 
 
-@again_on_conflict
-def add_user(office: Office, login: str, *, profile: str | None, now: datetime) -> Dropbox:
+@retry_on_conflict
+def add_user(crm: Crm, login: str, *, profile: str | None, now: datetime) -> Dropbox:
     """Make a user; the first of an account gets the profile Administrator, later ones Standard, unless one is named.
 
     Raises:
         Refused: when the login is no address or taken, or the profile does not exist.
     """
     address = address_of(login, "the login")
-    with office.database.begin() as connection:
-        account = find_or_make_account(connection, office.account, now)
-        lock_account(connection, account)
-        if _is_taken(connection, account, address):
-            raise Refused(f"{address} is a user of account {account.name} already: `dropbox show {address}` shows it")
-        name = profile or (STANDARD if _has_users(connection, account) else ADMINISTRATOR).name
-        profile_id = find_profile(connection, account, name).id
-        _insert(connection, account, address, profile_id, now)
-        member = find_member(connection, account, address.text)
-        insert_sender(connection, member, 1, address, proven_at=now)
-        issue_token(connection, member, now)
-        return dropbox_of(connection, member)
+    with crm.begin() as work:
+        make_first_account(work, now)
+        work.lock_account()
+        if _is_taken(work, address):
+            raise Refused(f"{address} is a user of account {work.account.name} already", "user_exists", login=address)
+        name = profile or (STANDARD if _has_users(work) else ADMINISTRATOR).name
+        _insert(work, address, find_profile(work, name).id, now)
+        user = work.user(address.text)
+        insert_sender(work.connection, user, 1, address, proven_at=now)
+        issue_token(work, user, now)
+        return dropbox_of(work, user)
 
 
-def list_users(office: Office, *, limit: int | None) -> list[Member]:
-    """The account's users by login."""
-    with office.database.read() as connection:
-        account = find_account(connection, office.account)
-        return [member_in(row, account) for row in connection.execute(members_of(account).limit(limit))]
+def list_users(crm: Crm, *, limit: int | None) -> list[User]:
+    """List the account's users by login."""
+    with crm.read() as work:
+        account = work.account
+        return [user_in(row, account) for row in work.connection.execute(users_of(account).limit(limit))]
 
 
-def enable_user(office: Office, login: str, *, profile: str | None) -> Member:
-    """Let the user's dropbox take mail again; with a profile named, under that profile from now on."""
-    return _change(office, login, enabled=True, profile=profile)
+def enable_user(crm: Crm, login: str, *, profile: str | None) -> User:
+    """Let the user's dropbox take mail again; with a profile named, move the user to that profile.
+
+    Raises:
+        Refused: when there is no such user or profile.
+    """
+    return _change(crm, login, enabled=True, profile=profile)
 
 
-def disable_user(office: Office, login: str) -> Member:
-    """Mail to the user's dropbox is rejected from now on; nothing is lost, and `enable_user` takes it back."""
-    return _change(office, login, enabled=False, profile=None)
+def disable_user(crm: Crm, login: str) -> User:
+    """Reject mail to the user's dropbox from now on; `enable_user` takes it back.
+
+    Raises:
+        Refused: when there is no such user.
+    """
+    return _change(crm, login, enabled=False, profile=None)
 
 
-def _change(office: Office, login: str, *, enabled: bool, profile: str | None) -> Member:
-    with office.database.begin() as connection:
-        account = find_account(connection, office.account)
-        member = find_member(connection, account, login)
+def _change(crm: Crm, login: str, *, enabled: bool, profile: str | None) -> User:
+    with crm.begin() as work:
+        user = work.user(login)
         values: dict[str, object] = {"enabled": enabled}
         if profile is not None:
-            values["profile_id"] = find_profile(connection, account, profile).id
-        connection.execute(
-            update(UserRow).where(col(UserRow.account_id) == account.id, col(UserRow.id) == member.id).values(values)
+            values["profile_id"] = find_profile(work, profile).id
+        work.connection.execute(
+            update(UserRow).where(col(UserRow.account_id) == work.account.id, col(UserRow.id) == user.id).values(values)
         )
-        return find_member(connection, account, login)
+        return work.user(login)
 
 
-def _is_taken(connection: Connection, account: Account, address: Address) -> bool:
-    query = select(col(UserRow.id)).where(col(UserRow.account_id) == account.id, col(UserRow.login_key) == address.key)
-    return connection.execute(query).first() is not None
+def _is_taken(work: Work, address: Address) -> bool:
+    query = select(col(UserRow.id)).where(
+        col(UserRow.account_id) == work.account.id, col(UserRow.login_key) == address.key
+    )
+    return work.connection.execute(query).first() is not None
 
 
-def _has_users(connection: Connection, account: Account) -> bool:
-    query = select(col(UserRow.id)).where(col(UserRow.account_id) == account.id).limit(1)
-    return connection.execute(query).first() is not None
+def _has_users(work: Work) -> bool:
+    query = select(col(UserRow.id)).where(col(UserRow.account_id) == work.account.id).limit(1)
+    return work.connection.execute(query).first() is not None
 
 
-def _insert(connection: Connection, account: Account, address: Address, profile_id: int, now: datetime) -> None:
-    (user_id,) = allocate(connection, UserRow, 1)
+def _insert(work: Work, address: Address, profile_id: int, now: datetime) -> None:
+    (user_id,) = allocate(work.connection, UserRow, 1)
     row = {
-        "account_id": account.id,
+        "account_id": work.account.id,
         "id": user_id,
         "login": address.text,
         "login_key": address.key,
@@ -95,4 +101,4 @@ def _insert(connection: Connection, account: Account, address: Address, profile_
         "enabled": True,
         "created_at": now,
     }
-    insert_rows(connection, UserRow, [row])
+    insert_rows(work.connection, UserRow, [row])

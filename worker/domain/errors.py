@@ -6,7 +6,15 @@ class DropboxError(Exception):
 
 
 class Refused(DropboxError):
-    """A rule or a bad value says no to a command; nothing was changed. The text says what would have worked."""
+    """A rule or a bad value says no to a command; nothing was changed.
+
+    The text says what is wrong. The code and the values are for the caller: the command line adds what helps.
+    """
+
+    def __init__(self, text: str, code: str = "", /, **values: object) -> None:
+        super().__init__(text)
+        self.code = code
+        self.values = values
 
 
 class Unavailable(DropboxError):

@@ -41,7 +41,7 @@ def later_profile(name: str) -> Profile:
 
 
 def require_profile_manager(login: str, permissions: frozenset[Permission]) -> None:
-    """R8.
+    """Refuse a user who may not change profiles (R8).
 
     Raises:
         Refused: when the acting user's profile has no ``manage_profiles``.
@@ -51,19 +51,17 @@ def require_profile_manager(login: str, permissions: frozenset[Permission]) -> N
 
 
 def require_dropbox(login: str, permissions: frozenset[Permission]) -> None:
-    """R9.
+    """Refuse a user whose profile allows no dropbox (R9).
 
     Raises:
         Refused: when the user's profile has no ``bcc_dropbox``.
     """
     if Permission.BCC_DROPBOX not in permissions:
-        raise Refused(
-            f"{login} has no dropbox: the profile lacks bcc_dropbox (profile grant PROFILE bcc_dropbox --as ADMIN)"
-        )
+        raise Refused(f"{login} has no dropbox: the profile lacks bcc_dropbox", "no_dropbox")
 
 
 def require_pattern_change(login: str, permissions: frozenset[Permission]) -> None:
-    """R10.
+    """Refuse a user without `leads` or without `contacts` (R10).
 
     Raises:
         Refused: without ``leads`` or without ``contacts`` the search pattern cannot be changed.

@@ -28,18 +28,8 @@ _OWNER = (
         col(UserRow.pattern),
         *(getattr(ProfileRow, permission.value) for permission in Permission),
     )
-    .join_from(
-        TokenRow,
-        UserRow,
-        and_(col(UserRow.account_id) == col(TokenRow.account_id), col(UserRow.id) == col(TokenRow.user_id)),
-    )
-    .join(
-        ProfileRow,
-        and_(
-            col(ProfileRow.account_id) == col(UserRow.account_id),
-            col(ProfileRow.id) == col(UserRow.profile_id),
-        ),
-    )
+    .join_from(TokenRow, UserRow)
+    .join(ProfileRow)
 )
 _SENDERS = (
     select(

@@ -1,4 +1,7 @@
-"""Decisions found by the people of their messages: what somebody who misses a mail knows of it."""
+"""How decisions are found: by the people of their messages, and by a UID as people type it.
+
+People type a UID alone, where a message is known by mailbox, UIDVALIDITY and UID (RFC 9051 §2.3.1.1).
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,14 +9,31 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Connection, Text, cast, collate, or_, select, union_all
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    CompoundSelect,
+    Connection,
+    ScalarSelect,
+    Text,
+    and_,
+    cast,
+    collate,
+    exists,
+    func,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from worker.domain.addresses import Address, NotAnAddress
-from worker.store.tables import DecisionRow, MailboxRow
+from worker.store.tables import AttemptRow, DecisionRow, MailboxRow
 
 AT_ONCE = 100
-"""How many decisions are looked at in one round trip."""
+"""Decisions that are read in one round trip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +48,9 @@ class MessageFilter:
 def matching_ids(
     connection: Connection, wanted: MessageFilter, conditions: Sequence[ColumnElement[bool]], limit: int | None
 ) -> list[int]:
-    """The decisions that fit and fulfil the conditions, the latest first.
+    """Find the decisions that fit and fulfil the conditions, the latest first.
 
-    Addresses are compared as everywhere (`Address.key`), which SQL cannot do: the rows are looked at here.
+    SQL cannot compare addresses as everywhere else (`Address.key`), so the rows are compared here.
     """
     mailboxes = connection.scalars(select(col(MailboxRow.id))).all()
     if not mailboxes:
@@ -46,12 +66,35 @@ def matching_ids(
         return list(islice(fitting, limit))
 
 
+def of_known_queue() -> ColumnElement[bool]:
+    """Return the condition that a decision is of any mailbox and UIDVALIDITY there ever was, which is always true.
+
+    With it beside the UID, the database finds the decision by its whole key and does not read all of the history.
+    """
+    queues = _queues()
+    known = select(queues.c.mailbox_id, queues.c.uidvalidity)
+    return tuple_(col(DecisionRow.mailbox_id), col(DecisionRow.uidvalidity)).in_(known)
+
+
+def of_present_queue() -> ColumnElement[bool]:
+    """Return the condition that an attempt is under the mailbox's last UIDVALIDITY, which is the greatest."""
+    later: tuple[Any, ...] = (aliased(DecisionRow), aliased(AttemptRow))
+    return and_(
+        *(
+            ~exists().where(
+                col(row.mailbox_id) == col(AttemptRow.mailbox_id), col(row.uidvalidity) > col(AttemptRow.uidvalidity)
+            )
+            for row in later
+        )
+    )
+
+
 def _latest_first(
     mailboxes: Iterable[int], conditions: Sequence[ColumnElement[bool]]
 ) -> CompoundSelect[*tuple[Any, ...]]:
-    """The index of decisions by time begins with the mailbox: the database walks each of them, and merges.
+    """Select decisions by time: the index begins with the mailbox, so the database walks each mailbox and merges.
 
-    PostgreSQL merges only what was put in order before.
+    PostgreSQL merges only what is in order already.
     """
     columns = (col(DecisionRow.id), col(DecisionRow.decided_at), col(DecisionRow.sender), col(DecisionRow.recipients))
     latest_first = col(DecisionRow.decided_at).desc(), col(DecisionRow.id).desc()
@@ -64,7 +107,7 @@ def _latest_first(
 
 
 def _may_fit(connection: Connection, wanted: MessageFilter) -> list[ColumnElement[bool]]:
-    """Leave out what surely has no such address: reading addresses takes far longer than looking for their letters."""
+    """Leave out what surely has no such address: reading addresses takes far longer than a search for their letters."""
     conditions = []
     for people, column, quote in (
         (wanted.sender, cast(col(DecisionRow.sender), Text), '"'),
@@ -76,12 +119,12 @@ def _may_fit(connection: Connection, wanted: MessageFilter) -> list[ColumnElemen
 
 
 def _is_written_one_way(letters: str) -> bool:
-    """Not what goes beyond ASCII, of which the database may know other small letters, or the domain in A-labels."""
+    """Tell whether the text is ASCII and no A-label: else the database may fold its case in another way."""
     return letters.isascii() and "xn--" not in letters
 
 
 def _holds(connection: Connection, text: ColumnElement[str], letters: str, quote: str) -> ColumnElement[bool]:
-    """A local part in quotes (``quote`` tells of one) has several ways to be written."""
+    """Return the condition that the text holds the letters or a quoted local part, which has several spellings."""
     if connection.dialect.name == "postgresql":
         text = collate(text, "C")  # in Turkish the small letter of I is another one
     return or_(text.icontains(letters, autoescape=True), text.contains(quote, autoescape=True))
@@ -95,7 +138,7 @@ def _is_among(wanted: str | None, texts: Iterable[str]) -> bool:
 
 
 def _sought(wanted: str) -> str:
-    """The key of an address; or a domain, which has no @."""
+    """Return the key of an address, or a domain, which has no @."""
     domain = wanted.lstrip("@")
     return _key(wanted) if "@" in domain else domain.lower()
 
@@ -105,3 +148,21 @@ def _key(text: str) -> str:
         return Address.parse(text).key
     except NotAnAddress:
         return text.strip().lower()
+
+
+def _queues() -> CTE:
+    """Select each mailbox and UIDVALIDITY that has a decision, stepping over the index from one to the next."""
+    queues = select(col(MailboxRow.id).label("mailbox_id"), _next(col(MailboxRow.id), -1).label("uidvalidity")).cte(
+        "queues", recursive=True
+    )
+    following = select(queues.c.mailbox_id, _next(queues.c.mailbox_id, queues.c.uidvalidity))
+    return queues.union_all(following.where(queues.c.uidvalidity.is_not(None)))
+
+
+def _next(mailbox_id: Any, uidvalidity: Any) -> ScalarSelect[int]:
+    row = aliased(DecisionRow)
+    return (
+        select(func.min(col(row.uidvalidity)))
+        .where(col(row.mailbox_id) == mailbox_id, col(row.uidvalidity) > uidvalidity)
+        .scalar_subquery()
+    )
