@@ -1,4 +1,4 @@
-"""The account's name beside a login, where it takes one to tell whose mail it is."""
+"""The account's name beside a login, shown when there are several accounts."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from worker.store.tables import AccountRow
 
 
 def name_among_several(account_id: Any) -> Label[Any]:
-    """A column ``account``: the name of the account with that number, NULL while there is no other account."""
+    """Return a column ``account``: the name of the account with this ID, or NULL when it is the only account."""
     other = aliased(AccountRow)
     is_one_of_several = exists().where(col(other.id) != col(AccountRow.id))
     named = select(col(AccountRow.name)).where(col(AccountRow.id) == account_id, is_one_of_several)

@@ -1,4 +1,4 @@
-"""Many rows in one round trip, past SQLAlchemy's work on each of them: half of the time of a commit was spent there."""
+"""Insert many rows in one round trip, without SQLAlchemy's work per row, which took half of the commit's time."""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
@@ -15,9 +15,9 @@ _Bind = Callable[[Any], Any] | None
 def insert_rows(
     connection: Connection, row: type[SQLModel], rows: Sequence[dict[str, Any]], *, at_once: int = 50
 ) -> None:
-    """Insert the rows, all with the same columns; in the order of their keys, so that workers cannot deadlock.
+    """Insert rows that all have the same columns. Pass them sorted by key, so that workers cannot deadlock.
 
-    ``at_once``: rows of one statement, where that is how the database takes them; SQLite copies all that is in one.
+    ``at_once`` is the number of rows in one SQLite statement; SQLite copies the values of a statement in memory.
     """
     if not rows:
         return
@@ -34,7 +34,7 @@ def insert_rows(
 def _insert(
     connection: Connection, table: Table, names: tuple[str, ...], rows: list[tuple[Any, ...]], at_once: int
 ) -> None:
-    """At each statement of SQLite the threads may change hands, so that a statement has many rows."""
+    """Insert many rows per statement: each SQLite statement allows a thread switch."""
     marks = f"({', '.join('?' * len(names))})"
     start = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES "  # noqa: S608 - our own names
     whole = len(rows) - len(rows) % at_once
@@ -46,7 +46,7 @@ def _insert(
 
 
 def _bound(rows: Sequence[dict[str, Any]], names: tuple[str, ...], binds: list[_Bind]) -> Iterable[tuple[Any, ...]]:
-    """As the driver takes them; column by column, which is the quickest way through them."""
+    """Convert the values to the driver's types, column by column, which is the fastest order."""
     columns = zip(*map(itemgetter(*names), rows), strict=True)
     return zip(
         *(column if bind is None else map(bind, column) for column, bind in zip(columns, binds, strict=True)),
@@ -55,7 +55,7 @@ def _bound(rows: Sequence[dict[str, Any]], names: tuple[str, ...], binds: list[_
 
 
 def _copy(connection: Connection, table: Table, names: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    """PostgreSQL's own way for many rows, octets as they are; errors come as SQLAlchemy would raise them."""
+    """Insert the rows by PostgreSQL's COPY; raises the errors that SQLAlchemy would raise."""
     from psycopg import Error  # noqa: PLC0415 - not where SQLite is used
 
     cursor: Any = connection.connection.cursor()

@@ -1,4 +1,4 @@
-"""Carries what was committed from SQLite's write-ahead log into its file, beside the work on the next batch."""
+"""Checkpoints SQLite's write-ahead log on a thread of its own, beside the work on the next batch."""
 
 import threading
 from contextlib import suppress
@@ -8,9 +8,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 
 class Checkpointer:
-    """One checkpoint at a time, on a thread of its own that lives as long as there is something to do.
+    """Runs one checkpoint at a time on a thread that ends with it.
 
-    Nothing depends on it: SQLite makes one itself when the log has grown, within a commit and while that commit waits.
+    Nothing depends on it: SQLite checkpoints by itself when the log has grown, but then a commit waits for it.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -18,13 +18,13 @@ class Checkpointer:
         self._thread = threading.Thread()
 
     def soon(self) -> None:
-        """Begin one unless one is under way. Not for two threads at once."""
+        """Start a checkpoint unless one is running. Call it from one thread only."""
         if not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
             self._thread.start()
 
     def close(self) -> None:
-        """Wait for the one that is under way."""
+        """Wait for a running checkpoint to end."""
         if self._thread.is_alive():
             self._thread.join()
 

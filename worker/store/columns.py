@@ -1,4 +1,4 @@
-"""Column types: what Python values become on their way into any database, and back."""
+"""Column types: the conversion of Python values to database values and back, the same on every database."""
 
 import json
 import re
@@ -15,36 +15,36 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class CleanText(TypeDecorator[str]):
-    """Text without NUL and lone surrogates: no database takes them, and one of them must never stop a mailbox."""
+    """Text without NUL and lone surrogates: databases refuse them, and one such mail must not stop a mailbox."""
 
     impl = Text
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:  # noqa: ARG002 - SQLAlchemy's
-        """Drop what cannot be stored; without a detour, as a batch has thousands of them."""
+        """Drop the characters that cannot be stored. Bound directly for speed: a batch has thousands of texts."""
         return _storable_or_null
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """Aware UTC in Python on every database; SQLite itself keeps no zone."""
+    """Aware UTC in Python on every database; SQLite itself stores no zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], datetime | str | None]:
-        """Refuse naive times: their zone would be a guess. Without a detour, as a batch has thousands of them."""
+        """Refuse naive times: their zone would be a guess. Bound directly for speed."""
         return _as_sqlite_keeps_it if dialect.name == "sqlite" else _in_utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give the zone back."""
+        """Add the zone again."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-@lru_cache(maxsize=512)  # a batch has few moments, and each in many rows
+@lru_cache(maxsize=512)  # a batch has few distinct times, each in many rows
 def _as_sqlite_keeps_it(value: datetime | None) -> str | None:
-    """The form in which SQLAlchemy reads it again."""
+    """Return the text form that SQLAlchemy reads from SQLite."""
     utc = _in_utc(value)
     return utc.replace(tzinfo=None).isoformat(" ", "microseconds") if utc else None
 
@@ -62,14 +62,14 @@ def _storable_or_null(value: str | None) -> str | None:
 
 
 def storable(text: str) -> str:
-    """The text without NUL and lone surrogates."""
+    """Return the text without NUL and lone surrogates."""
     if "\0" in text:
         text = text.replace("\0", "")
     return text if text.isascii() else _SURROGATES.sub("", text)
 
 
 def to_json(value: Any) -> str:
-    """Compact JSON of lists, dicts and plain values, every text in it storable."""
+    """Return compact JSON of lists, dicts and plain values; every text in it is storable."""
     return _few_texts_to_json(value) if isinstance(value, tuple) and len(value) <= _FEW else _to_json(value)
 
 
@@ -81,7 +81,7 @@ def _to_json(value: Any) -> str:
 
 
 _few_texts_to_json = lru_cache(maxsize=512)(_to_json)
-"""The recipients of a message stand with its email and with its decision."""
+"""Cached, because the recipients of a message are stored with its email and again with its decision."""
 
 
 def _without_nul(value: Any) -> Any:

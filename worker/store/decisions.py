@@ -1,4 +1,4 @@
-"""Which messages were decided before, and where they belong."""
+"""The folders of messages that were decided before."""
 
 from collections.abc import Mapping
 
@@ -11,6 +11,6 @@ from worker.store.tables import DecisionRow
 
 
 def folders(connection: Connection, messages: Uids) -> Mapping[int, Folder]:
-    """By UID: the folder of each that has its decision."""
+    """Return the folder of each decided message, by UID."""
     query = select(col(DecisionRow.uid), col(DecisionRow.outcome)).where(messages.within(connection, DecisionRow))
     return {uid: Outcome(outcome).folder for uid, outcome in connection.execute(query)}

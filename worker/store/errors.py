@@ -1,7 +1,7 @@
-"""What the database library raises, in this program's own words: an outage, a conflict, or else a bug.
+"""Translation of the database library's errors into this program's: an outage, a conflict, or else a bug.
 
-A table or column that is not there is an outage, too: while workers are upgraded one after the other, no message is to
-blame for what the first of them did to the schema.
+A missing table or column counts as an outage. During a rolling upgrade the first new worker changes the schema, and no
+message may get a strike for that.
 """
 
 import sqlite3
@@ -37,7 +37,7 @@ _SQLITE_OUTAGES = {
 
 _POSTGRESQL_CONFLICTS = {
     "23505",  # unique_violation
-    "23503",  # foreign_key_violation: what this rests on was taken away meanwhile
+    "23503",  # foreign_key_violation: a row that this one refers to was deleted meanwhile
     "40001",  # serialization_failure
     "40P01",  # deadlock_detected
 }
@@ -63,7 +63,12 @@ _POSTGRESQL_OUTAGES = {
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Let `Conflict` and `Unavailable` out instead of the library's errors; what is neither passes: it is a bug."""
+    """Raise `Conflict` or `Unavailable` in place of the library's errors; other errors are bugs and pass unchanged.
+
+    Raises:
+        Conflict: when somebody else wrote the same thing first.
+        Unavailable: when the database is down, full, or too busy.
+    """
     try:
         yield
     except DBAPIError as error:
@@ -98,7 +103,7 @@ def _meaning_on_sqlite(cause: sqlite3.Error, text: str) -> DropboxError | None:
     code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     if code in _SQLITE_CONFLICTS:
         return Conflict(text)
-    if code & 0xFF in _SQLITE_OUTAGES:  # the low octet is the primary code, whatever the extended one adds
+    if code & 0xFF in _SQLITE_OUTAGES:  # the low byte of an extended code is the primary code
         return DatabaseUnavailable(text)
     if str(cause).startswith(("no such table", "no such column")) or "has no column named" in str(cause):
         return DatabaseUnavailable(text + _OTHER_SCHEMA)

@@ -1,4 +1,4 @@
-"""How the polls went and how mail ended lately: what `status` and monitoring are built on."""
+"""Results of recent polls and counts of recent decisions, for `status` and monitoring."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -17,28 +17,28 @@ from worker.store.tables import DecisionRow, MailboxRow, VerdictRow
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """One poll of a mailbox as it ended; ``backlog`` is None when it did not get so far as to see it."""
+    """The result of one poll; ``backlog`` is None when the poll failed before it counted the messages."""
 
     mailbox: str
     at: datetime
     worker: str
-    """Who polled: process and host."""
+    """The worker: process and host."""
     error: str | None = None
     backlog: int | None = None
     """Messages left in the queue."""
     oldest: datetime | None = None
-    """When the oldest of them arrived."""
+    """Arrival time of the oldest one."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxHealth:
-    """What is known of a mailbox from its polls."""
+    """The state of a mailbox as its last polls recorded it."""
 
     name: str
     last_poll_at: datetime | None
     last_good_poll_at: datetime | None
     last_error: str | None
-    """Of the last poll; None if that was good."""
+    """Error of the last poll; None when it succeeded."""
     backlog: int
     oldest_arrived_at: datetime | None
     worker: str | None
@@ -46,7 +46,7 @@ class MailboxHealth:
 
 @dataclass(frozen=True, slots=True)
 class Attendance:
-    """A mailbox, and the workers that are ready to take it over."""
+    """A mailbox, and the standby workers that are ready to take it over."""
 
     health: MailboxHealth
     standby: Sequence[Standby] = ()
@@ -54,26 +54,30 @@ class Attendance:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How messages ended, each counted once, and how many seconds the associated ones took from arrival (R22)."""
+    """Counts of messages by outcome, and the seconds from arrival to association (R22)."""
 
     outcomes: Mapping[Outcome, int]
     reasons: Mapping[Reason, int]
     """Of the rejected ones."""
     median_seconds: float | None
     slowest_percent_seconds: float | None
-    """99 of 100 took no longer."""
+    """99th percentile, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lately:
-    """How messages ended since midnight, and since Monday's, by this machine's own time zone."""
+    """Counts since midnight, and since midnight on Monday, in this machine's time zone."""
 
     today: Ends
     week: Ends
 
 
 def record_poll(database: Database, poll: Poll) -> None:
-    """Remember how this poll went."""
+    """Store the result of this poll.
+
+    Raises:
+        Unavailable: when the database is down.
+    """
     known = {"backlog": poll.backlog, "oldest_arrived_at": poll.oldest} if poll.backlog is not None else {}
     good = {"last_good_poll_at": poll.at} if poll.error is None else {}
     with database.begin() as connection:
@@ -86,7 +90,7 @@ def record_poll(database: Database, poll: Poll) -> None:
 
 
 def mailboxes(database: Database) -> list[MailboxHealth]:
-    """Every mailbox ever polled, by name."""
+    """Return every mailbox that was ever polled, by name."""
     columns = [getattr(MailboxRow, field.name) for field in fields(MailboxHealth)]
     with database.read() as connection:
         rows = connection.execute(select(*columns).order_by(col(MailboxRow.name)))
@@ -94,7 +98,7 @@ def mailboxes(database: Database) -> list[MailboxHealth]:
 
 
 def attendance(database: Database, mailbox: str | None) -> list[Attendance]:
-    """Of every mailbox ever polled; or only of the one that is named, so that a retired one alarms nobody.
+    """Return all polled mailboxes with their standby workers; with ``mailbox`` only that one.
 
     Raises:
         Unavailable: when the database is down.
@@ -108,7 +112,7 @@ def attendance(database: Database, mailbox: str | None) -> list[Attendance]:
 
 
 def ends_since(database: Database, since: datetime, mailbox: str | None = None) -> Ends:
-    """How the messages decided since then ended, of one mailbox or of all."""
+    """Count the messages decided since then, of one mailbox or of all."""
     asked = select(col(MailboxRow.id))
     if mailbox is not None:
         asked = asked.where(col(MailboxRow.name) == mailbox)
@@ -125,7 +129,7 @@ def ends_since(database: Database, since: datetime, mailbox: str | None = None) 
 
 
 def lately(database: Database, mailbox: str | None, now: datetime) -> Lately:
-    """How messages ended today and this week, of one mailbox or of all."""
+    """Count the messages decided today and this week, of one mailbox or of all."""
     midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     monday = midnight - timedelta(days=midnight.weekday())
     return Lately(ends_since(database, midnight, mailbox), ends_since(database, monday, mailbox))
@@ -137,7 +141,7 @@ def _outcomes(connection: Connection, recent: ColumnElement[bool]) -> dict[Outco
 
 
 def _reasons(connection: Connection, recent: ColumnElement[bool]) -> dict[Reason, int]:
-    """Where all verdicts are rejections, the first is the one that decides."""
+    """Count the reasons of rejected messages. A message with several verdicts counts by its first one."""
     deciding = and_(col(VerdictRow.decision_id) == col(DecisionRow.id), col(VerdictRow.ordinal) == 0)
     query = (
         select(col(VerdictRow.reason), func.count())
@@ -149,7 +153,7 @@ def _reasons(connection: Connection, recent: ColumnElement[bool]) -> dict[Reason
 
 
 def _nth_slowest(connection: Connection, recent: ColumnElement[bool], place: int) -> float | None:
-    """Seconds from arrival to association of the message at this place, the fastest first."""
+    """Return the seconds from arrival to association of the message at this place, fastest first."""
     associated = and_(recent, col(DecisionRow.outcome) == Outcome.ASSOCIATED.value)
     if connection.dialect.name == "sqlite":
         days = func.julianday(col(DecisionRow.decided_at)) - func.julianday(col(DecisionRow.arrived_at))

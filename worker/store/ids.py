@@ -1,4 +1,4 @@
-"""Numbers for new rows, handed out before the rows are written: no INSERT has to give its number back."""
+"""IDs for new rows, allocated before the rows are written, so that no INSERT has to return its ID."""
 
 from sqlalchemy import BigInteger, Column, Connection, MetaData, Sequence, Table, Text, text
 from sqlmodel import SQLModel
@@ -16,10 +16,10 @@ from worker.store.tables import (
 NUMBERED = tuple(
     str(row.__tablename__) for row in (AccountRow, ProfileRow, UserRow, RecordRow, EmailRow, MailboxRow, DecisionRow)
 )
-"""The tables whose ``id`` is handed out here."""
+"""The tables whose ``id`` is allocated here."""
 
 SEQUENCES = {name: Sequence(f"{name}_id", metadata=SQLModel.metadata) for name in NUMBERED}
-"""PostgreSQL's way: writers do not wait for each other."""
+"""Used on PostgreSQL: writers do not wait for each other."""
 
 SQLITE_METADATA = MetaData()
 ID_COUNTER = Table(
@@ -28,7 +28,7 @@ ID_COUNTER = Table(
     Column("table_name", Text, primary_key=True),
     Column("last_id", BigInteger, nullable=False),
 )
-"""SQLite's way: it has one writer at a time anyway."""
+"""Used on SQLite, which has one writer at a time anyway."""
 
 _FROM_COUNTER = text(
     "INSERT INTO id_counter (table_name, last_id) VALUES (:name, :count)"
@@ -38,7 +38,7 @@ _FROM_SEQUENCE = text("SELECT nextval(CAST(:sequence AS regclass)) FROM generate
 
 
 def allocate(connection: Connection, row: type[SQLModel], count: int) -> list[int]:
-    """``count`` numbers that no row of this table has or will have, ascending; in one statement."""
+    """Return ``count`` new IDs for this table, ascending, in one statement."""
     if not count:
         return []
     name = str(row.__tablename__)

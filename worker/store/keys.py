@@ -1,6 +1,6 @@
-"""Many keys as one parameter: no statement grows with the batch, and none meets a limit on variables.
+"""Pass many keys as one parameter: statements do not grow with the batch and meet no limit on variables.
 
-Statements that are asked for each batch are made once (`wanted_texts`): building one takes longer than its answer.
+Statements that run for each batch are built once (`wanted_texts`): building one takes longer than running it.
 """
 
 from collections.abc import Collection
@@ -25,17 +25,17 @@ from worker.store.columns import CleanText, storable, to_json
 
 
 def among_numbers(connection: Connection, column: Mapped[int], values: Collection[int]) -> ColumnElement[bool]:
-    """The condition that the column holds one of the numbers."""
+    """Return the condition that the column holds one of the numbers."""
     return _among(connection, column, list(values), BigInteger())
 
 
 def among_texts(connection: Connection, column: Mapped[str], values: Collection[str]) -> ColumnElement[bool]:
-    """The condition that the column holds one of the texts."""
+    """Return the condition that the column holds one of the texts."""
     return _among(connection, column, [storable(value) for value in values], Text())
 
 
 def among_wanted(dialect: str, column: Mapped[Any]) -> ColumnElement[bool]:
-    """The condition that the column holds one of the values that `values` gives as parameters."""
+    """Return the condition that the column holds one of the values; `values` makes its parameters."""
     if dialect == "sqlite":
         return column.in_(select(_wanted_element()))
     type_ = cast("ColumnElement[Any]", column).type
@@ -43,12 +43,12 @@ def among_wanted(dialect: str, column: Mapped[Any]) -> ColumnElement[bool]:
 
 
 def values(dialect: str, wanted: Collection[Any]) -> dict[str, Any]:
-    """The parameters of `among_wanted`."""
+    """Return the parameters of `among_wanted`."""
     return {"wanted": to_json(list(wanted)) if dialect == "sqlite" else list(wanted)}
 
 
 def wanted_texts(dialect: str) -> FromClause:
-    """A table ``wanted(account_id, key)`` of account ids and texts, whose parameters `text_pairs` gives."""
+    """Return a table ``wanted(account_id, key)`` of account ids and texts; `text_pairs` makes its parameters."""
     if dialect == "sqlite":
         element = _wanted_element()
         return _wanted(func.json_extract(element, "$[0]"), func.json_extract(element, "$[1]"))
@@ -56,12 +56,12 @@ def wanted_texts(dialect: str) -> FromClause:
 
 
 def text_pairs(dialect: str, pairs: Collection[tuple[int, str]]) -> dict[str, Any]:
-    """The parameters of `wanted_texts`."""
+    """Return the parameters of `wanted_texts`."""
     return {"wanted": to_json([list(pair) for pair in pairs])} if dialect == "sqlite" else _arrays(pairs)
 
 
 def wanted_digests(dialect: str) -> FromClause:
-    """A table ``wanted(account_id, key)`` of account ids and octets, whose parameters `digest_pairs` gives."""
+    """Return a table ``wanted(account_id, key)`` of account ids and bytes; `digest_pairs` makes its parameters."""
     if dialect == "sqlite":
         element = _wanted_element()
         return _wanted(func.json_extract(element, "$[0]"), func.from_hex(func.json_extract(element, "$[1]")))
@@ -69,7 +69,7 @@ def wanted_digests(dialect: str) -> FromClause:
 
 
 def digest_pairs(dialect: str, pairs: Collection[tuple[int, bytes]]) -> dict[str, Any]:
-    """The parameters of `wanted_digests`."""
+    """Return the parameters of `wanted_digests`."""
     if dialect == "sqlite":
         return {"wanted": to_json([[account_id, digest.hex()] for account_id, digest in pairs])}
     return _arrays(pairs)
@@ -80,7 +80,7 @@ def _among(
 ) -> ColumnElement[bool]:
     if connection.dialect.name == "sqlite":
         return column.in_(select(func.json_each(to_json(values)).table_valued("value").c.value))
-    # Not a join with unnest(): of a table without statistics the planner makes a loop over all pairs.
+    # Not a join with unnest(): without statistics the planner chooses a nested loop over all pairs.
     return column == func.any(bindparam(None, values, ARRAY(type_, dimensions=1)))
 
 

@@ -11,7 +11,7 @@ _INSERT = text("INSERT INTO mailbox (id, name, backlog) VALUES (:id, :name, 0) O
 
 
 def mailbox_id(connection: Connection, name: str) -> int:
-    """The mailbox's number; its row is made when it is new, also when two workers see it first."""
+    """Return the mailbox's ID; insert its row when it is new. Safe when two workers insert it at once."""
     find = select(col(MailboxRow.id)).where(col(MailboxRow.name) == name)
     found = connection.scalar(find)
     if found is None:
@@ -21,7 +21,11 @@ def mailbox_id(connection: Connection, name: str) -> int:
 
 
 def record_end(database: Database, name: str, worker: str) -> None:
-    """Nobody empties the mailbox now, unless another worker polled it after this one."""
+    """Record that this worker stopped polling the mailbox, unless another worker polled it since.
+
+    Raises:
+        Unavailable: when the database is down.
+    """
     ended = update(MailboxRow).where(col(MailboxRow.name) == name, col(MailboxRow.worker) == worker)
     with database.begin() as connection:
         connection.execute(ended.values(worker=None))

@@ -1,4 +1,4 @@
-"""Brings a database to the schema of this program: applied at each start, one process at a time."""
+"""Migrates a database to this program's schema; runs at each start, in one process at a time."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +11,17 @@ from worker.store.database import UNHURRIED, Database
 from worker.store.ids import SQLITE_METADATA
 
 HEAD = "0004"
-"""The revision that `tables.py` describes, told here so that a start needs no alembic when nothing is to be done."""
+"""The revision that `tables.py` describes. A constant, so that a start without migrations does not import alembic."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_243_392_104_518_211
-"""Any number, the same for all workers: the PostgreSQL advisory lock under which migrations run."""
+"""Number of the PostgreSQL advisory lock under which migrations run; arbitrary, but the same for all workers."""
 
 
 def migrate(database: Database, upgrading: Callable[[], None] = lambda: None) -> None:
-    """Apply the migrations that this database lacks; two processes that start at once do it once.
+    """Apply the missing migrations; when two processes start at once, only one applies them.
 
-    ``upgrading`` is told before that begins: it may take long.
+    Calls ``upgrading`` before it begins, because a migration may take long.
 
     Raises:
         Refused: when the database is newer than this program.
@@ -38,7 +38,7 @@ def migrate(database: Database, upgrading: Callable[[], None] = lambda: None) ->
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision that the database is at; None when it is empty."""
+    """Return the database's revision; None when it is empty."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -46,12 +46,12 @@ def revision_of(connection: Connection) -> str | None:
 
 
 def metadata_of(connection: Connection) -> list[MetaData]:
-    """What the schema shall be on this kind of database."""
+    """Return the tables that this kind of database should have."""
     return [SQLModel.metadata, SQLITE_METADATA] if connection.dialect.name == "sqlite" else [SQLModel.metadata]
 
 
 def _take_turn(connection: Connection) -> None:
-    """On SQLite the transaction itself is the turn. A migration may take its time once it has locks."""
+    """Take the migration lock and lift the statement timeout; on SQLite the transaction itself is the lock."""
     connection.execution_options(**{UNHURRIED: True})
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -59,7 +59,7 @@ def _take_turn(connection: Connection) -> None:
 
 
 def _upgrade(connection: Connection) -> None:
-    from alembic.command import upgrade  # noqa: PLC0415 - costs a fifth of a second and is seldom needed
+    from alembic.command import upgrade  # noqa: PLC0415 - takes a fifth of a second to import and is rarely needed
     from alembic.config import Config  # noqa: PLC0415
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 

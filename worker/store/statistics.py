@@ -1,11 +1,10 @@
-"""What PostgreSQL's planner knows of the tables: of new ones nothing, and its guesses cost more than all the rest.
+"""Statistics for PostgreSQL's planner, collected once after the first batch.
 
-Every key begins with the account, so without statistics any index looks as good as the right one: checking that a
-reference holds then reads all the emails of the account. Autovacuum looks after a minute or later; a first backlog is
-thousands of messages by then.
+Every key begins with the account. Without statistics each index looks equally good to the planner, and a foreign key
+check reads all emails of the account. Autovacuum comes after a minute or later; a first backlog has filed thousands of
+messages by then.
 
-SQLite's planner never gets to know the tables, and need not: no plan is better for it, for each question is put so that
-one index fits it best.
+SQLite needs no statistics: each query is written so that exactly one index fits it.
 """
 
 from sqlalchemy import Connection, text
@@ -17,7 +16,7 @@ _FILLED_UNSEEN = text("SELECT reltuples <= 0 FROM pg_class WHERE oid = CAST(:tab
 
 
 def look_once(connection: Connection) -> None:
-    """Have the planner look at the tables if it has only seen them empty. Called where they have just been filled."""
+    """Run ANALYZE if the planner has only seen the tables empty. Call it right after the tables were filled."""
     if connection.dialect.name != "postgresql":
         return
     tables = [str(row.__tablename__) for row in _READ_BY_ACCOUNT]
