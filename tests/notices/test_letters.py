@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import default
+from email.policy import SMTP, SMTPUTF8, default
 
 import pytest
 
@@ -103,6 +103,35 @@ def test_nothing_of_a_mail_breaks_out_of_its_line() -> None:
     assert letter["In-Reply-To"] is None
     assert letter["Subject"] == "Not filed: x Bcc: eve@evil.example [31m bad"
     assert not {"\x1b", "\u202e"} & set(letter.get_content())
+
+
+BREAKING = [
+    "=?utf-8?q?x=0D=0ABcc:_eve@evil.example?=",
+    "=?utf-8?q?x=0D=0A=0D=0AHello?=",
+    "=?utf-8?b?eA0KQmNjOiBldmVAZXZpbC5leGFtcGxl?=",
+    "=?utf-8?q?=3D=3Futf-8=3Fq=3Fx=3D0ABcc:_eve@evil.example=3F=3D?=",
+    "=?us-ascii?q?x=0ABcc:?= =?utf-8?q?_eve@evil.example?=",
+    "Offer =?utf-8?q?x=0DBcc:_eve@evil.example?= " + "long " * 40,
+    "x\rBcc: eve@evil.example",
+    "x\x85Bcc: eve@evil.example\u2028Bcc: eve@evil.example",
+]
+
+
+@pytest.mark.parametrize("text", BREAKING)
+@pytest.mark.parametrize("place", ["subject", "message_id", "sender", "recipients"])
+def test_no_text_of_a_mail_becomes_a_field_however_it_is_encoded(text: str, place: str) -> None:
+    """Neither as it goes out nor decoded once more by a mail program (CVE-2024-6923)."""
+    stated = {"subject": text, "message_id": f"<{text.replace(' ', '')}@evil.example>", "sender": text}
+    value = (text,) if place == "recipients" else stated[place]
+    notice = replace(replace(NOTICE, subject=""), **{place: value})  # type: ignore[arg-type]
+    letter = notice_letter(notice, SENDER, NOW)
+    for policy in (SMTP, SMTPUTF8):
+        written = [field.name for field in read_head(letter.as_bytes(policy=policy)).fields]
+        assert written == [name.lower() for name in letter]
+    received = message_from_bytes(letter.as_bytes(), policy=default)
+    assert "bcc" not in {name.lower() for name in received}
+    assert "\n" not in str(received["Subject"])
+    assert received["In-Reply-To"] in {None, LONG_ID}
 
 
 @pytest.mark.parametrize("login", ["jörg@bücher.example", '"joe doe"@acme.example'])

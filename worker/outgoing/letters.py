@@ -2,10 +2,11 @@
 
 import re
 from datetime import datetime
-from email.headerregistry import HeaderRegistry, MessageIDHeader
+from email.header import Header
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime, make_msgid
+from typing import Self
 
 from worker.domain.addresses import Address
 from worker.domain.messages import LOOP_MARK
@@ -17,13 +18,33 @@ from worker.outgoing.post import wire_address
 _NAME = "BCC Dropbox"
 _MOST_SUBJECT = 120
 _MOST_RECIPIENTS = 5
-_MESSAGE_ID = re.compile(r"<[!-;=?A-~]+@[!-;=?A-~]+>")
+_MESSAGE_ID = re.compile(r"<(?!.*=\?)[!-;=?A-~]{1,400}@[!-;=?A-~]{1,400}>")
+"""One that can be written down as it stands: no program takes it for an encoded word (RFC 2047)."""
 _ASK = "Your CRM administrator can allow it; then send the mail again."
 
-_FIELDS = HeaderRegistry()
-# Else a long one is written as encoded words. The library's types do not know that it makes such classes itself.
-_FIELDS.map_to_type("in-reply-to", MessageIDHeader)  # type: ignore[arg-type]
-_POLICY = SMTP.clone(header_factory=_FIELDS)
+
+class _Verbatim(str):
+    """A field's value that the library neither reads nor decodes, so that no stranger's text becomes a field.
+
+    Given a plain string, it decodes encoded words within it, and writes line ends of theirs (CVE-2024-6923).
+    """
+
+    __slots__ = ("name",)
+    name: str
+
+    def __new__(cls, name: str, value: str) -> Self:
+        """Keep the name beside the value: the library asks a value that has one to fold itself."""
+        made = super().__new__(cls, value)
+        made.name = name
+        return made
+
+    def fold(self, *, policy: EmailPolicy) -> str:
+        """Write the line; what is not plain ASCII, or looks encoded, is encoded as a whole."""
+        value = str(self)
+        if not (value.isascii() and value.isprintable()) or "=?" in value:
+            value = Header(value, "utf-8", header_name=self.name).encode(linesep=policy.linesep)
+        return f"{self.name}: {value}{policy.linesep}"
+
 
 _WORDS: dict[Cause, tuple[str, str]] = {
     Reason.REVOKED_TOKEN: (
@@ -59,10 +80,10 @@ def notice_letter(notice: Notice, sender: Address, now: datetime) -> EmailMessag
     recipients = _some(notice.recipients)
     key = notice.key
     letter = _letter(notice.login, sender, now, "auto-replied")
-    letter["Subject"] = f"Not filed: {subject or f'your mail to {recipients}'}"
+    letter["Subject"] = _Verbatim("Subject", f"Not filed: {subject or f'your mail to {recipients}'}")
     letter["Message-ID"] = f"<notice.{key.account_id}.{key.user_id}.{key.cause.value}.{key.day:%Y%m%d}@{sender.domain}>"
     if _MESSAGE_ID.fullmatch(notice.message_id):
-        letter["In-Reply-To"] = notice.message_id
+        letter["In-Reply-To"] = _Verbatim("In-Reply-To", notice.message_id)
     why, what_to_do = _words(notice)
     facts = [
         ("Subject", subject),
@@ -96,7 +117,7 @@ def code_letter(address: Address, login: str, code: str, sender: Address, now: d
 
 
 def _letter(to: Address, sender: Address, now: datetime, auto_submitted: str) -> EmailMessage:
-    letter = EmailMessage(policy=_POLICY)
+    letter = EmailMessage(policy=SMTP)
     letter["From"] = f"{_NAME} <{wire_address(sender)}>"
     letter["To"] = wire_address(to)
     letter["Date"] = format_datetime(now)

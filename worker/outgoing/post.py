@@ -1,11 +1,14 @@
 """Handing one letter to the mail server, and what its answer means: sent, not now, or never."""
 
+import re
 import smtplib
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from email.errors import MessageError
 from email.message import EmailMessage
+from email.policy import SMTP
 from typing import Any
 
 from worker.deadline import WAITS_OF_AN_ANSWER, Wire, ended_after
@@ -37,10 +40,12 @@ class Post:
         Without ``bounces`` the envelope has no sender, so that nobody replies to it by machine (RFC 3834 §3.3).
 
         Raises:
-            Undeliverable: the server will never take it.
+            Undeliverable: the server will never take it, or it holds a field that nobody meant to write.
             LoginRefused: the server answered and did not let us in.
             Unavailable: not now; it may yet have taken it when the connection broke at the last moment.
         """
+        if not all(_field_names(letter, utf8=utf8) == letter.keys() for utf8 in (False, True)):
+            raise Undeliverable("the letter would carry header fields that this program did not write")
         with self._talking() as client:
             client.send_message(letter, wire_address(self.sender) if bounces else "", [wire_address(to)])
 
@@ -161,6 +166,17 @@ class _HeldTls(smtplib.SMTP_SSL, _Held):
     def __init__(self, wire: Wire, *arguments: Any, **named: Any) -> None:
         self._wire = wire
         super().__init__(*arguments, **named)
+
+
+def _field_names(letter: EmailMessage, *, utf8: bool) -> list[str]:
+    """Return the names of the header fields as the receiver will find them; none where a lone CR or LF is in them."""
+    try:
+        head = letter.as_bytes(policy=SMTP.clone(utf8=utf8)).partition(b"\r\n\r\n")[0]
+    except MessageError:  # a library with the fix of CVE-2024-6923
+        return []
+    lines = re.split(rb"\r\n(?![ \t])", head)
+    is_plain = not any(re.search(rb"\r(?!\n)|(?<!\r)\n", line) for line in lines)
+    return [line.partition(b":")[0].decode("ascii", "replace") for line in lines] if is_plain else []
 
 
 def wire_address(address: Address) -> str:
