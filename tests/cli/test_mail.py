@@ -89,7 +89,9 @@ def test_the_original_is_exported_octet_for_octet(cli: CommandLine, jane: str, a
     arrive(jane, body=b"\x00\xff\r\n")
     [email] = cli.json("email list")
     assert cli.ok(f"email export {email['id']}").raw == b"\x00\xff\r\n"
+    (tmp_path / "copy.eml").write_bytes(b"longer than the message" * 3000)
     cli.ok(f"email export {email['id']} -o", str(tmp_path / "copy.eml"))
+    assert (tmp_path / "copy.eml").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "copy.eml").read_bytes() == b"\x00\xff\r\n"
 
 

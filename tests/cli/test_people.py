@@ -161,7 +161,9 @@ def test_the_vcard_can_be_read_back(cli: CommandLine, tmp_path: Path) -> None:
     assert card.n.value.family == "BCC Dropbox"
     assert b"\r\n" in raw
     file = tmp_path / "dropbox.vcf"
+    file.touch(mode=0o644)
     assert cli.ok(f"dropbox vcard {JANE} -o", str(file)).out == ""
+    assert file.stat().st_mode & 0o777 == 0o600  # the address is a key
     assert file.read_bytes() == raw
 
 

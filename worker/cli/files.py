@@ -1,6 +1,7 @@
 """Results that are files, under a name that the user chose."""
 
 import os
+import stat
 import sys
 from pathlib import Path
 from pwd import getpwuid
@@ -15,7 +16,7 @@ STDIN = Path("-")
 
 
 def write_result(content: bytes, file: Path | None) -> None:
-    """To the file, or to stdout octet for octet.
+    """Write a result to a file that only its owner may read (0600), or to stdout, byte for byte.
 
     Raises:
         Refused: when the file cannot be written.
@@ -24,16 +25,27 @@ def write_result(content: bytes, file: Path | None) -> None:
         typer.echo(content, nl=False)
         return
     try:
-        file.write_bytes(content)
+        _write_privately(file, content)
     except PermissionError as error:
         raise Refused(f"{_unreachable(file, 'written')}; let your shell write it: … > {quote(str(file))}") from error
     except OSError as error:
         raise Refused(f"{file} cannot be written: {error.strerror}") from error
-    note(f"{len(content)} octets written to {file}")
+    note(f"{len(content)} bytes written to {file}")
+
+
+def _write_privately(file: Path, content: bytes) -> None:
+    """Close the file to others before anything is in it. Another user's file and a device keep their mode."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as stream:
+        found = os.fstat(stream.fileno())
+        if stat.S_ISREG(found.st_mode):
+            if found.st_uid == os.geteuid():
+                os.fchmod(stream.fileno(), 0o600)
+            stream.truncate()
+        stream.write(content)
 
 
 def read_file(file: Path) -> bytes:
-    """The whole file; ``-`` is stdin.
+    """Read the whole file; ``-`` is stdin.
 
     Raises:
         Refused: when it cannot be read.
@@ -49,7 +61,7 @@ def read_file(file: Path) -> bytes:
 
 
 def _unreachable(file: Path, done: str) -> str:
-    """An installed command runs as the service's user, also for root: that user may not reach what root's shell may."""
+    """Name the user: an installed command runs as the service's user, who may not reach what root's shell may."""
     return f"{file} cannot be {done} by the user {_who()}: Permission denied"
 
 
