@@ -128,6 +128,14 @@ def test_notices_that_nobody_can_ever_get_are_told(
     assert (found["notices"].result, found["notices"].mending) == (Result.WARN, mending)
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "0", "[0:0::0]"])
+def test_metrics_for_everybody_are_a_reason_to_warn(host: str, installation: Installation) -> None:
+    found = checked(installation, metrics_address=f"{host}:9108")["metrics"]
+    assert found.result is Result.WARN
+    assert "like 127.0.0.1:9108" in found.mending
+    assert "metrics" not in checked(installation, metrics_address="127.0.0.1:9108")
+
+
 def test_notices_to_authenticated_owners_are_no_reason_to_warn(installation: Installation) -> None:
     with_notices = {"smtp_url": "smtp://127.0.0.1:1", "notice_from": "drop@drop.example.com"}
     assert "notices" not in checked(installation, authserv_id="mx", **with_notices)

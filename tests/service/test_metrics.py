@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from socket import socket
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -18,9 +19,10 @@ from tests.servers.dovecot import Dovecot
 from tests.servers.process import free_port
 from tests.service.running import Installation
 from tests.service.test_running import LETTER
-from worker.service.metrics import Figures
+from worker.service.metrics import Figures, MetricsServer
 from worker.service.tally import Tally
 from worker.settings import Settings
+from worker.settings.values import ListenAddress
 from worker.store.database import Database
 from worker.store.schema import migrate
 
@@ -52,6 +54,17 @@ def port(installation: Installation) -> int:
     port = free_port()
     installation.settings["metrics_address"] = f"127.0.0.1:{port}"
     return port
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /met"], ids=["nothing", "half a line"])
+def test_a_connection_that_is_silent_ends(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.service.metrics._Handler.timeout", 0.2)
+    address = ListenAddress("127.0.0.1", free_port())
+    with closing(MetricsServer(address, Settings.load, Tally())), closing(socket()) as client:
+        client.settimeout(10)
+        client.connect((address.host, address.port))
+        client.sendall(said)
+        assert client.recv(1) == b""
 
 
 def test_the_figures_are_those_of_status(

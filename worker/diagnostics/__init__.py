@@ -14,6 +14,7 @@ from worker.diagnostics.findings import Finding, failed, passed, warned
 from worker.diagnostics.mailbox import check_mailbox
 from worker.diagnostics.probe_findings import check_probe
 from worker.diagnostics.smtp import check_post
+from worker.domain.hosts import is_wildcard
 from worker.settings import Settings, SettingsError
 
 _MEND_SETTINGS = "mend the env file; worker.env.example describes each setting"
@@ -57,6 +58,12 @@ def _check_settings(settings: Settings, env_file: Path | None) -> Iterator[Findi
             "forged envelope fields",
             "BCC_DROPBOX_RECEIVED_BY is not set: the topmost field of each name is believed",
             "set it to the host name that your own mail server writes behind 'by' in Received",
+        )
+    if settings.metrics_address and is_wildcard(settings.metrics_address.host):
+        yield warned(
+            "metrics",
+            f"everybody who reaches this machine can read them: they listen on {settings.metrics_address.host}",
+            "set BCC_DROPBOX_METRICS_ADDRESS to the one address that Prometheus asks, like 127.0.0.1:9108",
         )
     if not settings.requires_sender_auth:
         yield warned(

@@ -4,9 +4,10 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client import CollectorRegistry, Metric, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -23,6 +24,8 @@ from worker.store.health import Attendance, Ends, Lately
 
 _FRESH_SECONDS = 30.0
 """How long the sums over a week serve, however often somebody asks."""
+_SILENT_SECONDS = 10
+"""Prometheus asks at once when it has connected."""
 _STATEMENT_SECONDS = 10
 """Whoever asks does not wait longer either."""
 
@@ -39,6 +42,7 @@ class MetricsServer:
         registry.register(Figures(settings, tally))
         try:
             self._server, self._thread = start_http_server(address.port, address.host, registry)
+            self._server.RequestHandlerClass = _Handler
         except OSError as error:
             raise Refused(
                 f"BCC_DROPBOX_METRICS_ADDRESS is {address.host}:{address.port}, where nobody can listen:"
@@ -50,6 +54,20 @@ class MetricsServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+
+class _Handler(WSGIRequestHandler):
+    """Answers one request. A connection that is silent for `timeout` seconds ends, and its thread with it."""
+
+    timeout = _SILENT_SECONDS
+
+    def handle(self) -> None:
+        """Answer, unless the client says nothing or leaves."""
+        with suppress(OSError):
+            super().handle()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's own name
+        """Log nothing: the log is about mail."""
 
 
 class Figures(Collector):
