@@ -17,8 +17,20 @@ def without_comments(value: str) -> str:
     return left
 
 
+def is_balanced(value: str) -> bool:
+    """Tell whether each comment that is opened is closed, and none is closed that is not open."""
+    if "(" not in value and ")" not in value:
+        return True
+    depth = 0
+    for piece in re.findall(r"\\.|[()]", value):
+        depth += (piece == "(") - (piece == ")")
+        if depth < 0:
+            return False
+    return depth == 0
+
+
 def _as_written(value: str) -> str:
-    """The same where some are nested deeper or left open, or where characters are quoted."""
+    """Read the same where some are nested deeper or left open, or where characters are quoted."""
     kept: list[str] = []
     depth = 0
     for piece in re.split(r"(\\.|[()])", value):

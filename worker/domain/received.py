@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 
-from worker.domain.comments import without_comments
+from worker.domain.comments import is_balanced, without_comments
 
 _MOST_KEPT = 1000
 """Characters; what servers write has a few hundred."""
@@ -24,13 +24,16 @@ class Received:
     hosts: frozenset[str]
     """Each word behind a ``by``."""
     protocols: frozenset[str]
-    """Each word behind a ``with``."""
+    """Each word behind a ``with``, within comments too; without the cipher of TLS."""
     recipient: str
+    is_balanced: bool = True
+    """Each comment that is opened is closed. Else a client's name may hide what the server wrote behind it."""
 
     @property
     def is_local_handover(self) -> bool:
         """LMTP (RFC 3848: also LMTPS, LMTPA, LMTPSA) and nothing else: from the server to its own mailbox store."""
-        return bool(self.protocols) and all(protocol.startswith("lmtp") for protocol in self.protocols)
+        is_lmtp = bool(self.protocols) and all(protocol.startswith("lmtp") for protocol in self.protocols)
+        return is_lmtp and self.is_balanced
 
 
 def read_received(value: str) -> Received:
@@ -42,10 +45,12 @@ def _read(value: str) -> Received:
     clauses = value.rpartition(";")[0] or value
     words = without_comments(clauses).split()
     names = [word.lower() for word in words]
+    separated = _separated(clauses.lower())
     return Received(
-        hosts=frozenset(host.rstrip(".") for host in _behind("by", _separated(clauses.lower()))),
-        protocols=frozenset(_behind("with", names)),
+        hosts=frozenset(host.rstrip(".") for host in _behind("by", separated)),
+        protocols=frozenset(_behind("with", separated)) - {"cipher"},
         recipient=_recipient(words, names),
+        is_balanced=is_balanced(value),
     )
 
 

@@ -12,6 +12,8 @@ from worker.domain.outcomes import Reason
 UNPROVEN = "registered, not proven yet"
 """What the trace says of a sender that is registered and does not count; the advice on such mail reads it."""
 
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_PART_OF_WORD = r"[^\s<>()\[\],;:\"]"
 _KEYWORD_END = re.compile(r"[;\s]")
 
 
@@ -46,7 +48,20 @@ def _ambiguity(head: Head, fields: int, found: MailboxList) -> str | None:
         return f"{len(found.addresses)} mailboxes in From"
     if found.addresses and found.has_group:
         return "a group in From"
+    if found.addresses and _names_another(head.first("from"), found.addresses[0]):
+        return "another address beside the one in From"
     return "; ".join(_named(found)) if found.addresses else None
+
+
+def _names_another(value: str, address: Address) -> bool:
+    """Tell whether a From has another address in a comment or in brackets: some programs read that one.
+
+    A display name within quotes may say what it likes.
+    """
+    if value.count("@") == 1:  # nearly always
+        return False
+    itself = re.compile(rf"(?<!{_PART_OF_WORD}){re.escape(address.text)}(?!{_PART_OF_WORD})", re.IGNORECASE)
+    return "@" in _QUOTED.sub(" ", itself.sub(" ", value))
 
 
 def _named(found: MailboxList) -> list[str]:
