@@ -15,8 +15,12 @@ class Milter:
         require_mounts(program)
         programs = unpacked("opendkim", "opendmarc")
         folder = new_folder(program)
+        folder.chmod(0o777)  # for the PidFile, written by the user that it becomes
+        [unit] = programs.root.glob(f"**/systemd/system/{program}.service")
+        pid_file = _setting(unit.read_text(), "PIDFile=")
+        assert _setting(configuration, "PidFile ") == pid_file, "systemd would wait for another file"
         file = folder / f"{program}.conf"
-        file.write_text(configuration)
+        file.write_text(configuration.replace(pid_file, str(folder / "pid")))
         mounts = with_users(folder, program) | names.mounts(folder)
         self.process = ServerProcess(
             program,
@@ -36,3 +40,8 @@ class Milter:
 
 def _configured_by(program: str, file: Path) -> tuple[str, Path]:
     return ("-x" if program == "opendkim" else "-c"), file
+
+
+def _setting(text: str, name: str) -> str:
+    [value] = [line.removeprefix(name).strip() for line in text.splitlines() if line.startswith(name)]
+    return value
