@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 from tests.benchmarks.company import FOUNDED
 from worker.domain.outcomes import Outcome
 from worker.domain.patterns import Module
+from worker.domain.records import PRIMARY
 from worker.store.database import Database
 from worker.store.ids import allocate
 from worker.store.tables import (
@@ -26,6 +27,7 @@ from worker.store.tables import (
     EmailOwnerRow,
     EmailRow,
     MailboxRow,
+    RecordAddressRow,
     RecordRow,
     UserRow,
     VerdictRow,
@@ -81,11 +83,21 @@ def _record(past: _Past, place: int) -> Row:
         "last_name": address,
         "first_name": "",
         "email": address,
-        "email_key": address,
         "owner_id": past.users[place % len(past.users)],
         "source": "BCC Dropbox",
         "made_for": address,
         "created_at": FOUNDED - timedelta(days=400),
+    }
+
+
+def _address(past: _Past, place: int) -> Row:
+    address = _record(past, place)["email"]
+    return {
+        "account_id": past.account,
+        "record_id": past.records[place],
+        "position": PRIMARY,
+        "address_key": address,
+        "address": address,
     }
 
 
@@ -164,6 +176,7 @@ def _message_id(place: int) -> str:
 
 _TABLES: dict[type[SQLModel], Callable[[_Past, int], Row]] = {
     RecordRow: _record,
+    RecordAddressRow: _address,
     EmailRow: _email,
     EmailContentRow: _content,
     EmailOwnerRow: _owner,

@@ -24,6 +24,7 @@ from worker.store.tables import (
     AccountRow,
     NeverLogRow,
     ProfileRow,
+    RecordAddressRow,
     RecordRow,
     SenderRow,
     TokenRow,
@@ -132,12 +133,22 @@ class Crm:
         row = {"token": token, "account_id": user.account_id, "user_id": user.id, "issued_at": NOW}
         self.insert(TokenRow, {**row, "valid_until": valid_until})
 
-    def record(self, account_id: int, email: str, module: Module = Module.CONTACT, **more: Any) -> int:
+    def record(
+        self, account_id: int, email: str, module: Module = Module.CONTACT, addresses: Sequence[str] = (), **more: Any
+    ) -> int:
+        """Make a record; ``addresses`` are those after its email: the secondary one, then others."""
         with self.database.begin() as connection:
             (record_id,) = allocate(connection, RecordRow, 1)
             row = {"account_id": account_id, "id": record_id, "module": module.value, "last_name": email}
-            rest = {"first_name": "", "email": email, "email_key": email, "source": "", "created_at": NOW}
+            rest = {"first_name": "", "email": email, "source": "", "created_at": NOW}
             insert_rows(connection, RecordRow, [{**row, **rest, **more}])
+            of_record = {"account_id": account_id, "record_id": record_id}
+            rows = [
+                {**of_record, "position": position, "address_key": address, "address": address}
+                for position, address in enumerate((email, *addresses), 1)
+                if address
+            ]
+            insert_rows(connection, RecordAddressRow, rows)
         return record_id
 
     def never_log(self, account_id: int, entry: str) -> None:

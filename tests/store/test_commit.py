@@ -26,6 +26,7 @@ from worker.store.tables import (
     EmailContentRow,
     EmailOwnerRow,
     EmailRow,
+    RecordAddressRow,
     RecordRow,
     SenderRow,
     UnmatchedRow,
@@ -57,14 +58,17 @@ def test_a_created_record_is_as_the_rules_say(store: IntakeStore, crm: Crm, joe:
         "last_name": "Jane@client.example",
         "first_name": "",
         "email": "Jane@client.example",
-        "email_key": "jane@client.example",
-        "secondary_email": None,
-        "secondary_email_key": None,
+        "external_id": None,
         "owner_id": joe.id,
         "source": SOURCE,
         "made_for": "jane@client.example",
         "created_at": NOW,
+        "created_by": None,
+        "changed_at": None,
+        "changed_by": None,
     }
+    (address,) = crm.rows(RecordAddressRow)
+    assert (address["position"], address["address_key"]) == (1, "jane@client.example")
 
 
 def test_an_email_is_kept_with_its_original_and_its_fields(store: IntakeStore, crm: Crm, joe: User) -> None:
@@ -249,7 +253,8 @@ def test_a_made_record_whose_address_was_edited_is_found_instead_of_colliding(
 ) -> None:
     file(store, Mail(1, joe.token, joe.login))
     with database.begin() as connection:
-        connection.execute(text("UPDATE record SET email = 'j@new.example', email_key = 'j@new.example'"))
+        connection.execute(text("UPDATE record SET email = 'j@new.example'"))
+        connection.execute(text("UPDATE record_address SET position = 3"))
     filings = file(store, Mail(2, joe.token, joe.login))
     assert filings[0].deciding.trace.recipients[0].result == "matched"
     assert (crm.count(RecordRow), crm.count(AssociationRow)) == (1, 2)
@@ -288,7 +293,7 @@ def test_two_workers_and_eight_threads_on_one_new_address_make_one_record(
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(work, range(8)))
-    assert sorted(row["email_key"] for row in crm.rows(RecordRow)) == [
+    assert sorted(row["email"] for row in crm.rows(RecordRow)) == [
         *(f"c{number}@client.example" for number in range(5)),
         "jane@client.example",
     ]

@@ -103,7 +103,7 @@ def test_an_account_name_is_used_once(crm: Crm, joe: User) -> None:
         (AssociationRow, {}),
         (DecisionRow, {"id": 999}),
         (VerdictRow, {}),
-        (RecordRow, {"id": 999, "email_key": "other@client.example"}),
+        (RecordRow, {"id": 999, "email": "other@client.example"}),
     ],
 )
 def test_what_a_mail_left_stands_once(

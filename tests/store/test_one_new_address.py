@@ -57,7 +57,7 @@ def test_workers_of_two_patterns_in_one_moment_make_one_record_of_each_address(
 
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(work, range(2)))
-    assert sorted(row["email_key"] for row in crm.rows(RecordRow)) == sorted(f"c{n}@client.example" for n in range(20))
+    assert sorted(row["email"] for row in crm.rows(RecordRow)) == sorted(f"c{n}@client.example" for n in range(20))
     assert crm.count(AssociationRow) == 40
 
 

@@ -13,13 +13,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from tests.servers.postgres import Postgres
-from tests.store.crm import Crm, Mail, file
+from tests.store.crm import NOW, Crm, Mail, file, look
 from worker.domain.errors import Refused
+from worker.domain.records import Wanted
 from worker.store import schema
 from worker.store.database import Database
 from worker.store.ids import NUMBERED, allocate
 from worker.store.intake import IntakeStore
-from worker.store.tables import AssociationRow, DecisionRow, EmailRow, NoticeRow, RecordRow, UserRow
+from worker.store.tables import AssociationRow, EmailRow, RecordRow, UserRow
 
 MIGRATE = "import sys; from worker.store.schema import *; migrate(Database.open(sys.argv[1]))"
 
@@ -42,7 +43,54 @@ def test_the_head_named_in_code_is_the_head_of_the_migrations() -> None:
     assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
 
 
-@pytest.mark.parametrize("earlier", ["0001", "0002", "0003"])
+EARLIER_ROWS = (
+    "INSERT INTO account (id, name, name_key, created_at) VALUES (1, 'Acme', 'acme', :now)",
+    (
+        "INSERT INTO profile (account_id, id, name, name_key, bcc_dropbox, leads, contacts, manage_profiles)"
+        " VALUES (1, 1, 'Standard', 'standard', TRUE, TRUE, TRUE, FALSE)"
+    ),
+    (
+        "INSERT INTO dropbox_user (account_id, id, login, login_key, profile_id, pattern, enabled, created_at)"
+        " VALUES (1, 1, 'joe@acme.example', 'joe@acme.example', 1, 'contacts-then-leads-or-new-contact', TRUE, :now)"
+    ),
+    (
+        "INSERT INTO sender (account_id, user_id, slot, address, address_key, proven_at, code_tries)"
+        " VALUES (1, 1, 1, 'joe@acme.example', 'joe@acme.example', :now, 0)"
+    ),
+    "INSERT INTO token (token, account_id, user_id, issued_at) VALUES ('token', 1, 1, :now)",
+    # Made by mail; its email edited since; with a secondary email; with none.
+    *(
+        "INSERT INTO record (account_id, id, module, last_name, first_name, email, email_key, secondary_email,"
+        " secondary_email_key, owner_id, source, made_for, created_at)"
+        f" VALUES (1, {number}, 'contact', 'Name {number}', '', {email}, {email}, {secondary}, {secondary}, 1, '',"
+        f" {made_for}, :now)"
+        for number, (email, secondary, made_for) in enumerate(
+            [
+                ("'jane@client.example'", "NULL", "'jane@client.example'"),
+                ("'k@new.example'", "NULL", "'kim@client.example'"),
+                ("'lea@client.example'", "'lea@home.example'", "NULL"),
+                ("NULL", "NULL", "NULL"),
+            ],
+            101,
+        )
+    ),
+    (
+        "INSERT INTO email (account_id, id, fingerprint, message_id, thread_id, subject, sender, recipients,"
+        " attachments, snippet, arrived_at, stored_at, size)"
+        " VALUES (1, 1001, :digest, '<1@x>', '', '', '', '[]', '[]', '', :now, :now, 9)"
+    ),
+    "INSERT INTO association (account_id, email_id, record_id, created) VALUES (1, 1001, 101, TRUE)",
+)
+MATCHES = {
+    "jane@client.example": 101,
+    "k@new.example": 102,
+    "kim@client.example": 102,
+    "lea@client.example": 103,
+    "lea@home.example": 103,
+}
+
+
+@pytest.mark.parametrize("earlier", ["0001", "0002", "0003", "0004"])
 def test_a_database_of_an_earlier_release_keeps_what_it_holds_and_becomes_as_a_new_one(
     empty_url: str, open_database: Callable[[str], Database], earlier: str
 ) -> None:
@@ -51,21 +99,22 @@ def test_a_database_of_an_earlier_release_keeps_what_it_holds_and_becomes_as_a_n
         config = Config(attributes={"connection": connection})
         config.set_main_option("script_location", str(schema._MIGRATIONS))
         upgrade(config, earlier)
+        for row in EARLIER_ROWS:
+            connection.execute(
+                text(row), {"now": str(NOW), "digest": b"digest"} if ":digest" in row else {"now": str(NOW)}
+            )
     assert differences(database) != []
-    crm = Crm(database)
-    user = crm.user(crm.account(), "joe@acme.example")
-    store = IntakeStore(database)
-    to = ["jane@client.example", "kim@client.example"]
-    file(store, Mail(1, user.token, user.login, to))
-    with database.begin() as connection:
-        connection.execute(text("UPDATE record SET first_for = made_for"))
-        connection.execute(text("UPDATE record SET email_key = 'k@new.example' WHERE made_for = 'kim@client.example'"))
     schema.migrate(database)
-    assert [row["login"] for row in crm.rows(UserRow)] == [user.login]
-    assert [crm.count(row) for row in (DecisionRow, AssociationRow, NoticeRow)] == [1, 2, 0]
     assert differences(database) == []
-    file(store, Mail(2, user.token, user.login, [*to, "k@new.example"]))
-    assert [crm.count(row) for row in (RecordRow, AssociationRow)] == [2, 4]
+    crm = Crm(database)
+    assert [row["login"] for row in crm.rows(UserRow)] == ["joe@acme.example"]
+    found = look(IntakeStore(database), {1: Wanted(frozenset(MATCHES), frozenset())})[1]
+    assert {address: [record.id for record in records] for address, records in found.records.items()} == {
+        address: [number] for address, number in MATCHES.items()
+    }
+    assert [(row["record_id"], row["created"]) for row in crm.rows(AssociationRow)] == [(101, True)]
+    file(IntakeStore(database), Mail(2, "token", "joe@acme.example", [*MATCHES, "new@client.example"]))
+    assert [crm.count(row) for row in (RecordRow, AssociationRow)] == [5, 1 + 3 + 1]
 
 
 def test_processes_that_migrate_at_once_do_it_once(empty_url: str, open_database: Callable[[str], Database]) -> None:

@@ -53,19 +53,23 @@ def test_an_owner_comes_with_the_accounts_name_where_there_are_several(store: In
 
 def test_a_record_is_found_by_either_of_its_addresses(store: IntakeStore, crm: Crm) -> None:
     account = crm.account()
-    contact = crm.record(account, "jane@client.example", secondary_email_key="jane@home.example")
-    lead = crm.record(account, "jane@home.example", Module.LEAD, created_at=NOW - timedelta(days=1), owner_id=5)
+    contact = crm.record(account, "jane@client.example", addresses=["jane@home.example"])
+    joe = crm.user(account, "joe@acme.example")
+    lead = crm.record(account, "jane@home.example", Module.LEAD, created_at=NOW - timedelta(days=1), owner_id=joe.id)
     view = look(store, {account: addresses("jane@client.example", "jane@home.example", "else@client.example")})[account]
     jane = Record(contact, Module.CONTACT, None, NOW)
     assert view.records["jane@client.example"] == (jane,)
-    assert set(view.records["jane@home.example"]) == {jane, Record(lead, Module.LEAD, 5, NOW - timedelta(days=1))}
+    assert set(view.records["jane@home.example"]) == {jane, Record(lead, Module.LEAD, joe.id, NOW - timedelta(days=1))}
     assert "else@client.example" not in view.records
 
 
-def test_a_record_made_for_an_address_gives_way_to_one_that_has_it(store: IntakeStore, crm: Crm) -> None:
+def test_a_record_that_only_matches_by_an_address_gives_way_to_one_whose_email_it_is(
+    store: IntakeStore, crm: Crm
+) -> None:
+    """R25: a changed address keeps matching, but takes no mail away from the record that has it now."""
     account = crm.account()
     contact, lead = (
-        crm.record(account, "new@client.example", module, made_for="jane@client.example")
+        crm.record(account, "new@client.example", module, ["other@home.example", "jane@client.example"])
         for module in (Module.CONTACT, Module.LEAD)
     )
     present = crm.record(account, "jane@client.example")

@@ -1,18 +1,18 @@
 """Rows of leads and contacts: new ones, and those that stand for an address."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import CompoundSelect, Connection, select, union
+from sqlalchemy import Connection, Select, select
 from sqlmodel import col
 
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module
-from worker.store.addressed import addressed
+from worker.domain.records import PRIMARY, SECONDARY
 from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
-from worker.store.tables import RecordRow
+from worker.store.tables import RecordAddressRow, RecordRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,10 @@ class Inserted:
     by_address: Mapping[str, int]
 
 
-def ids_at(account_id: int, address_key: str) -> CompoundSelect[int]:
-    """The records of this email or secondary email (R16)."""
-    of_account = select(col(RecordRow.id)).where(col(RecordRow.account_id) == account_id)
-    at = addressed(address_key)
-    return union(
-        of_account.where(at.by_email),
-        of_account.where(at.by_secondary_email),
-        of_account.where(at.by_origin, col(RecordRow.email_key) == address_key),
+def ids_at(account_id: int, address_key: str) -> Select[int]:
+    """Select the records that have this address (R16, R25)."""
+    return select(col(RecordAddressRow.record_id)).where(
+        col(RecordAddressRow.account_id) == account_id, col(RecordAddressRow.address_key) == address_key
     )
 
 
@@ -64,12 +60,12 @@ def insert_records(
     ids = allocate(connection, RecordRow, len(drafts))
     rows = [_row(account_id, record_id, module, owned, now) for record_id, owned in zip(ids, drafts, strict=True)]
     insert_rows(connection, RecordRow, rows)
+    insert_rows(connection, RecordAddressRow, list(_addresses(account_id, ids, drafts)))
     return Inserted(tuple(ids), _first_by_address(ids, drafts))
 
 
 def _row(account_id: int, record_id: int, module: Module, owned: OwnedDraft, now: datetime) -> dict[str, object]:
     draft = owned.draft
-    secondary = draft.secondary_email
     return {
         "account_id": account_id,
         "id": record_id,
@@ -77,14 +73,24 @@ def _row(account_id: int, record_id: int, module: Module, owned: OwnedDraft, now
         "last_name": draft.last_name or draft.email.text,
         "first_name": draft.first_name,
         "email": draft.email.text,
-        "email_key": draft.email.key,
-        "secondary_email": secondary.text if secondary else None,
-        "secondary_email_key": secondary.key if secondary else None,
         "owner_id": owned.owner_id,
         "source": draft.source,
         "made_for": None,
         "created_at": now,
     }
+
+
+def _addresses(account_id: int, ids: Sequence[int], drafts: Sequence[OwnedDraft]) -> Iterator[dict[str, object]]:
+    for record_id, owned in zip(ids, drafts, strict=True):
+        for position, address in ((PRIMARY, owned.draft.email), (SECONDARY, owned.draft.secondary_email)):
+            if address and not (position == SECONDARY and address == owned.draft.email):
+                yield {
+                    "account_id": account_id,
+                    "record_id": record_id,
+                    "position": position,
+                    "address_key": address.key,
+                    "address": address.text,
+                }
 
 
 def _first_by_address(ids: Sequence[int], drafts: Sequence[OwnedDraft]) -> dict[str, int]:

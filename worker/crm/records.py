@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, select
+from sqlalchemy import select
 from sqlmodel import col
 
 from worker.crm.accounts import make_first_account
@@ -70,13 +70,7 @@ def list_records(crm: Crm, wanted: RecordFilter, *, limit: int | None) -> list[R
             col(UserRow.login),
             col(RecordRow.source),
         )
-        .outerjoin(
-            UserRow,
-            and_(
-                col(UserRow.account_id) == col(RecordRow.account_id),
-                col(UserRow.id) == col(RecordRow.owner_id),
-            ),
-        )
+        .join_from(RecordRow, UserRow, isouter=True)
         .order_by(col(RecordRow.id).desc())
         .limit(limit)
     )

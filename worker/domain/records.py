@@ -3,9 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module
+
+PRIMARY, SECONDARY, FIRST_OTHER = 1, 2, 3
+"""Positions of a record's addresses: its email, its secondary email, and the first of those that it also matches by."""
+
+
+class RecordNames(StrEnum):
+    """What an account names the records after that mail makes (R17)."""
+
+    ADDRESS = "address"
+    DISPLAY_NAME = "display-name"
+
 
 SOURCE = "BCC Dropbox"
 """The source of a record that a mail made (R17)."""
@@ -22,6 +34,7 @@ class Record:
     module: Module
     owner_id: int | None
     created_at: datetime
+    email: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +69,7 @@ class AccountView:
     """What one account knows of the addresses and emails of a batch. Addresses are keys (`Address.key`)."""
 
     records: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
-    """By email or secondary email."""
+    """By any of their addresses."""
     colleagues: frozenset[str] = frozenset()
     """Those of the addresses that are registered senders of any user of the account."""
     never_log: frozenset[str] = frozenset()

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, update
 from sqlmodel import col
 
 from worker.domain.outcomes import Outcome
-from worker.domain.records import SOURCE, NewRecord
+from worker.domain.records import PRIMARY, SOURCE, NewRecord
 from worker.domain.verdicts import EmailRef, Filing, NewEmail, Verdict
 from worker.store import attempts
 from worker.store.attempts import Uids
@@ -22,6 +22,7 @@ from worker.store.tables import (
     EmailContentRow,
     EmailOwnerRow,
     EmailRow,
+    RecordAddressRow,
     RecordRow,
     SenderRow,
     UnmatchedRow,
@@ -70,6 +71,7 @@ def commit(
     """
     batch = _numbered(connection, filings, now)
     insert_rows(connection, RecordRow, _records(batch))
+    insert_rows(connection, RecordAddressRow, _addresses(batch))
     insert_rows(connection, EmailRow, _emails(batch))
     insert_rows(connection, EmailContentRow, _contents(batch), at_once=10)
     insert_rows(connection, EmailOwnerRow, _owners(batch))
@@ -115,7 +117,6 @@ def _records(batch: _Batch) -> list[dict[str, Any]]:
             "last_name": record.address.text,
             "first_name": "",
             "email": record.address.text,
-            "email_key": record.address.key,
             "owner_id": record.owner_id,
             "source": SOURCE,
             "made_for": record.address.key,
@@ -124,6 +125,20 @@ def _records(batch: _Batch) -> list[dict[str, Any]]:
         for record, number in batch.records.items()
     ]
     return sorted(rows, key=lambda row: (row["account_id"], row["made_for"], row["module"]))
+
+
+def _addresses(batch: _Batch) -> list[dict[str, Any]]:
+    rows = [
+        {
+            "account_id": record.account_id,
+            "record_id": number,
+            "position": PRIMARY,
+            "address_key": record.address.key,
+            "address": record.address.text,
+        }
+        for record, number in batch.records.items()
+    ]
+    return sorted(rows, key=lambda row: (row["account_id"], row["record_id"]))
 
 
 def _emails(batch: _Batch) -> list[dict[str, Any]]:

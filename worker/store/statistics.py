@@ -9,9 +9,9 @@ SQLite needs no statistics: each query is written so that exactly one index fits
 
 from sqlalchemy import Connection, text
 
-from worker.store.tables import AssociationRow, EmailOwnerRow, EmailRow, RecordRow, UserRow
+from worker.store.tables import AssociationRow, EmailOwnerRow, EmailRow, RecordAddressRow, RecordRow, UserRow
 
-_READ_BY_ACCOUNT = (UserRow, RecordRow, EmailRow, EmailOwnerRow, AssociationRow)
+_READ_BY_ACCOUNT = (UserRow, RecordRow, RecordAddressRow, EmailRow, EmailOwnerRow, AssociationRow)
 _FILLED_UNSEEN = text("SELECT reltuples <= 0 FROM pg_class WHERE oid = CAST(:table AS regclass)")
 
 

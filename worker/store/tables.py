@@ -16,12 +16,13 @@ from sqlalchemy import (
 )
 from sqlmodel import Field, SQLModel
 
+from worker.domain.records import RecordNames
 from worker.store.columns import CleanText, UtcDateTime
 
 # Of these only few rows are so, and an index holds them: a query says it in these very words, else it is not used.
 NOT_FILED = "outcome IN ('rejected', 'quarantined')"
-ADDRESSED_OTHERWISE = "made_for IS NULL OR made_for <> email_key"
-HAS_SECONDARY = "secondary_email_key IS NOT NULL"
+MADE_BY_MAIL = "made_for IS NOT NULL"
+HAS_EXTERNAL_ID = "external_id IS NOT NULL"
 
 
 def _of_account(*columns: str, to: str) -> ForeignKeyConstraint:
@@ -36,6 +37,12 @@ class AccountRow(SQLModel, table=True):
     id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     name: str = Field(sa_type=CleanText)
     name_key: str = Field(sa_type=CleanText)
+    record_names: str = Field(
+        default=RecordNames.ADDRESS.value,
+        sa_type=CleanText,
+        sa_column_kwargs={"server_default": RecordNames.ADDRESS.value},
+    )
+    """What names the records that mail makes (R17)."""
     created_at: datetime = Field(sa_type=UtcDateTime)
 
 
@@ -129,45 +136,86 @@ class NeverLogRow(SQLModel, table=True):
 
 
 class RecordRow(SQLModel, table=True):
-    """A lead or contact. `made_for` is the address key that a mail made it for: two mails make one record (R17).
+    """A lead or contact. ``email`` is the text of its primary address, so that lists need no join.
 
-    It is found by that as long as it is its email, too, and stands in `record_by_email` only when somebody edited that.
+    ``made_for`` is the address key that a mail made it for: two mails that race make one record (R17). Nothing is
+    found by it; a person who changes the record's addresses clears it.
     """
 
     __tablename__ = "record"
     __table_args__ = (
         ForeignKeyConstraint(["account_id"], ["account.id"]),
-        UniqueConstraint("account_id", "module", "made_for", name="record_made_once"),
+        _of_account("owner_id", to="dropbox_user"),
         Index(
-            "record_by_email",
+            "record_made_once",
             "account_id",
-            "email_key",
-            sqlite_where=text(ADDRESSED_OTHERWISE),
-            postgresql_where=text(ADDRESSED_OTHERWISE),
+            "module",
+            "made_for",
+            unique=True,
+            sqlite_where=text(MADE_BY_MAIL),
+            postgresql_where=text(MADE_BY_MAIL),
         ),
         Index(
-            "record_by_secondary_email",
+            "record_external_id_unique",
             "account_id",
-            "secondary_email_key",
-            sqlite_where=text(HAS_SECONDARY),
-            postgresql_where=text(HAS_SECONDARY),
+            "module",
+            "external_id",
+            unique=True,
+            sqlite_where=text(HAS_EXTERNAL_ID),
+            postgresql_where=text(HAS_EXTERNAL_ID),
         ),
         Index("record_by_module", "account_id", "module", "id"),
+        Index("record_by_owner", "account_id", "owner_id", "module", "id"),
         CheckConstraint("module IN ('lead', 'contact')", name="record_module"),
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     id: int = Field(primary_key=True, sa_type=BigInteger)
     module: str = Field(sa_type=CleanText)
+    external_id: str | None = Field(default=None, sa_type=CleanText)
     last_name: str = Field(sa_type=CleanText)
     first_name: str = Field(default="", sa_type=CleanText)
     email: str | None = Field(default=None, sa_type=CleanText)
-    email_key: str | None = Field(default=None, sa_type=CleanText)
-    secondary_email: str | None = Field(default=None, sa_type=CleanText)
-    secondary_email_key: str | None = Field(default=None, sa_type=CleanText)
     owner_id: int | None = Field(default=None, sa_type=BigInteger)
     source: str = Field(default="", sa_type=CleanText)
     made_for: str | None = Field(default=None, sa_type=CleanText)
     created_at: datetime = Field(sa_type=UtcDateTime)
+    created_by: int | None = Field(default=None, sa_type=BigInteger)
+    """The user who added it; None for mail, and for commands without ``--as``."""
+    changed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    changed_by: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class RecordAddressRow(SQLModel, table=True):
+    """An address that a record matches by (R16, R25): its primary is at position 1, its secondary one at 2."""
+
+    __tablename__ = "record_address"
+    __table_args__ = (
+        _of_account("record_id", to="record"),
+        UniqueConstraint("account_id", "address_key", "record_id", name="record_address_once"),
+        CheckConstraint("position > 0", name="record_address_position"),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    record_id: int = Field(primary_key=True, sa_type=BigInteger)
+    position: int = Field(primary_key=True)
+    address_key: str = Field(sa_type=CleanText)
+    address: str = Field(sa_type=CleanText)
+
+
+class FormerRecordRow(SQLModel, table=True):
+    """What became of a record that is no more (R25): who deleted it, or into which record it was merged."""
+
+    __tablename__ = "former_record"
+    __table_args__ = (
+        ForeignKeyConstraint(["account_id"], ["account.id"]),
+        CheckConstraint("module IN ('lead', 'contact')", name="former_record_module"),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    id: int = Field(primary_key=True, sa_type=BigInteger)
+    module: str = Field(sa_type=CleanText)
+    merged_into: int | None = Field(default=None, sa_type=BigInteger)
+    """None: it was deleted."""
+    ended_at: datetime = Field(sa_type=UtcDateTime)
+    ended_by: int | None = Field(default=None, sa_type=BigInteger)
 
 
 class EmailRow(SQLModel, table=True):

@@ -5,24 +5,22 @@ from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    CompoundSelect,
-    Connection,
-    FromClause,
-    Select,
-    and_,
-    false,
-    select,
-    union_all,
-)
+from sqlalchemy import Connection, FromClause, Select, and_, select
 from sqlmodel import col
 
 from worker.domain.patterns import Module
-from worker.domain.records import AccountView, Record, StoredEmail, Wanted
-from worker.store.addressed import addressed
+from worker.domain.records import FIRST_OTHER, AccountView, Record, StoredEmail, Wanted
 from worker.store.keys import digest_pairs, text_pairs, wanted_digests, wanted_texts
-from worker.store.tables import AssociationRow, EmailOwnerRow, EmailRow, NeverLogRow, RecordRow, SenderRow, UnmatchedRow
+from worker.store.tables import (
+    AssociationRow,
+    EmailOwnerRow,
+    EmailRow,
+    NeverLogRow,
+    RecordAddressRow,
+    RecordRow,
+    SenderRow,
+    UnmatchedRow,
+)
 
 _Found = dict[int, dict[str, tuple[Record, ...]]]
 
@@ -49,54 +47,36 @@ def views(connection: Connection, wanted: Mapping[int, Wanted]) -> dict[int, Acc
 
 
 def records_of(connection: Connection, addresses: Collection[tuple[int, str]]) -> _Found:
-    """By account id and address key: those with this email or secondary email, else those a mail to it made (R16, R17).
+    """Return by account id and address key the records that have the address (R16).
 
-    The last are there because somebody may have edited the address of a made record: another could never be made for
-    the same address (`record_made_once`), so the edited one is the answer.
+    Where it is the email or secondary email of records of a module, those that only match by it too do not count.
     """
     if not addresses:
         return {}
-    found: dict[tuple[int, str], dict[int, Record]] = defaultdict(dict)
-    edited: dict[tuple[int, str], list[Record]] = defaultdict(list)
+    found: dict[tuple[int, str], list[tuple[int, Record]]] = defaultdict(list)
     dialect = connection.dialect.name
-    rows = connection.execute(_records_statement(dialect), text_pairs(dialect, addresses)).all()
-    for account_id, key, was_edited, number, module, owner_id, created_at in rows:
-        record = Record(number, Module(module), owner_id, created_at)
-        if was_edited:
-            edited[account_id, key].append(record)
-        else:
-            found[account_id, key][number] = record
-    for place, records in edited.items():
-        known = {record.module for record in found[place].values()}
-        found[place].update({record.id: record for record in records if record.module not in known})
+    for account_id, key, position, number, module, *rest in connection.execute(
+        _records_statement(dialect), text_pairs(dialect, addresses)
+    ):
+        found[account_id, key].append((position, Record(number, Module(module), *rest)))
     by_account: _Found = {}
-    for (account, key), records_by_id in found.items():
-        by_account.setdefault(account, {})[key] = tuple(records_by_id.values())
+    for (account, key), records in found.items():
+        current = {record.module for position, record in records if position < FIRST_OTHER}
+        by_account.setdefault(account, {})[key] = tuple(
+            record for position, record in records if position < FIRST_OTHER or record.module not in current
+        )
     return by_account
 
 
 @cache
-def _records_statement(dialect: str) -> CompoundSelect[Any]:
+def _records_statement(dialect: str) -> Select[Any]:
     wanted = wanted_texts(dialect)
-    at = addressed(wanted.c.key)
-    was_edited = col(RecordRow.email_key).is_distinct_from(wanted.c.key)
-    return union_all(
-        _record_query(wanted, at.by_email, false()),
-        _record_query(wanted, at.by_secondary_email, false()),
-        _record_query(wanted, at.by_origin, was_edited),
+    columns = (col(RecordRow.id), col(RecordRow.module), col(RecordRow.owner_id), col(RecordRow.created_at))
+    return (
+        select(wanted.c.account_id, wanted.c.key, col(RecordAddressRow.position), *columns, col(RecordRow.email))
+        .join_from(wanted, RecordAddressRow, _meets(wanted, RecordAddressRow, RecordAddressRow.address_key))
+        .join(RecordRow)
     )
-
-
-def _record_query(wanted: FromClause, at: ColumnElement[bool], was_edited: ColumnElement[bool]) -> Select[Any]:
-    return select(
-        wanted.c.account_id,
-        wanted.c.key,
-        was_edited.label("was_edited"),
-        col(RecordRow.id),
-        col(RecordRow.module),
-        col(RecordRow.owner_id),
-        col(RecordRow.created_at),
-    ).join_from(wanted, RecordRow, and_(col(RecordRow.account_id) == wanted.c.account_id, at))
 
 
 def _colleagues(connection: Connection, addresses: list[tuple[int, str]]) -> Mapping[int, set[str]]:
