@@ -42,7 +42,7 @@ def ends(crm: Crm) -> tuple[int, int]:
 def add_on(connection: Connection, account_id: int) -> int:
     """What adding a record does, up to the commit."""
     inserted = insert_records(connection, account_id, Module.CONTACT, [OwnedDraft(DRAFT, None)], NOW)
-    return attach_waiting(connection, account_id, Module.CONTACT, inserted.by_address)
+    return attach_waiting(connection, account_id, Module.CONTACT, inserted.by_address, NOW)
 
 
 @pytest.mark.parametrize("by_import", [False, True], ids=["by hand", "by import"])

@@ -68,7 +68,7 @@ def import_records(
                 by_address.setdefault(address, record_id)  # R16: the oldest gets the mail
             progress(start + len(chunk))
         # Last, for the worker may have to wait from here to the commit.
-        attached = attach_waiting(work.connection, account.id, module, by_address)
+        attached = attach_waiting(work.connection, account.id, module, by_address, now)
     return Imported(records, attached, tuple(bad))
 
 

@@ -54,7 +54,7 @@ def add_record(crm: Crm, module: Module, draft: RecordDraft, *, now: datetime) -
         owner = work.user(draft.owner) if draft.owner else None
         owned = OwnedDraft(draft, owner.id if owner else None)
         inserted = insert_records(work.connection, work.account.id, module, [owned], now)
-        attached = attach_waiting(work.connection, work.account.id, module, inserted.by_address)
+        attached = attach_waiting(work.connection, work.account.id, module, inserted.by_address, now)
     last_name = draft.last_name or draft.email.text
     record = RecordSummary(inserted.ids[0], draft.email.text, last_name, owner.login if owner else None, draft.source)
     return AddedRecord(record, attached)

@@ -1,1 +1,1 @@
-"""The demo: the whole worker on an embedded mailbox and SQLite, without configuration."""
+"""The demonstration: the whole worker on an embedded mailbox and SQLite, nothing to configure."""

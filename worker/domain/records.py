@@ -35,6 +35,7 @@ class Record:
     owner_id: int | None
     created_at: datetime
     email: str | None = field(default=None, compare=False)
+    external_id: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,6 +105,8 @@ class Filing:
     subject: str
     recipients: tuple[str, ...]
     verdicts: tuple[Verdict, ...]
+    sent_at: datetime | None = None
+    """None also where the body was not read."""
 
     @property
     def deciding(self) -> Verdict:

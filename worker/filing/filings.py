@@ -39,6 +39,7 @@ def filing_of(
         subject=subject,
         recipients=tuple(without_tokens(address.text) for address in head.addressees.addresses[:MOST_NAMED]),
         verdicts=verdicts,
+        sent_at=content.sent_at if content else None,
     )
 
 

@@ -8,12 +8,22 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, update
 from sqlmodel import col
 
+from worker.domain.events import (
+    EmailFacts,
+    Event,
+    RecordFacts,
+    email_associated,
+    email_unmatched,
+    message_ended,
+    record_created,
+)
 from worker.domain.outcomes import Outcome
-from worker.domain.records import PRIMARY, SOURCE, NewRecord
+from worker.domain.records import PRIMARY, SENT_LIST, SOURCE, NewRecord
 from worker.domain.verdicts import EmailRef, Filing, NewEmail, Verdict
 from worker.store import attempts
 from worker.store.attempts import Uids
 from worker.store.bulk import insert_rows
+from worker.store.events import write_events
 from worker.store.ids import allocate
 from worker.store.notices import write_notices
 from worker.store.tables import (
@@ -54,12 +64,12 @@ class _Batch:
     def email_id(self, email: EmailRef) -> int:
         return self.emails[email] if isinstance(email, NewEmail) else email.id
 
-    def associated(self) -> Iterator[tuple[int, int, Verdict]]:
-        """Account, email and verdict wherever an email gains an owner."""
+    def associated(self) -> Iterator[tuple[int, int, Filing, Verdict]]:
+        """Account, email, filing and verdict wherever an email gains an owner."""
         for filing in self.filings:
             for verdict in filing.verdicts:
                 if verdict.outcome is Outcome.ASSOCIATED and verdict.owner and verdict.email:
-                    yield verdict.owner.account_id, self.email_id(verdict.email), verdict
+                    yield verdict.owner.account_id, self.email_id(verdict.email), filing, verdict
 
 
 def commit(
@@ -78,7 +88,8 @@ def commit(
     created = _created(batch)
     insert_rows(connection, AssociationRow, _associations(created))
     insert_rows(connection, UnmatchedRow, _unmatched(batch))
-    attach_to_made(connection, batch.records, created.keys())
+    write_events(connection, list(_events(batch)), now)
+    attach_to_made(connection, batch.records, created.keys(), now)
     _prove_senders(connection, batch)
     decisions = _decide(connection, messages, batch)
     if gives_notice:
@@ -184,7 +195,9 @@ def _contents(batch: _Batch) -> list[dict[str, Any]]:
 
 def _owners(batch: _Batch) -> list[dict[str, Any]]:
     """Who has a copy of which email now (R19)."""
-    keys = sorted((account, email, verdict.owner.id) for account, email, verdict in batch.associated() if verdict.owner)
+    keys = sorted(
+        (account, email, verdict.owner.id) for account, email, _, verdict in batch.associated() if verdict.owner
+    )
     return [{"account_id": account, "email_id": email, "user_id": user} for account, email, user in keys]
 
 
@@ -192,7 +205,7 @@ def _created(batch: _Batch) -> dict[tuple[int, int, int], bool]:
     """By account, email and record of each new association: whether the email made the record (R18)."""
     return {
         (account, email, record_id(association.record, batch.records)): association.created
-        for account, email, verdict in batch.associated()
+        for account, email, _, verdict in batch.associated()
         for association in verdict.associations
     }
 
@@ -209,13 +222,56 @@ def _unmatched(batch: _Batch) -> list[dict[str, Any]]:
     """Recipients that wait for a record (R15)."""
     keys = sorted(
         (account, email, address.key, address.text)
-        for account, email, verdict in batch.associated()
+        for account, email, _, verdict in batch.associated()
         for address in verdict.unmatched
     )
     return [
         {"account_id": account, "email_id": email, "address_key": key, "address": text}
         for account, email, key, text in keys
     ]
+
+
+def _events(batch: _Batch) -> Iterator[Event]:
+    """Yield the events of a batch (R26): first those of the records that mail made."""
+    owners = {verdict.owner.id: verdict.owner.login for _, _, _, verdict in batch.associated() if verdict.owner}
+    for record, number in batch.records.items():
+        facts = RecordFacts(number, record.module, record.address.text)
+        yield record_created(record.account_id, facts, owner=owners.get(record.owner_id), source=SOURCE)
+    for account, number, filing, verdict in batch.associated():
+        yield from _events_of_email(account, _email_facts(number, filing, verdict), verdict, batch)
+    for filing in batch.filings:
+        for verdict in filing.verdicts:
+            if event := message_ended(filing, verdict):
+                yield event
+
+
+def _events_of_email(account: int, email: EmailFacts, verdict: Verdict, batch: _Batch) -> Iterator[Event]:
+    for association in verdict.associations:
+        record = association.record
+        number = record_id(record, batch.records)
+        facts = (
+            RecordFacts(number, record.module, record.address.text)
+            if isinstance(record, NewRecord)
+            else RecordFacts(number, record.module, record.email, record.external_id)
+        )
+        yield email_associated(account, email, facts, created=association.created)
+    for address in verdict.unmatched:
+        yield email_unmatched(account, email, address.text)
+
+
+def _email_facts(number: int, filing: Filing, verdict: Verdict) -> EmailFacts:
+    return EmailFacts.of(
+        number,
+        filing.message_id,
+        filing.subject,
+        filing.sender,
+        filing.recipients,
+        filing.sent_at,
+        filing.arrived_at,
+        list_=SENT_LIST,
+        verified=verdict.is_certain,
+        owner=verdict.owner.login if verdict.owner else None,
+    )
 
 
 def _prove_senders(connection: Connection, batch: _Batch) -> None:

@@ -7,14 +7,20 @@ from worker.store.tables import (
     AccountRow,
     DecisionRow,
     EmailRow,
+    EventRow,
     MailboxRow,
     ProfileRow,
     RecordRow,
     UserRow,
+    WebhookRow,
 )
 
 NUMBERED = tuple(
-    str(row.__tablename__) for row in (AccountRow, ProfileRow, UserRow, RecordRow, EmailRow, MailboxRow, DecisionRow)
+    str(row.__tablename__)
+    for row in (
+        *(AccountRow, ProfileRow, UserRow, RecordRow, EmailRow, MailboxRow, DecisionRow),
+        *(WebhookRow, EventRow),
+    )
 )
 """The tables whose ``id`` is allocated here."""
 

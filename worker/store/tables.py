@@ -23,6 +23,8 @@ from worker.store.columns import CleanText, UtcDateTime
 NOT_FILED = "outcome IN ('rejected', 'quarantined')"
 MADE_BY_MAIL = "made_for IS NOT NULL"
 HAS_EXTERNAL_ID = "external_id IS NOT NULL"
+EVENT_WAITS = "state IN ('pending', 'failed')"
+EVENT_FAILED = "state IN ('failed', 'given_up')"
 
 
 def _of_account(*columns: str, to: str) -> ForeignKeyConstraint:
@@ -406,3 +408,73 @@ class NoticeRow(SQLModel, table=True):
     settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     refusal: str | None = Field(default=None, sa_type=CleanText)
     """What the mail server said when it refused the notice for good; None when it took it."""
+
+
+class WebhookRow(SQLModel, table=True):
+    """The one endpoint of an account (R26). The worker that delivers to it claims it until `leased_until`."""
+
+    __tablename__ = "webhook"
+    __table_args__ = (
+        ForeignKeyConstraint(["account_id"], ["account.id"]),
+        UniqueConstraint("id", name="webhook_id_unique"),
+        CheckConstraint("state IN ('active', 'disabled', 'paused')", name="webhook_state"),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    id: int = Field(sa_type=BigInteger)
+    url: str = Field(sa_type=CleanText)
+    secret: str = Field(sa_type=CleanText)
+    old_secret: str | None = Field(default=None, sa_type=CleanText)
+    old_secret_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    state: str = Field(sa_type=CleanText)
+    paused_because: str | None = Field(default=None, sa_type=CleanText)
+    pause_told: bool = True
+    """Whether the operator knows of the pause."""
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    failing_since: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    failures: int = 0
+    retry_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_delivered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_failed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_error: str | None = Field(default=None, sa_type=CleanText)
+    leased_to: str | None = Field(default=None, sa_type=CleanText)
+    leased_until: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class EventRow(SQLModel, table=True):
+    """Something that the account's CRM is told of (R26), written in the transaction of the change that it reports.
+
+    It refers to nothing by a foreign key: it outlives the record or email that it tells of.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = (
+        Index(
+            "event_waiting",
+            "account_id",
+            "id",
+            sqlite_where=text(EVENT_WAITS),
+            postgresql_where=text(EVENT_WAITS),
+        ),
+        Index(
+            "event_failed",
+            "account_id",
+            "id",
+            sqlite_where=text(EVENT_FAILED),
+            postgresql_where=text(EVENT_FAILED),
+        ),
+    )
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    id: int = Field(primary_key=True, sa_type=BigInteger)
+    type: str = Field(sa_type=CleanText)
+    record_id: int | None = Field(default=None, sa_type=BigInteger)
+    merged_id: int | None = Field(default=None, sa_type=BigInteger)
+    email_id: int | None = Field(default=None, sa_type=BigInteger)
+    data: str = Field(sa_type=CleanText)
+    """JSON as it is sent, so that each attempt sends the same bytes."""
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    state: str = Field(sa_type=CleanText)
+    attempts: int = 0
+    first_attempt_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    next_attempt_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    last_error: str | None = Field(default=None, sa_type=CleanText)

@@ -71,9 +71,12 @@ def records_of(connection: Connection, addresses: Collection[tuple[int, str]]) -
 @cache
 def _records_statement(dialect: str) -> Select[Any]:
     wanted = wanted_texts(dialect)
-    columns = (col(RecordRow.id), col(RecordRow.module), col(RecordRow.owner_id), col(RecordRow.created_at))
+    columns = (
+        *(col(RecordRow.id), col(RecordRow.module), col(RecordRow.owner_id), col(RecordRow.created_at)),
+        *(col(RecordRow.email), col(RecordRow.external_id)),
+    )
     return (
-        select(wanted.c.account_id, wanted.c.key, col(RecordAddressRow.position), *columns, col(RecordRow.email))
+        select(wanted.c.account_id, wanted.c.key, col(RecordAddressRow.position), *columns)
         .join_from(wanted, RecordAddressRow, _meets(wanted, RecordAddressRow, RecordAddressRow.address_key))
         .join(RecordRow)
     )

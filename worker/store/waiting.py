@@ -9,6 +9,7 @@ account knows to the commit, so that of two mails to one new address the later f
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
+from datetime import datetime
 from functools import cache
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, select, text
@@ -17,6 +18,7 @@ from sqlmodel import col
 from worker.domain.patterns import Module
 from worker.domain.records import NewRecord
 from worker.store.bulk import insert_rows
+from worker.store.events import attached, write_events
 from worker.store.keys import among_texts, among_wanted, values
 from worker.store.tables import AccountRow, AssociationRow, EmailOwnerRow, ProfileRow, UnmatchedRow, UserRow
 
@@ -28,16 +30,18 @@ _LOCK = (
 _LOCK_ALONE, _LOCK_TOGETHER = (text(_LOCK.format(how=how)) for how in ("", "_shared"))
 
 
-def attach_waiting(connection: Connection, account_id: int, module: Module, records: Mapping[str, int]) -> int:
+def attach_waiting(
+    connection: Connection, account_id: int, module: Module, records: Mapping[str, int], now: datetime
+) -> int:
     """Put waiting emails on these new records (ids by address key); gives how many. The commit should follow soon."""
     lock(connection, [account_id], alone=False)
     if not _with_waiting(connection, [account_id]):
         return 0
-    return _attach(connection, account_id, module, records)
+    return _attach(connection, account_id, module, records, now)
 
 
 def attach_to_made(
-    connection: Connection, made: Mapping[NewRecord, int], standing: AbstractSet[tuple[int, int, int]]
+    connection: Connection, made: Mapping[NewRecord, int], standing: AbstractSet[tuple[int, int, int]], now: datetime
 ) -> None:
     """The same for records that mail made, alone in their accounts (`lock`).
 
@@ -49,7 +53,7 @@ def attach_to_made(
         if record.account_id in waiting:
             records[record.account_id, record.module][record.address.key] = number
     for (account_id, module), numbers in sorted(records.items()):
-        _attach(connection, account_id, module, numbers, standing)
+        _attach(connection, account_id, module, numbers, now, standing)
 
 
 def _with_waiting(connection: Connection, accounts: Collection[int]) -> set[int]:
@@ -68,11 +72,12 @@ def _with_waiting_statement(dialect: str) -> Select[int]:
     )
 
 
-def _attach(
+def _attach(  # noqa: PLR0913, PLR0917 - what is attached, and to what
     connection: Connection,
     account_id: int,
     module: Module,
     records: Mapping[str, int],
+    now: datetime,
     standing: AbstractSet[tuple[int, int, int]] = frozenset(),
 ) -> int:
     """The deletion comes first and says what it took: of two records made at once only one gets the email."""
@@ -91,6 +96,7 @@ def _attach(
         for account, email, record in found
     ]
     insert_rows(connection, AssociationRow, rows)
+    write_events(connection, attached(connection, account_id, [(email, record) for _, email, record in found]), now)
     return len(rows)
 
 

@@ -1,0 +1,159 @@
+"""Events are written with the change that they report (R26)."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.store.crm import NOW, QUEUE, RULES, Crm, Mail, User, commit, decide, file
+from worker.crm import records
+from worker.crm.record_rows import RecordDraft
+from worker.crm.work import Crm as WorkerCrm
+from worker.domain.addresses import Address
+from worker.domain.events import event_id, event_number
+from worker.domain.outcomes import Outcome, Reason
+from worker.domain.patterns import Module, SearchPattern
+from worker.domain.verdicts import Trace, Verdict
+from worker.store.intake import IntakeStore
+from worker.store.tables import EventRow, WebhookRow
+
+WEBHOOK = {
+    "url": "https://crm.example/hook",
+    "secret": "whsec_c2VjcmV0",
+    "state": "active",
+    "pause_told": True,
+    "failures": 0,
+    "created_at": NOW,
+}
+
+
+@pytest.fixture
+def joe(crm: Crm) -> User:
+    return crm.user(crm.account(), "joe@acme.example")
+
+
+def events(crm: Crm) -> list[tuple[str, dict[str, Any]]]:
+    return [(row["type"], json.loads(row["data"])) for row in crm.rows(EventRow)]
+
+
+def test_a_mail_to_somebody_new_reports_the_record_and_then_the_email(crm: Crm, store: IntakeStore, joe: User) -> None:
+    file(store, Mail(1, joe.token, joe.login))
+    (created, record), (associated, email) = events(crm)
+    assert (created, associated) == ("record.created", "email.associated")
+    assert record == {
+        "account": "Acme",
+        "record_id": email["record_id"],
+        "module": "contact",
+        "external_id": None,
+        "email": "jane@client.example",
+        "owner": "joe@acme.example",
+        "source": "BCC Dropbox",
+    }
+    assert email == {
+        "account": "Acme",
+        "record_id": record["record_id"],
+        "module": "contact",
+        "external_id": None,
+        "email": "jane@client.example",
+        "email_id": 1,
+        "message_id": "<1@mail.example>",
+        "subject": "Offer",
+        "sender": "joe@acme.example",
+        "recipients": ["jane@client.example"],
+        "sent_at": "2026-11-02T09:00:00Z",
+        "arrived_at": "2026-11-02T09:00:00Z",
+        "list": "Sent Emails from CRM",
+        "verified": False,
+        "owner": "joe@acme.example",
+        "created": True,
+    }
+
+
+def test_each_record_of_an_email_has_an_event_of_its_own(crm: Crm, store: IntakeStore, joe: User) -> None:
+    known = crm.record(joe.account_id, "known@client.example", external_id="K-17")
+    file(store, Mail(1, joe.token, joe.login, ["known@client.example", "new@client.example"]))
+    found = [data for type_, data in events(crm) if type_ == "email.associated"]
+    assert [(data["email"], data["external_id"], data["created"]) for data in found] == [
+        ("known@client.example", "K-17", False),
+        ("new@client.example", None, True),
+    ]
+    rows = [row for row in crm.rows(EventRow) if row["type"] == "email.associated"]
+    assert [row["record_id"] for row in rows] == [known, found[1]["record_id"]]
+    assert {row["email_id"] for row in rows} == {1}
+
+
+def test_a_copy_through_a_second_dropbox_reports_only_what_it_adds(crm: Crm, store: IntakeStore, joe: User) -> None:
+    ben = crm.user(joe.account_id, "ben@acme.example")
+    crm.sender(ben, joe.login, slot=2)
+    mail = Mail(1, joe.token, joe.login, message_id="<one@mail.example>")
+    file(store, mail)
+    before = len(events(crm))
+    file(store, replace(mail, uid=2))
+    assert len(events(crm)) == before, "a duplicate is no news"
+    file(store, replace(mail, uid=3, token=ben.token))
+    assert len(events(crm)) == before, "the email is on the record already"
+
+
+def test_an_unmatched_recipient_is_reported_and_so_is_its_record_later(crm: Crm, store: IntakeStore) -> None:
+    eve = crm.user(crm.account(), "eve@acme.example", SearchPattern.CONTACTS_THEN_LEADS_ONLY)
+    file(store, Mail(1, eve.token, eve.login))
+    [(type_, data)] = events(crm)
+    assert (type_, data["address"], data["email_id"]) == ("email.unmatched", "jane@client.example", 1)
+    draft = RecordDraft(Address.parse("jane@client.example"))
+    records.add_record(WorkerCrm(crm.database), Module.CONTACT, draft, now=NOW)
+    type_, data = events(crm)[-1]
+    assert (type_, data["email"], data["created"]) == ("email.associated", "jane@client.example", False)
+    assert (data["message_id"], data["owner"]) == ("<1@mail.example>", "eve@acme.example")
+
+
+@pytest.mark.parametrize("is_certain", [True, False])
+def test_a_mail_that_is_not_filed_is_reported_only_where_it_is_certainly_the_owners(
+    crm: Crm, store: IntakeStore, joe: User, is_certain: bool
+) -> None:
+    [filing] = decide(store, Mail(7, joe.token, joe.login))
+    owner = filing.deciding.owner
+    ends = [
+        Verdict(Outcome.REJECTED, Trace(), Reason.NO_RECIPIENTS, owner, is_certain=is_certain),
+        Verdict(Outcome.QUARANTINED, Trace(note="KeyError"), None, owner, is_certain=is_certain),
+    ]
+    commit(store, QUEUE, [replace(filing, uid=uid, verdicts=(end,)) for uid, end in enumerate(ends, 7)], NOW)
+    found = events(crm)
+    if not is_certain:
+        assert found == []
+        return
+    assert [(type_, data["reason"], data["uid"]) for type_, data in found] == [
+        ("message.rejected", "no_recipients", 7),
+        ("message.quarantined", None, 8),
+    ]
+    assert found[0][1]["owner"] == "joe@acme.example"
+
+
+def test_texts_of_strangers_make_valid_json(crm: Crm, store: IntakeStore, joe: User) -> None:
+    odd = 'He said "no"\\ \u2028 caf\u00e9 \U0001f600 \x7f'
+    file(store, Mail(1, joe.token, joe.login, subject=odd))
+    assert events(crm)[-1][1]["subject"] == odd
+
+
+def test_events_wait_only_where_the_account_has_an_endpoint(crm: Crm, store: IntakeStore, joe: User) -> None:
+    other = crm.user(crm.account("Other"), "ann@other.example")
+    crm.insert(WebhookRow, {**WEBHOOK, "account_id": other.account_id, "id": 1})
+    file(store, Mail(1, joe.token, joe.login), Mail(2, other.token, other.login))
+    states = {(row["account_id"], row["state"], row["next_attempt_at"]) for row in crm.rows(EventRow)}
+    assert states == {(joe.account_id, "no_endpoint", None), (other.account_id, "pending", NOW)}
+
+
+def test_an_event_is_lost_with_the_change_that_it_reports(
+    crm: Crm, store: IntakeStore, joe: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.store.attempts.forget", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        file(store, Mail(1, joe.token, joe.login), rules=RULES)
+    assert events(crm) == []
+
+
+def test_the_id_of_an_event_is_stable_and_sorts_by_time() -> None:
+    assert event_id(42, NOW) == "evt_1a19b7ca680_42"
+    assert event_number("evt_1a19b7ca680_42") == 42
+    assert [event_number(text) for text in ("42", "evt_", "evt_x_1", "evt_1_")] == [None] * 4
+    assert event_id(43, NOW) > event_id(42, NOW.replace(hour=8))

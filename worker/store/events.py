@@ -1,0 +1,116 @@
+"""Writes events (R26) in the transaction of the change that they report, in bulk."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, exists, select
+from sqlmodel import col
+
+from worker.domain.events import EmailFacts, Event, RecordFacts, email_associated
+from worker.domain.patterns import Module
+from worker.domain.records import SENT_LIST
+from worker.domain.webhooks import State
+from worker.store.bulk import insert_rows
+from worker.store.columns import to_json
+from worker.store.ids import allocate
+from worker.store.keys import among_numbers, among_wanted, values
+from worker.store.tables import AccountRow, EmailOwnerRow, EmailRow, EventRow, RecordRow, UserRow, WebhookRow
+
+
+def write_events(connection: Connection, events: Sequence[Event], now: datetime) -> None:
+    """Write the events in this order. The caller's change and they are committed together or not at all.
+
+    Events of an account without an endpoint are only kept, so that they can be listed, and resent later.
+    """
+    if not events:
+        return
+    accounts = _accounts(connection, {event.account_id for event in events})
+    numbers = allocate(connection, EventRow, len(events))
+    rows = [
+        _row(event, number, *accounts[event.account_id], now) for number, event in zip(numbers, events, strict=True)
+    ]
+    insert_rows(connection, EventRow, rows)
+
+
+def _row(event: Event, number: int, account: str, state: State, now: datetime) -> dict[str, Any]:
+    return {
+        "account_id": event.account_id,
+        "id": number,
+        "type": event.type.value,
+        "record_id": event.record_id,
+        "merged_id": event.merged_id,
+        "email_id": event.email_id,
+        "data": f'{{"account":{account},{event.data[1:]}',
+        "created_at": now,
+        "state": state.value,
+        "attempts": 0,
+        "next_attempt_at": now if state is State.PENDING else None,
+    }
+
+
+def _accounts(connection: Connection, wanted: Collection[int]) -> dict[int, tuple[str, State]]:
+    """Return the name of each account in JSON, and the state of a new event there."""
+    dialect = connection.dialect.name
+    rows = connection.execute(_accounts_statement(dialect), values(dialect, wanted))
+    return {
+        number: (to_json(name), State.PENDING if has_endpoint else State.NO_ENDPOINT)
+        for number, name, has_endpoint in rows
+    }
+
+
+@cache
+def _accounts_statement(dialect: str) -> Select[int, str, bool]:
+    has_endpoint = exists().where(col(WebhookRow.account_id) == col(AccountRow.id))
+    query = select(col(AccountRow.id), col(AccountRow.name), has_endpoint)
+    return query.where(among_wanted(dialect, col(AccountRow.id)))
+
+
+def attached(
+    connection: Connection, account_id: int, pairs: Collection[tuple[int, int]], *, created: bool = False
+) -> list[Event]:
+    """Return the events of stored emails that were put on records; ``pairs``: the IDs of an email and of a record."""
+    emails = _email_facts(connection, account_id, {email for email, _ in pairs})
+    records = _record_facts(connection, account_id, {record for _, record in pairs})
+    return [
+        email_associated(account_id, emails[email], records[record], created=created)
+        for email, record in pairs
+        if email in emails and record in records
+    ]
+
+
+def _record_facts(connection: Connection, account_id: int, records: Collection[int]) -> dict[int, RecordFacts]:
+    columns = (col(RecordRow.id), col(RecordRow.module), col(RecordRow.email), col(RecordRow.external_id))
+    query = select(*columns).where(
+        col(RecordRow.account_id) == account_id, among_numbers(connection, col(RecordRow.id), records)
+    )
+    return {number: RecordFacts(number, Module(module), *rest) for number, module, *rest in connection.execute(query)}
+
+
+def _email_facts(connection: Connection, account_id: int, emails: Collection[int]) -> dict[int, EmailFacts]:
+    columns = (
+        *(col(EmailRow.id), col(EmailRow.message_id), col(EmailRow.subject), col(EmailRow.sender)),
+        *(col(EmailRow.recipients), col(EmailRow.sent_at), col(EmailRow.arrived_at)),
+    )
+    query = select(*columns).where(
+        col(EmailRow.account_id) == account_id, among_numbers(connection, col(EmailRow.id), emails)
+    )
+    owners = _owners(connection, account_id, emails)
+    return {
+        row[0]: EmailFacts.of(*row, list_=SENT_LIST, verified=False, owner=owners.get(row[0]))
+        for row in connection.execute(query)
+    }
+
+
+def _owners(connection: Connection, account_id: int, emails: Collection[int]) -> dict[int, str]:
+    """Return the login of the first owner of each email."""
+    query = (
+        select(col(EmailOwnerRow.email_id), col(UserRow.login))
+        .join(UserRow, and_(col(UserRow.account_id) == account_id, col(UserRow.id) == col(EmailOwnerRow.user_id)))
+        .where(
+            col(EmailOwnerRow.account_id) == account_id, among_numbers(connection, col(EmailOwnerRow.email_id), emails)
+        )
+        .order_by(col(EmailOwnerRow.user_id).desc())
+    )
+    return {row.email_id: row.login for row in connection.execute(query)}
