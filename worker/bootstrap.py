@@ -15,9 +15,9 @@ from worker.outgoing.configured import mail_server_of, post_of
 from worker.poll import Limits, Poller, Watcher
 from worker.settings import ImapAuth, LogFormat, OAuthAccess, Settings, state_folder
 from worker.store.database import Database, parse_url
-from worker.store.intake import IntakeStore
 from worker.store.locks import MailboxLock
 from worker.store.notices import NoticeOutbox
+from worker.store.poll_store import PollStore
 
 
 class LoggingWatcher(Watcher):
@@ -39,7 +39,7 @@ class Parts:
     settings: Settings
     access: ImapAccess
     database: Database
-    store: IntakeStore
+    store: PollStore
     mailbox: ImapMailbox
     poller: Poller
     lock: MailboxLock
@@ -69,7 +69,7 @@ def compose(settings: Settings, watcher: Watcher | None = None, worker: str | No
     mailbox = ImapMailbox(access, head_fields_of(settings))
     database = open_database(settings)  # last of what may fail: nobody would close it
     notifier = Notifier(NoticeOutbox(database), post) if post and settings.notice_from else None
-    store = IntakeStore(database, gives_notice=notifier is not None, worker=worker)
+    store = PollStore(database, gives_notice=notifier is not None, worker=worker)
     limits = Limits(messages=settings.batch_messages, octets=settings.batch_bytes)
     poller = Poller(mailbox, store, rules, limits=limits, watcher=watcher or LoggingWatcher())
     lock = MailboxLock(database, access.queue_name)

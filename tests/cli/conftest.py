@@ -15,7 +15,7 @@ from tests.secrecy import judge
 from tests.store.crm import Mail, file
 from worker.cli.app import app
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 
 JANE = "jane@acme.example"
 BEN = "ben@acme.example"
@@ -85,7 +85,7 @@ def cli(database_file: Path) -> CommandLine:
 def arrive(cli: CommandLine, database_file: Path) -> Iterator[Callable[..., int]]:
     """File a mail through the dropbox of a user; gives its UID."""
     database = Database.open(f"sqlite:///{database_file}")
-    store = IntakeStore(database)
+    store = PollStore(database)
     uids = count(1)
 
     def arrive_one(login: str, to: Sequence[str] = (CARL,), **more: Any) -> int:

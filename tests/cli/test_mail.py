@@ -14,7 +14,7 @@ from worker.domain.messages import Arrival, Field, Head
 from worker.domain.ports import Queue
 from worker.filing import quarantined
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 
 Arrive = Callable[..., int]
 
@@ -137,7 +137,7 @@ def test_another_message_that_has_the_same_uid_is_not_taken_for_the_same(
     with closing(Database.open(f"sqlite:///{database_file}")) as database:
         elsewhere = Queue("other@mx.example/INBOX", 1, 0)
         filing = quarantined(Arrival(uid, NOW, 1, b""), head, "ValueError: odd")
-        commit(IntakeStore(database), elsewhere, [filing], NOW + timedelta(minutes=1))
+        commit(PollStore(database), elsewhere, [filing], NOW + timedelta(minutes=1))
     told = cli.ok(f"explain {uid}").out
     assert "Another message of this UID:\nMessage 1 of drop@mx.example/INBOX" in told
     assert "Seen before" not in told

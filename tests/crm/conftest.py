@@ -13,7 +13,7 @@ from worker.crm.users import add_user
 from worker.crm.work import Crm
 from worker.domain.verdicts import Filing
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 
 JANE = "jane@acme.example"
 BEN = "ben@acme.example"
@@ -44,7 +44,7 @@ def ben(crm: Crm, jane: str) -> str:
 @pytest.fixture
 def arrive(crm: Crm) -> Arrive:
     """File a mail that the user put the dropbox into Bcc of."""
-    store = IntakeStore(crm.database)
+    store = PollStore(crm.database)
     uids = count(1)
 
     def arrive_one(login: str, to: Sequence[str] = (CARL,), at: Crm = crm, **more: Any) -> Filing:

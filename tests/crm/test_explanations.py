@@ -15,7 +15,7 @@ from worker.domain.messages import Arrival, Head
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.ports import Queue
 from worker.filing import quarantined
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 
 LONG_AGO = NOW - timedelta(days=1)
 
@@ -88,7 +88,7 @@ def test_the_mail_of_other_accounts_takes_no_place_in_the_list_of_one(crm: Crm, 
 
 
 def test_a_message_that_failed_is_told_with_its_error(crm: Crm) -> None:
-    store = IntakeStore(crm.database)
+    store = PollStore(crm.database)
     store.strike(QUEUE, 7, "ValueError: odd")
     [attempt] = explanations.attempts_on(crm, 7)
     assert (attempt.mailbox, attempt.strikes, attempt.error) == (QUEUE.name, 1, "ValueError: odd")
@@ -97,7 +97,7 @@ def test_a_message_that_failed_is_told_with_its_error(crm: Crm) -> None:
 
 def test_a_uid_is_looked_for_in_every_mailbox_and_under_every_uidvalidity(crm: Crm, jane: str, arrive: Arrive) -> None:
     filing = arrive(jane)
-    store = IntakeStore(crm.database)
+    store = PollStore(crm.database)
     for queue in (Queue(QUEUE.name, QUEUE.uidvalidity + 5, 0), Queue("other@mx.example/INBOX", 1, 0)):
         commit(store, queue, [quarantined(Arrival(filing.uid, NOW, 1, b""), Head(()), "ValueError: odd")], NOW)
     commit(store, QUEUE, [quarantined(Arrival(filing.uid + 1, NOW, 1, b""), Head(()), "ValueError: odd")], NOW)
@@ -114,7 +114,7 @@ def test_an_account_is_told_how_it_ended_for_its_own_whatever_another_had_of_it(
     default, other = Crm(crm.database, "Default"), Crm(crm.database, "Other")
     add_user(other, BEN, profile=None, now=NOW)
     tokens = [show_dropbox(at, login).token for at, login in ((default, jane), (other, BEN))]
-    file(IntakeStore(crm.database), Mail(1, f"{tokens[0]}@drop.example, drop+{tokens[1]}", jane))
+    file(PollStore(crm.database), Mail(1, f"{tokens[0]}@drop.example, drop+{tokens[1]}", jane))
     ends = {at.account: explanations.explain_uid(at, 1, limit=None)[0].outcome for at in (crm, default, other)}
     assert ends == {None: Outcome.ASSOCIATED, "Default": Outcome.ASSOCIATED, "Other": Outcome.REJECTED}
 
@@ -140,7 +140,7 @@ def test_an_address_is_found_however_it_was_written(
 
 
 def test_the_messages_of_several_mailboxes_come_in_one_order(crm: Crm) -> None:
-    store = IntakeStore(crm.database)
+    store = PollStore(crm.database)
     for number in range(4):
         queue = Queue(f"{number % 2}@mx.example/INBOX", 1, 0)
         filing = quarantined(Arrival(number, NOW, 1, b""), Head(()), "ValueError: odd")
@@ -149,12 +149,12 @@ def test_the_messages_of_several_mailboxes_come_in_one_order(crm: Crm) -> None:
 
 
 def test_a_failure_under_an_earlier_uidvalidity_is_that_of_another_message(crm: Crm) -> None:
-    store = IntakeStore(crm.database)
+    store = PollStore(crm.database)
     store.strike(QUEUE, 7, "ValueError: odd")
     store.strike(Queue(QUEUE.name, QUEUE.uidvalidity + 1, 0), 8, "ValueError: odd")
     assert [bool(explanations.attempts_on(crm, uid)) for uid in (7, 8)] == [False, True]
 
 
 def test_whose_the_message_is_that_failed_is_not_known_so_that_no_account_is_told(crm: Crm, jane: str) -> None:
-    IntakeStore(crm.database).strike(QUEUE, 7, "ValueError: odd")
+    PollStore(crm.database).strike(QUEUE, 7, "ValueError: odd")
     assert explanations.attempts_on(Crm(crm.database, "Default"), 7) == []

@@ -32,7 +32,7 @@ from worker.filing import quarantined
 from worker.store import health
 from worker.store.bulk import insert_rows
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 from worker.store.recent import recent_traces
 from worker.store.schema import migrate
 from worker.store.tables import TokenRow
@@ -67,8 +67,8 @@ class Company:
         return Crm(self.database, "Default")
 
     @property
-    def store(self) -> IntakeStore:
-        return IntakeStore(self.database)
+    def store(self) -> PollStore:
+        return PollStore(self.database)
 
     def token(self, login: str) -> str:
         return dropboxes.show_dropbox(self.crm, login).token or ""

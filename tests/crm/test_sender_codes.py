@@ -15,7 +15,7 @@ from worker.crm.work import Crm
 from worker.domain.errors import Refused
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.sender_codes import MOST_TRIES
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 
 HOME = "jane@home.example"
 HOUR = timedelta(hours=1)
@@ -123,7 +123,7 @@ def test_until_it_is_proven_the_address_counts_only_with_authenticated_mail(
     crm: Crm,
     code: str,
 ) -> None:
-    store = IntakeStore(crm.database)
+    store = PollStore(crm.database)
     mail = Mail(1, show_dropbox(crm, JANE).token or "", HOME)
     assert decide(store, mail)[0].deciding.reason is Reason.SENDER_NOT_REGISTERED
     (filing,) = decide(store, mail, rules=VOUCHED)

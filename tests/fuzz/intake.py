@@ -17,7 +17,7 @@ from worker.domain.patterns import SearchPattern
 from worker.domain.verdicts import Filing
 from worker.poll import Poller, PollReport, Watcher
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 from worker.store.schema import migrate
 from worker.store.tables import DecisionRow, EmailRow, VerdictRow
 
@@ -56,7 +56,7 @@ class Intake:
         self._populate(Crm(database))
         self._mailbox = OctetMailbox(QUEUE)
         self._ends = Ends()
-        store = IntakeStore(database, gives_notice=True)
+        store = PollStore(database, gives_notice=True)
         self._pollers = {
             rules is AUTHENTICATED: Poller(self._mailbox, store, rules, watcher=self._ends)
             for rules in (RULES, AUTHENTICATED)

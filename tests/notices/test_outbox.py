@@ -13,16 +13,16 @@ from worker.domain.messages import Attachment
 from worker.domain.notices import Notice
 from worker.domain.outcomes import Outcome, Reason
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
 from worker.store.notices import NoticeOutbox
+from worker.store.poll_store import PollStore
 from worker.store.tables import DecisionRow, NoticeRow
 
 LARGE = (Attachment("film.mp4", "video/mp4", 11 * 1024 * 1024),)
 
 
 @pytest.fixture
-def store(database: Database) -> IntakeStore:
-    return IntakeStore(database, gives_notice=True)
+def store(database: Database) -> PollStore:
+    return PollStore(database, gives_notice=True)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def to_nobody(uid: int, joe: User) -> Mail:
     return Mail(uid, joe.token, joe.login, to=[joe.login])
 
 
-def file(store: IntakeStore, *mails: Mail, at: datetime = NOW) -> None:
+def file(store: PollStore, *mails: Mail, at: datetime = NOW) -> None:
     commit(store, QUEUE, decide(store, *mails, rules=VOUCHED), at)
 
 
@@ -51,7 +51,7 @@ def all_of(outbox: NoticeOutbox, at: datetime = NOW) -> list[Notice]:
     return [*iter(lambda: outbox.take(at), None)]
 
 
-def test_a_rejection_of_certain_mail_leaves_a_notice(store: IntakeStore, outbox: NoticeOutbox, joe: User) -> None:
+def test_a_rejection_of_certain_mail_leaves_a_notice(store: PollStore, outbox: NoticeOutbox, joe: User) -> None:
     file(store, too_large(1, joe, subject="Our film"))
     (notice,) = all_of(outbox)
     assert (notice.login.text, notice.key.cause, notice.key.day) == (
@@ -66,7 +66,7 @@ def test_a_rejection_of_certain_mail_leaves_a_notice(store: IntakeStore, outbox:
 
 
 def test_a_notice_names_the_account_where_there_are_several(
-    store: IntakeStore, outbox: NoticeOutbox, crm: Crm, joe: User
+    store: PollStore, outbox: NoticeOutbox, crm: Crm, joe: User
 ) -> None:
     file(store, to_nobody(1, joe))
     (notice,) = all_of(outbox)
@@ -78,7 +78,7 @@ def test_a_notice_names_the_account_where_there_are_several(
 
 
 def test_word_goes_to_the_login_whatever_address_the_mail_came_from(
-    store: IntakeStore, outbox: NoticeOutbox, crm: Crm, joe: User
+    store: PollStore, outbox: NoticeOutbox, crm: Crm, joe: User
 ) -> None:
     crm.sender(joe, "joe@home.example", slot=2)
     mail = too_large(1, joe)
@@ -89,20 +89,18 @@ def test_word_goes_to_the_login_whatever_address_the_mail_came_from(
 
 
 def test_no_notice_is_written_unless_asked_for(database: Database, outbox: NoticeOutbox, joe: User) -> None:
-    file(IntakeStore(database), too_large(1, joe))
+    file(PollStore(database), too_large(1, joe))
     assert outbox.take(NOW) is None
 
 
-def test_mail_that_is_filed_or_may_not_be_theirs_leaves_none(
-    store: IntakeStore, outbox: NoticeOutbox, joe: User
-) -> None:
+def test_mail_that_is_filed_or_may_not_be_theirs_leaves_none(store: PollStore, outbox: NoticeOutbox, joe: User) -> None:
     forged = too_large(2, joe)
     forged.sender = "eve@acme.example"
     file(store, Mail(1, joe.token, joe.login), forged, Mail(3, "0" * 25 + "z", joe.login))
     assert outbox.take(NOW) is None
 
 
-def test_one_notice_per_owner_cause_and_day(store: IntakeStore, outbox: NoticeOutbox, crm: Crm, joe: User) -> None:
+def test_one_notice_per_owner_cause_and_day(store: PollStore, outbox: NoticeOutbox, crm: Crm, joe: User) -> None:
     ann = crm.user(joe.account_id, "ann@acme.example")
     file(store, too_large(1, joe, subject="first"), too_large(2, joe), to_nobody(3, joe), too_large(4, ann))
     file(store, too_large(5, joe), at=NOW + timedelta(hours=14, minutes=59))
@@ -119,7 +117,7 @@ def test_one_notice_per_owner_cause_and_day(store: IntakeStore, outbox: NoticeOu
     assert next_day.key.day == date(2026, 11, 3)
 
 
-def test_what_was_told_is_not_told_again_that_day(store: IntakeStore, outbox: NoticeOutbox, joe: User) -> None:
+def test_what_was_told_is_not_told_again_that_day(store: PollStore, outbox: NoticeOutbox, joe: User) -> None:
     file(store, too_large(1, joe))
     for notice in all_of(outbox):
         outbox.settle(notice, NOW)
@@ -127,7 +125,7 @@ def test_what_was_told_is_not_told_again_that_day(store: IntakeStore, outbox: No
     assert all_of(outbox, NOW + timedelta(hours=1)) == []
 
 
-def test_a_commit_that_fails_leaves_no_notice(store: IntakeStore, outbox: NoticeOutbox, crm: Crm, joe: User) -> None:
+def test_a_commit_that_fails_leaves_no_notice(store: PollStore, outbox: NoticeOutbox, crm: Crm, joe: User) -> None:
     filings = decide(store, too_large(1, joe), rules=VOUCHED)
     commit(store, QUEUE, decide(store, to_nobody(1, joe), rules=VOUCHED), NOW)
     with pytest.raises(Conflict):
@@ -139,11 +137,11 @@ def test_a_commit_that_fails_leaves_no_notice(store: IntakeStore, outbox: Notice
 def test_workers_that_reject_for_the_same_reason_at_once_write_one(
     database: Database, outbox: NoticeOutbox, joe: User
 ) -> None:
-    stores = [IntakeStore(database, gives_notice=True) for _ in range(4)]
+    stores = [PollStore(database, gives_notice=True) for _ in range(4)]
     batches = [decide(stores[0], too_large(uid, joe), rules=VOUCHED) for uid in range(1, 5)]
     together = Barrier(4)
 
-    def work(store: IntakeStore, number: int) -> None:
+    def work(store: PollStore, number: int) -> None:
         together.wait()
         commit(store, QUEUE, batches[number], NOW)
 
@@ -157,7 +155,7 @@ def test_workers_that_reject_for_the_same_reason_at_once_write_one(
 
 
 def test_who_takes_a_notice_has_it_alone_until_it_is_long_silent(
-    store: IntakeStore, outbox: NoticeOutbox, database: Database, joe: User
+    store: PollStore, outbox: NoticeOutbox, database: Database, joe: User
 ) -> None:
     file(store, too_large(1, joe))
     notice = outbox.take(NOW)
@@ -168,7 +166,7 @@ def test_who_takes_a_notice_has_it_alone_until_it_is_long_silent(
 
 
 def test_a_notice_put_back_waits_again_and_a_settled_one_never(
-    store: IntakeStore, outbox: NoticeOutbox, crm: Crm, joe: User
+    store: PollStore, outbox: NoticeOutbox, crm: Crm, joe: User
 ) -> None:
     file(store, too_large(1, joe))
     notice = outbox.take(NOW)
@@ -182,7 +180,7 @@ def test_a_notice_put_back_waits_again_and_a_settled_one_never(
 
 
 def test_two_owners_of_one_mail_are_told_each_of_their_own_end(
-    store: IntakeStore, outbox: NoticeOutbox, crm: Crm, joe: User
+    store: PollStore, outbox: NoticeOutbox, crm: Crm, joe: User
 ) -> None:
     ann = crm.user(joe.account_id, "ann@acme.example")
     filing = decide(store, too_large(1, joe), rules=VOUCHED)[0]

@@ -15,14 +15,13 @@ from worker.bootstrap import compose, head_fields_of, rules_of
 from worker.domain.messages import Head
 from worker.domain.outcomes import Outcome
 from worker.domain.verdicts import Filing
-from worker.filing import Judgement, Rules
 from worker.imap import ImapAccess, ImapMailbox, Tls
 from worker.poll import Poller, Watcher
 from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
 from worker.store.notices import NoticeOutbox
+from worker.store.poll_store import PollStore
 
 VOUCHED = "mx.drop.example; dmarc=pass header.from=acme.example"
 
@@ -160,7 +159,7 @@ def quarantine(dropbox: Dropbox, monkeypatch: pytest.MonkeyPatch) -> NoticeOutbo
             monkeypatch.setenv(name, value)
     database = Database.open(dropbox.database_url)
     access = ImapAccess("127.0.0.1", dropbox.dovecot.imap, Tls.NONE, dropbox.mailbox, PASSWORD)
-    store = IntakeStore(database, gives_notice=True)
+    store = PollStore(database, gives_notice=True)
     mailbox = ImapMailbox(access, head_fields_of(Settings.load()))
     poller = Poller(mailbox, store, rules_of(Settings.load()))
     for _ in range(3):
@@ -179,7 +178,7 @@ def test_an_owner_is_told_of_a_mail_that_the_program_fails_on(
     def fail(raw: bytes) -> None:
         raise KeyError(len(raw))
 
-    monkeypatch.setattr("worker.poll.intake.read_content", fail)
+    monkeypatch.setattr("worker.mime.read_content", fail)
     outbox = quarantine(dropbox, monkeypatch)
     notice = outbox.take(datetime.now(UTC))
     assert notice is not None
@@ -193,10 +192,10 @@ def test_a_mail_whose_head_the_program_fails_on_is_put_aside_all_the_same(
     address = dropbox.add_user(login)
     dropbox.deliver(letter(address, sender=login, Authentication_Results=VOUCHED))
 
-    def fail(head: Head, rules: Rules, *args: object, **kwargs: object) -> Judgement:
-        raise KeyError(head)
+    def fail(raw: bytes, *, is_complete: bool) -> Head:
+        raise KeyError(len(raw), is_complete)
 
-    monkeypatch.setattr("worker.poll.intake.judge_head", fail)
+    monkeypatch.setattr("worker.mime.read_head", fail)
     outbox = quarantine(dropbox, monkeypatch)
     assert outbox.take(datetime.now(UTC)) is None
     assert dropbox.folder("Quarantine")

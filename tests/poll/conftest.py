@@ -7,7 +7,10 @@ import pytest
 
 from tests.filing.made import RULES, raw_mail
 from tests.poll.fakes import Crash, FakeMailbox, FakeStore
+from worker import mime
+from worker.domain.messages import Content, Head
 from worker.domain.outcomes import Folder
+from worker.domain.ports import Parser
 from worker.domain.verdicts import Filing
 from worker.filing import Rules
 from worker.poll import Limits, Poller, PollReport, Watcher
@@ -42,6 +45,25 @@ class Witness(Watcher):
         self.steps += 1
 
 
+@dataclass(frozen=True)
+class BrokenParser:
+    """Fails on each message with this mark, when it reads the ``part`` that is named."""
+
+    mark: bytes
+    part: str
+
+    def read_head(self, raw: bytes, *, is_complete: bool = True) -> Head:
+        assert self.part != "head" or self.mark not in raw
+        return mime.read_head(raw, is_complete=is_complete)
+
+    def read_content(self, raw: bytes) -> Content:
+        assert self.part != "body" or self.mark not in raw
+        return mime.read_content(raw)
+
+    def subject_of(self, head: Head) -> str:
+        return mime.subject_of(head)
+
+
 @dataclass
 class Scene:
     """A worker process at a mailbox: it keeps its poller from poll to poll, until it crashes."""
@@ -51,6 +73,7 @@ class Scene:
     witness: Witness = field(default_factory=Witness)
     rules: Rules = RULES
     limits: Limits = field(default_factory=Limits)
+    parser: Parser = mime
     _poller: Poller | None = None
 
     def deliver(self, *uids: int, size: int = 0, to: str = "bob@client.example") -> None:
@@ -60,7 +83,9 @@ class Scene:
 
     def poll(self, stop: Callable[[], bool] = lambda: False) -> PollReport:
         if self._poller is None:
-            self._poller = Poller(self.mailbox, self.store, self.rules, limits=self.limits, watcher=self.witness)
+            self._poller = Poller(
+                self.mailbox, self.store, self.rules, limits=self.limits, watcher=self.witness, parser=self.parser
+            )
         return self._poller.poll(stop)
 
     def crash_at(self, port: FakeMailbox | FakeStore, method: str, uid: int) -> None:

@@ -9,7 +9,7 @@ from tests.domain.made import JANES_TOKEN, NOW, issued, owner
 from worker.domain.errors import Conflict, Unavailable
 from worker.domain.messages import Arrival
 from worker.domain.outcomes import Folder
-from worker.domain.ports import Decide, Queue, Standing
+from worker.domain.ports import Decide, Known, Queue
 from worker.domain.records import AccountView, Wanted
 from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Filing
@@ -164,9 +164,9 @@ class FakeStore(_Recorded):
         """The store as the next process opens it."""
         return FakeStore(self.tables, f"{self.worker}, restarted")
 
-    def standing(self, queue: Queue, uids: Sequence[int]) -> Standing:
+    def known(self, queue: Queue, uids: Sequence[int]) -> Known:
         del queue
-        self._called("standing", uids)
+        self._called("known", uids)
         marks = self.tables.marks
         for uid in marks.keys() & set(uids):
             mark = marks[uid]
@@ -176,15 +176,15 @@ class FakeStore(_Recorded):
                     mark.strikes, mark.error = mark.strikes + 1, "died"
             mark.in_hand = None
         suspects = {uid: marks[uid] for uid in uids if uid in marks and marks[uid].is_suspect}
-        return Standing(
+        return Known(
             {uid: self.tables.decided[uid] for uid in uids if uid in self.tables.decided},
             {uid: mark.strikes for uid, mark in suspects.items()},
             {uid: mark.error for uid, mark in suspects.items() if mark.error is not None},
         )
 
-    def take_in_hand(self, queue: Queue, uids: Sequence[int], *, alone: bool) -> None:
+    def mark(self, queue: Queue, uids: Sequence[int], *, alone: bool) -> None:
         del queue
-        self._called("take_in_hand", uids)
+        self._called("mark", uids)
         for uid in uids:
             mark = self.tables.marks.setdefault(uid, Mark())
             mark.in_hand, mark.worker = "alone" if alone else "batch", self.worker

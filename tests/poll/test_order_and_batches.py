@@ -85,8 +85,8 @@ def test_the_next_batch_is_marked_before_this_one_is_filed(scene: Scene) -> None
     scene.limits = Limits(messages=1)
     scene.deliver(1, 2)
     scene.poll()
-    order = [(name, uids) for name, uids in scene.store.calls if name in {"take_in_hand", "file"}]
-    assert order == [("take_in_hand", (1,)), ("take_in_hand", (2,)), ("file", (1,)), ("file", (2,))]
+    order = [(name, uids) for name, uids in scene.store.calls if name in {"mark", "file"}]
+    assert order == [("mark", (1,)), ("mark", (2,)), ("file", (1,)), ("file", (2,))]
 
 
 def test_a_message_is_marked_before_the_server_is_asked_for_it(scene: Scene) -> None:
@@ -101,7 +101,7 @@ def test_a_long_queue_is_searched_in_windows(scene: Scene) -> None:
     scene.limits = Limits(search=3)
     scene.deliver(*range(1, 8))
     scene.poll()
-    assert scene.store.uids_of("standing") == [[1, 2, 3], [4, 5, 6], [7]]
+    assert scene.store.uids_of("known") == [[1, 2, 3], [4, 5, 6], [7]]
     assert scene.associated == list(range(1, 8))
 
 

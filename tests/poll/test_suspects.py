@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.poll.conftest import Scene
+from tests.poll.conftest import BrokenParser, Scene
 from tests.poll.fakes import fails, fails_on
 from worker.domain.errors import Unavailable, Withheld
 from worker.poll import Limits
@@ -35,6 +35,18 @@ def test_a_bad_message_is_isolated_whatever_the_size_of_a_batch(scene: Scene, si
     scene.store.before("file", fails_on(4, error=ValueError("a bug")))
     scene.poll()
     assert (scene.associated, scene.strikes) == ([1, 2, 3, 5, 6, 7], {4: 1})
+
+
+@pytest.mark.parametrize("part", ["head", "body"])
+def test_a_message_that_the_parser_fails_on_is_isolated_and_in_the_end_quarantined(scene: Scene, part: str) -> None:
+    scene.parser = BrokenParser(b"<3@sales.example>", part)
+    scene.deliver(*range(1, 6))
+    for _ in range(2):
+        scene.poll()
+        assert (scene.queue, scene.associated) == ([3], [1, 2, 4, 5])
+    scene.poll()
+    assert (scene.quarantined, scene.strikes) == ([3], {})
+    assert scene.store.tables.filings[3].message_id == ("<3@sales.example>" if part == "body" else "")
 
 
 @pytest.mark.parametrize("part", ["head", "body"])
@@ -112,7 +124,7 @@ def test_a_suspect_is_fetched_and_filed_by_itself(scene: Scene) -> None:
         scene.store.suspect(scene.mailbox.open(), uid, "")
     scene.poll()
     assert scene.store.uids_of("file") == [[3], [1], [2]]
-    marked_at = [uids for name, uids in scene.store.calls if name in {"take_in_hand", "file"}]
+    marked_at = [uids for name, uids in scene.store.calls if name in {"mark", "file"}]
     assert marked_at.index((2,)) > marked_at.index((1,)) + 1, "never two suspects at a time"
 
 

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -20,14 +21,17 @@ from typing import Any, Self
 from uuid import uuid4
 
 from tests.robustness.steps import Steps
+from worker import mime
 from worker.bootstrap import LoggingWatcher, Parts, compose, rules_of, start_log
-from worker.domain.messages import Content
-from worker.domain.verdicts import Filing
-from worker.filing import Candidate
-from worker.poll import Limits, Poller, filer, intake
+from worker.domain.messages import Content, Head
+from worker.domain.ports import Decide, Queue
+from worker.domain.records import AccountView, Wanted
+from worker.domain.verdicts import Filing, NewEmail
+from worker.poll import Limits, Poller
 from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.locks import MailboxLock
+from worker.store.poll_store import PollStore
 
 KILLED = -signal.SIGKILL
 _REPOSITORY = Path(__file__).parents[2]
@@ -156,8 +160,6 @@ def _poll(worker: Worker) -> None:
     os.environ.update(worker.environment)
     settings = Settings.load_for_mailbox(None)
     start_log(settings)
-    if worker.poison:
-        _poison(worker.poison)
     steps = Steps(worker.record, worker.dies_at)
     steps.watch_statements()
     steps.watch_imap()
@@ -174,10 +176,11 @@ def _watched(settings: Settings, steps: Steps, worker: Worker) -> Parts:
     parts = compose(settings)
     poller = Poller(
         steps.watch(parts.mailbox, "mailbox"),
-        steps.watch(parts.store, "store"),
+        steps.watch(_PoisonedStore(parts.store, worker.poison) if worker.poison else parts.store, "store"),
         rules_of(settings),
         limits=Limits(settings.batch_messages, settings.batch_bytes, worker.moves_at_once),
         watcher=LoggingWatcher(),
+        parser=_PoisonedParser(worker.poison) if worker.poison else mime,
     )
     return replace(parts, poller=poller, lock=parts.lock if worker.locks else _NoLock())
 
@@ -196,31 +199,46 @@ class _NoLock(MailboxLock):
     def release(self) -> None: ...
 
 
-def _poison(poison: Poison) -> None:
-    """Let it go wrong as a bug in a parser would, or one in the rules."""
-    read_content, file_batch = intake.read_content, filer.file_batch  # type: ignore[attr-defined]
+class _PoisonedParser:
+    """Fails as a bug in a parser would."""
 
-    def read_poisoned(raw: bytes) -> Content:
-        poison.works(raw)
-        return read_content(raw)
+    def __init__(self, poison: Poison) -> None:
+        self._poison = poison
 
-    def file_poisoned(candidates: Sequence[Candidate], *rest: Any) -> list[Filing]:
-        for candidate in candidates:
-            poison.works(candidate.content.raw)
-        return file_batch(candidates, *rest)
+    def read_head(self, raw: bytes, *, is_complete: bool = True) -> Head:
+        if self._poison.at == "judging":
+            self._poison.works(raw)
+        return mime.read_head(raw, is_complete=is_complete)
 
-    judge_head = intake.judge_head  # type: ignore[attr-defined]
+    def read_content(self, raw: bytes) -> Content:
+        if self._poison.at == "reading":
+            self._poison.works(raw)
+        return mime.read_content(raw)
 
-    def judge_poisoned(head: Any, *rest: Any, **more: Any) -> Any:
-        poison.works(head.first("message-id").encode())
-        return judge_head(head, *rest, **more)
+    def subject_of(self, head: Head) -> str:
+        return mime.subject_of(head)
 
-    if poison.at == "judging":
-        intake.judge_head = judge_poisoned  # type: ignore[attr-defined]
-    elif poison.at == "reading":
-        intake.read_content = read_poisoned  # type: ignore[attr-defined]
-    else:
-        filer.file_batch = file_poisoned  # type: ignore[attr-defined, assignment]
+
+class _PoisonedStore:
+    """Fails as a bug in the rules would, while a batch is decided."""
+
+    def __init__(self, store: PollStore, poison: Poison) -> None:
+        self._store = store
+        self._poison = poison
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(self._store, method)
+
+    def file(self, queue: Queue, wanted: Mapping[int, Wanted], decide: Decide, now: datetime) -> Sequence[Filing]:
+        def decide_poisoned(views: Mapping[int, AccountView]) -> Sequence[Filing]:
+            filings = decide(views)
+            if self._poison.at == "deciding":
+                for verdict in (verdict for filing in filings for verdict in filing.verdicts):
+                    if isinstance(verdict.email, NewEmail):
+                        self._poison.works(verdict.email.content.raw)
+            return filings
+
+        return self._store.file(queue, wanted, decide_poisoned, now)
 
 
 if __name__ == "__main__":

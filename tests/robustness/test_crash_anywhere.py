@@ -42,7 +42,7 @@ def _rehearse(scene: Scene, workers: Workers, folder: Path) -> list[str]:
         "literal read",
         "after mailbox.heads",
         "after mailbox.bodies",
-        "after store.take_in_hand",
+        "after store.mark",
         "statement INSERT INTO attempt",
         ("statement INSERT INTO email ", "statement COPY email "),
         ("statement INSERT INTO association", "statement COPY association"),
@@ -121,6 +121,6 @@ def test_the_next_batch_is_in_hand_before_this_one_is_stored(scene: Scene, worke
     """SQLite has one writer at a time: a mark beside the storing would wait for its end, and the fetch with it."""
     scene.deliver(everyday(6))
     ended = workers.run(Worker(scene.environment(BATCH_MESSAGES="2"), folder))
-    marks, stored = "after store.take_in_hand", "after store.file"
+    marks, stored = "after store.mark", "after store.file"
     order = [step.partition(" #")[0] for step in ended.steps if step.startswith((marks, stored))]
     assert order == [marks, marks, stored, marks, stored, stored]

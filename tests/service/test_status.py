@@ -28,8 +28,8 @@ from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.database import Database
 from worker.store.health import Poll, record_poll
-from worker.store.intake import IntakeStore
 from worker.store.mailboxes import record_end
+from worker.store.poll_store import PollStore
 from worker.store.schema import migrate
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -148,7 +148,7 @@ def test_what_a_poll_left_is_shown_with_its_age(
     def fail(raw: bytes) -> None:
         raise KeyError(len(raw))
 
-    monkeypatch.setattr("worker.poll.intake.read_content", fail)
+    monkeypatch.setattr("worker.mime.read_content", fail)
     with closing(compose(Settings.load_for_mailbox(installation.env_file))) as parts:
         turns = Turns(parts)
         turns.prepare()
@@ -199,7 +199,7 @@ def test_today_begins_at_midnight_and_the_week_on_monday(
     """Each by this machine's own clock; the 25th is a Wednesday."""
     crm = Crm(database)
     joe = crm.user(crm.account(), "joe@acme.example")
-    store = IntakeStore(database)
+    store = PollStore(database)
     midnight = NOW.astimezone().replace(hour=0)
     monday = midnight - timedelta(days=2)
     second = timedelta(seconds=1)

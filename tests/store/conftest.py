@@ -8,7 +8,7 @@ import pytest
 from tests.servers.postgres import Postgres
 from tests.store.crm import Crm
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 from worker.store.schema import migrate
 
 KINDS = ("sqlite", "postgresql")
@@ -78,6 +78,6 @@ def crm(database: Database) -> Crm:
 
 
 @pytest.fixture
-def store(database: Database) -> IntakeStore:
+def store(database: Database) -> PollStore:
     """Give the store as the worker has it."""
-    return IntakeStore(database)
+    return PollStore(database)

@@ -18,7 +18,7 @@ from worker.domain.patterns import SearchPattern
 from worker.domain.records import SOURCE
 from worker.filing import Rules, quarantined
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 from worker.store.tables import (
     AssociationRow,
     AttemptRow,
@@ -48,7 +48,7 @@ def proving_rules() -> Rules:
     return replace(RULES, authserv_id="mx.example", read_authentication=lambda head: passes)
 
 
-def test_a_created_record_is_as_the_rules_say(store: IntakeStore, crm: Crm, joe: User) -> None:
+def test_a_created_record_is_as_the_rules_say(store: PollStore, crm: Crm, joe: User) -> None:
     file(store, Mail(1, joe.token, joe.login, ["Jane Doe <Jane@Client.example>"]))
     (record,) = crm.rows(RecordRow)
     del record["id"]
@@ -71,7 +71,7 @@ def test_a_created_record_is_as_the_rules_say(store: IntakeStore, crm: Crm, joe:
     assert (address["position"], address["address_key"]) == (1, "jane@client.example")
 
 
-def test_an_email_is_kept_with_its_original_and_its_fields(store: IntakeStore, crm: Crm, joe: User) -> None:
+def test_an_email_is_kept_with_its_original_and_its_fields(store: PollStore, crm: Crm, joe: User) -> None:
     raw = b"\x00\xff octets as they came\r\n" * 1000
     mail = Mail(7, joe.token, joe.login, body=raw, attachments=(Attachment("offer.pdf", "application/pdf", 12),))
     file(store, mail)
@@ -96,7 +96,7 @@ def test_an_email_is_kept_with_its_original_and_its_fields(store: IntakeStore, c
     }
 
 
-def test_the_decision_tells_the_story_with_the_numbers_of_new_records(store: IntakeStore, crm: Crm, joe: User) -> None:
+def test_the_decision_tells_the_story_with_the_numbers_of_new_records(store: PollStore, crm: Crm, joe: User) -> None:
     file(store, Mail(3, joe.token, joe.login, ["jane@client.example", "joe@acme.example"]))
     (record,), (email,) = crm.rows(RecordRow), crm.rows(EmailRow)
     (decision,), (verdict,) = crm.rows(DecisionRow), crm.rows(VerdictRow)
@@ -134,7 +134,7 @@ def test_the_decision_tells_the_story_with_the_numbers_of_new_records(store: Int
 
 
 def test_a_rejected_and_a_quarantined_message_leave_a_decision_and_nothing_else(
-    store: IntakeStore, crm: Crm, joe: User
+    store: PollStore, crm: Crm, joe: User
 ) -> None:
     stranger = Mail(1, joe.token, "mallory@other.example")
     bad = Mail(2, joe.token, joe.login)
@@ -145,11 +145,11 @@ def test_a_rejected_and_a_quarantined_message_leave_a_decision_and_nothing_else(
     ]
     assert crm.rows(VerdictRow)[1]["trace"]["note"] == "KeyError: x"
     assert crm.count(EmailRow) == crm.count(RecordRow) == 0
-    assert store.standing(QUEUE, [1, 2, 3]).decided == {1: Folder.REJECTED, 2: Folder.QUARANTINE}
+    assert store.known(QUEUE, [1, 2, 3]).decided == {1: Folder.REJECTED, 2: Folder.QUARANTINE}
 
 
 def test_an_email_of_two_owners_is_stored_once_and_the_second_adds_what_is_missing(
-    store: IntakeStore, crm: Crm, joe: User
+    store: PollStore, crm: Crm, joe: User
 ) -> None:
     ann = crm.user(joe.account_id, "ann@acme.example", SearchPattern.LEADS_OR_NEW_LEAD)
     crm.sender(ann, joe.login, slot=2)
@@ -162,7 +162,7 @@ def test_an_email_of_two_owners_is_stored_once_and_the_second_adds_what_is_missi
     assert crm.count(AssociationRow) == 2
 
 
-def test_the_same_email_twice_in_one_batch_is_stored_once(store: IntakeStore, crm: Crm, joe: User) -> None:
+def test_the_same_email_twice_in_one_batch_is_stored_once(store: PollStore, crm: Crm, joe: User) -> None:
     filings = file(
         store, Mail(1, joe.token, joe.login, message_id=SAME), Mail(2, joe.token, joe.login, message_id=SAME)
     )
@@ -171,7 +171,7 @@ def test_the_same_email_twice_in_one_batch_is_stored_once(store: IntakeStore, cr
     assert len({row["email_id"] for row in crm.rows(VerdictRow)}) == 1
 
 
-def test_a_recipient_whom_nothing_may_be_made_for_waits_as_unmatched(store: IntakeStore, crm: Crm) -> None:
+def test_a_recipient_whom_nothing_may_be_made_for_waits_as_unmatched(store: PollStore, crm: Crm) -> None:
     user = crm.user(crm.account(), "joe@acme.example", SearchPattern.CONTACTS_THEN_LEADS_ONLY)
     file(store, Mail(1, user.token, user.login))
     (row,) = crm.rows(UnmatchedRow)
@@ -180,7 +180,7 @@ def test_a_recipient_whom_nothing_may_be_made_for_waits_as_unmatched(store: Inta
     assert again[0].deciding.outcome is Outcome.DUPLICATE
 
 
-def test_an_authenticated_mail_proves_its_sender_for_good(store: IntakeStore, crm: Crm, joe: User) -> None:
+def test_an_authenticated_mail_proves_its_sender_for_good(store: PollStore, crm: Crm, joe: User) -> None:
     crm.sender(joe, "joe.private@acme.example", slot=2, proven_at=None)
     mail = Mail(1, joe.token, "joe.private@acme.example")
     assert file(store, mail)[0].deciding.reason is Reason.SENDER_NOT_REGISTERED
@@ -189,13 +189,13 @@ def test_an_authenticated_mail_proves_its_sender_for_good(store: IntakeStore, cr
     assert file(store, replace(mail, uid=3))[0].deciding.outcome is Outcome.ASSOCIATED
 
 
-def test_marks_are_taken_off_by_the_commit(store: IntakeStore, crm: Crm, joe: User) -> None:
-    store.take_in_hand(QUEUE, [1, 2], alone=False)
+def test_marks_are_taken_off_by_the_commit(store: PollStore, crm: Crm, joe: User) -> None:
+    store.mark(QUEUE, [1, 2], alone=False)
     file(store, Mail(1, joe.token, joe.login))
     assert [row["uid"] for row in crm.rows(AttemptRow)] == [2]
 
 
-def test_what_no_database_takes_is_left_out_of_texts(store: IntakeStore, crm: Crm, joe: User) -> None:
+def test_what_no_database_takes_is_left_out_of_texts(store: PollStore, crm: Crm, joe: User) -> None:
     nasty = "a\x00b\ud800c\\u0000"
     mail = Mail(1, joe.token, joe.login, more={"subject": nasty, "snippet": nasty, "thread_id": nasty})
     mail.attachments = (Attachment(nasty, "text/plain", 1),)
@@ -210,7 +210,7 @@ def test_what_no_database_takes_is_left_out_of_texts(store: IntakeStore, crm: Cr
     assert crm.rows(VerdictRow)[0]["trace"]["note"] == clean
 
 
-def test_an_endless_message_id_does_not_break_the_index(store: IntakeStore, crm: Crm, joe: User) -> None:
+def test_an_endless_message_id_does_not_break_the_index(store: PollStore, crm: Crm, joe: User) -> None:
     (filing,) = decide(store, Mail(1, joe.token, joe.login))
     endless = "".join(chr(0x4E00 + place) for place in range(5000))
     commit(store, QUEUE, [replace(filing, message_id=endless)], NOW)
@@ -218,7 +218,7 @@ def test_an_endless_message_id_does_not_break_the_index(store: IntakeStore, crm:
 
 
 @pytest.mark.parametrize("year", [1, 9999])
-def test_odd_dates_and_sizes_are_kept_as_stated(store: IntakeStore, crm: Crm, joe: User, year: int) -> None:
+def test_odd_dates_and_sizes_are_kept_as_stated(store: PollStore, crm: Crm, joe: User, year: int) -> None:
     sent_at = datetime(year, 12, 31, 23, 59, tzinfo=UTC)
     (filing,) = decide(store, Mail(2**32 - 1, joe.token, joe.login, more={"sent_at": sent_at}))
     commit(store, QUEUE, [replace(filing, size=2**32 - 1)], NOW)
@@ -226,19 +226,19 @@ def test_odd_dates_and_sizes_are_kept_as_stated(store: IntakeStore, crm: Crm, jo
     assert crm.rows(DecisionRow)[0]["size"] == 2**32 - 1
 
 
-def test_a_commit_that_breaks_a_constraint_leaves_nothing_behind(store: IntakeStore, crm: Crm, joe: User) -> None:
+def test_a_commit_that_breaks_a_constraint_leaves_nothing_behind(store: PollStore, crm: Crm, joe: User) -> None:
     file(store, Mail(1, joe.token, joe.login, ["first@client.example"]))
-    store.take_in_hand(QUEUE, [1, 2], alone=False)
+    store.mark(QUEUE, [1, 2], alone=False)
     before = [crm.rows(table) for table in (*WRITTEN, AttemptRow)]
     filings = decide(store, Mail(2, joe.token, joe.login, ["second@client.example"]), Mail(1, joe.token, joe.login))
     with pytest.raises(Conflict):
         commit(store, QUEUE, filings, NOW)
     assert [crm.rows(table) for table in (*WRITTEN, AttemptRow)] == before
-    assert store.standing(QUEUE, [1, 2]).decided == {1: Folder.ASSOCIATED}
+    assert store.known(QUEUE, [1, 2]).decided == {1: Folder.ASSOCIATED}
 
 
 def test_a_decision_upon_an_old_view_is_a_conflict_and_a_new_view_resolves_it(
-    store: IntakeStore, crm: Crm, joe: User
+    store: PollStore, crm: Crm, joe: User
 ) -> None:
     stale = decide(store, Mail(1, joe.token, joe.login))
     file(store, Mail(2, joe.token, joe.login))
@@ -249,7 +249,7 @@ def test_a_decision_upon_an_old_view_is_a_conflict_and_a_new_view_resolves_it(
 
 
 def test_a_made_record_whose_address_was_edited_is_found_instead_of_colliding(
-    store: IntakeStore, database: Database, crm: Crm, joe: User
+    store: PollStore, database: Database, crm: Crm, joe: User
 ) -> None:
     file(store, Mail(1, joe.token, joe.login))
     with database.begin() as connection:
@@ -260,9 +260,7 @@ def test_a_made_record_whose_address_was_edited_is_found_instead_of_colliding(
     assert (crm.count(RecordRow), crm.count(AssociationRow)) == (1, 2)
 
 
-def test_an_owner_who_is_gone_before_the_commit_is_a_conflict(
-    store: IntakeStore, database: Database, joe: User
-) -> None:
+def test_an_owner_who_is_gone_before_the_commit_is_a_conflict(store: PollStore, database: Database, joe: User) -> None:
     filings = decide(store, Mail(1, joe.token, joe.login))
     with database.begin() as connection:
         for table in ("token", "sender", "dropbox_user"):
@@ -274,7 +272,7 @@ def test_an_owner_who_is_gone_before_the_commit_is_a_conflict(
 def test_two_workers_and_eight_threads_on_one_new_address_make_one_record(
     url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
 ) -> None:
-    workers = [IntakeStore(open_database(url)) for _ in range(2)]
+    workers = [PollStore(open_database(url)) for _ in range(2)]
     together = Barrier(8)
 
     def work(place: int) -> None:
@@ -309,7 +307,7 @@ def test_two_workers_on_the_same_messages_decide_each_once(
     mails = [Mail(uid, joe.token, joe.login, [f"c{uid}@client.example"]) for uid in range(1, 21)]
     together = Barrier(2)
 
-    def work(store: IntakeStore) -> bool:
+    def work(store: PollStore) -> bool:
         filings = decide(store, *mails)
         together.wait()
         try:
@@ -319,14 +317,14 @@ def test_two_workers_on_the_same_messages_decide_each_once(
         return True
 
     with ThreadPoolExecutor(2) as threads:
-        won = list(threads.map(work, [IntakeStore(open_database(url)) for _ in range(2)]))
+        won = list(threads.map(work, [PollStore(open_database(url)) for _ in range(2)]))
     assert sorted(won) == [False, True]
     assert [crm.count(table) for table in (RecordRow, EmailRow, AssociationRow, DecisionRow)] == [20] * 4
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_the_log_of_sqlite_does_not_grow_with_the_mail_that_is_filed(
-    store: IntakeStore, database: Database, joe: User
+    store: PollStore, database: Database, joe: User
 ) -> None:
     """It has a bound, however fast the commits follow one another."""
     assert database.file is not None

@@ -12,7 +12,7 @@ from sqlmodel import SQLModel
 from tests.store.crm import NOW, QUEUE, Crm, Mail, User, file
 from worker.domain.errors import Conflict
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 from worker.store.tables import (
     AssociationRow,
     DecisionRow,
@@ -109,20 +109,20 @@ def test_an_account_name_is_used_once(crm: Crm, joe: User) -> None:
 def test_what_a_mail_left_stands_once(
     database: Database, crm: Crm, joe: User, row: type[SQLModel], changed: dict[str, Any]
 ) -> None:
-    file(IntakeStore(database), Mail(1, joe.token, joe.login))
+    file(PollStore(database), Mail(1, joe.token, joe.login))
     with pytest.raises(Conflict):
         crm.insert(row, first(crm, row, **changed))
     assert crm.count(row) == 1
 
 
 def test_the_same_uid_under_a_new_uidvalidity_is_another_message(database: Database, crm: Crm, joe: User) -> None:
-    file(IntakeStore(database), Mail(1, joe.token, joe.login))
+    file(PollStore(database), Mail(1, joe.token, joe.login))
     crm.insert(DecisionRow, first(crm, DecisionRow, id=999, uidvalidity=QUEUE.uidvalidity + 1))
     assert crm.count(DecisionRow) == 2
 
 
 def test_an_email_never_stands_on_a_record_of_another_account(database: Database, crm: Crm, joe: User) -> None:
-    file(IntakeStore(database), Mail(1, joe.token, joe.login))
+    file(PollStore(database), Mail(1, joe.token, joe.login))
     foreign = crm.record(crm.account("Other"), "jane@client.example")
     with pytest.raises(Conflict, match=r"(?i)foreign key"):
         crm.insert(AssociationRow, first(crm, AssociationRow, record_id=foreign))

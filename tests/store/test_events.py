@@ -15,7 +15,7 @@ from worker.domain.events import event_id, event_number
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.patterns import Module, SearchPattern
 from worker.domain.verdicts import Trace, Verdict
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 from worker.store.tables import EventRow, WebhookRow
 
 WEBHOOK = {
@@ -37,7 +37,7 @@ def events(crm: Crm) -> list[tuple[str, dict[str, Any]]]:
     return [(row["type"], json.loads(row["data"])) for row in crm.rows(EventRow)]
 
 
-def test_a_mail_to_somebody_new_reports_the_record_and_then_the_email(crm: Crm, store: IntakeStore, joe: User) -> None:
+def test_a_mail_to_somebody_new_reports_the_record_and_then_the_email(crm: Crm, store: PollStore, joe: User) -> None:
     file(store, Mail(1, joe.token, joe.login))
     (created, record), (associated, email) = events(crm)
     assert (created, associated) == ("record.created", "email.associated")
@@ -70,7 +70,7 @@ def test_a_mail_to_somebody_new_reports_the_record_and_then_the_email(crm: Crm, 
     }
 
 
-def test_each_record_of_an_email_has_an_event_of_its_own(crm: Crm, store: IntakeStore, joe: User) -> None:
+def test_each_record_of_an_email_has_an_event_of_its_own(crm: Crm, store: PollStore, joe: User) -> None:
     known = crm.record(joe.account_id, "known@client.example", external_id="K-17")
     file(store, Mail(1, joe.token, joe.login, ["known@client.example", "new@client.example"]))
     found = [data for type_, data in events(crm) if type_ == "email.associated"]
@@ -83,7 +83,7 @@ def test_each_record_of_an_email_has_an_event_of_its_own(crm: Crm, store: Intake
     assert {row["email_id"] for row in rows} == {1}
 
 
-def test_a_copy_through_a_second_dropbox_reports_only_what_it_adds(crm: Crm, store: IntakeStore, joe: User) -> None:
+def test_a_copy_through_a_second_dropbox_reports_only_what_it_adds(crm: Crm, store: PollStore, joe: User) -> None:
     ben = crm.user(joe.account_id, "ben@acme.example")
     crm.sender(ben, joe.login, slot=2)
     mail = Mail(1, joe.token, joe.login, message_id="<one@mail.example>")
@@ -95,7 +95,7 @@ def test_a_copy_through_a_second_dropbox_reports_only_what_it_adds(crm: Crm, sto
     assert len(events(crm)) == before, "the email is on the record already"
 
 
-def test_an_unmatched_recipient_is_reported_and_so_is_its_record_later(crm: Crm, store: IntakeStore) -> None:
+def test_an_unmatched_recipient_is_reported_and_so_is_its_record_later(crm: Crm, store: PollStore) -> None:
     eve = crm.user(crm.account(), "eve@acme.example", SearchPattern.CONTACTS_THEN_LEADS_ONLY)
     file(store, Mail(1, eve.token, eve.login))
     [(type_, data)] = events(crm)
@@ -109,7 +109,7 @@ def test_an_unmatched_recipient_is_reported_and_so_is_its_record_later(crm: Crm,
 
 @pytest.mark.parametrize("is_certain", [True, False])
 def test_a_mail_that_is_not_filed_is_reported_only_where_it_is_certainly_the_owners(
-    crm: Crm, store: IntakeStore, joe: User, is_certain: bool
+    crm: Crm, store: PollStore, joe: User, is_certain: bool
 ) -> None:
     [filing] = decide(store, Mail(7, joe.token, joe.login))
     owner = filing.deciding.owner
@@ -129,13 +129,13 @@ def test_a_mail_that_is_not_filed_is_reported_only_where_it_is_certainly_the_own
     assert found[0][1]["owner"] == "joe@acme.example"
 
 
-def test_texts_of_strangers_make_valid_json(crm: Crm, store: IntakeStore, joe: User) -> None:
+def test_texts_of_strangers_make_valid_json(crm: Crm, store: PollStore, joe: User) -> None:
     odd = 'He said "no"\\ \u2028 caf\u00e9 \U0001f600 \x7f'
     file(store, Mail(1, joe.token, joe.login, subject=odd))
     assert events(crm)[-1][1]["subject"] == odd
 
 
-def test_events_wait_only_where_the_account_has_an_endpoint(crm: Crm, store: IntakeStore, joe: User) -> None:
+def test_events_wait_only_where_the_account_has_an_endpoint(crm: Crm, store: PollStore, joe: User) -> None:
     other = crm.user(crm.account("Other"), "ann@other.example")
     crm.insert(WebhookRow, {**WEBHOOK, "account_id": other.account_id, "id": 1})
     file(store, Mail(1, joe.token, joe.login), Mail(2, other.token, other.login))
@@ -144,7 +144,7 @@ def test_events_wait_only_where_the_account_has_an_endpoint(crm: Crm, store: Int
 
 
 def test_an_event_is_lost_with_the_change_that_it_reports(
-    crm: Crm, store: IntakeStore, joe: User, monkeypatch: pytest.MonkeyPatch
+    crm: Crm, store: PollStore, joe: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.store.attempts.forget", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

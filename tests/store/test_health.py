@@ -8,7 +8,7 @@ from tests.store.crm import NOW, QUEUE, Crm, Mail, commit, decide
 from worker.domain.outcomes import Outcome, Reason
 from worker.store.database import Database
 from worker.store.health import Ends, MailboxHealth, Poll, ends_since, mailboxes, record_poll
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 
 LATER = NOW + timedelta(minutes=1)
 
@@ -30,7 +30,7 @@ def test_a_good_poll_takes_the_last_error_away(database: Database) -> None:
 def test_ends_are_counted_once_a_message_with_the_time_they_took(database: Database) -> None:
     crm = Crm(database)
     user = crm.user(crm.account(), "joe@acme.example")
-    store = IntakeStore(database)
+    store = PollStore(database)
     good = [Mail(uid, user.token, user.login) for uid in range(1, 99)]
     stranger = Mail(99, user.token, "mallory@other.example")
     nobody = Mail(100, "unknown", user.login)
@@ -48,7 +48,7 @@ def test_ends_are_counted_once_a_message_with_the_time_they_took(database: Datab
 def test_ends_before_the_asked_time_or_of_another_mailbox_are_left_out(database: Database) -> None:
     crm = Crm(database)
     user = crm.user(crm.account(), "joe@acme.example")
-    store = IntakeStore(database)
+    store = PollStore(database)
     commit(store, QUEUE, decide(store, Mail(1, user.token, user.login)), NOW)
     nothing = Ends({}, {}, None, None)
     assert ends_since(database, LATER) == nothing

@@ -8,18 +8,18 @@ import psycopg
 import pytest
 
 from tests.store.crm import QUEUE
-from worker.domain.ports import Standing
+from worker.domain.ports import Known
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 
 UIDS = [1, 2]
 LOCK = "SELECT 1 FROM attempt WHERE uid = %s FOR UPDATE"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
-Write = Callable[[IntakeStore], object]
+Write = Callable[[PollStore], object]
 WRITES: dict[str, Write] = {
-    "take in hand": lambda store: store.take_in_hand(QUEUE, UIDS, alone=False),
-    "look up": lambda store: store.standing(QUEUE, UIDS),
+    "take in hand": lambda store: store.mark(QUEUE, UIDS, alone=False),
+    "look up": lambda store: store.known(QUEUE, UIDS),
     "release": lambda store: store.release(QUEUE, UIDS),
     "forget": lambda store: store.forget(QUEUE, UIDS),
 }
@@ -51,9 +51,9 @@ def test_marks_that_lose_a_race_for_their_rows_are_written_again(
     url: str, open_database: Callable[[str], Database], name: str
 ) -> None:
     """PostgreSQL alone: SQLite has one writer at a time."""
-    first, second = (IntakeStore(open_database(url)) for _ in range(2))
-    first.take_in_hand(QUEUE, UIDS, alone=False)
+    first, second = (PollStore(open_database(url)) for _ in range(2))
+    first.mark(QUEUE, UIDS, alone=False)
     lock_crosswise(url, lambda: WRITES[name](second))
     second.release(QUEUE, UIDS)
     suspects = dict.fromkeys(UIDS, 0) if name == "look up" else {}
-    assert second.standing(QUEUE, UIDS) == Standing({}, suspects, {})
+    assert second.known(QUEUE, UIDS) == Known({}, suspects, {})

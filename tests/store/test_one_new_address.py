@@ -10,7 +10,7 @@ from tests.store.beside import Beside
 from tests.store.crm import Crm, Mail, User, file
 from worker.domain.patterns import Module, SearchPattern
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 from worker.store.tables import AssociationRow, RecordRow
 
 NEW_LEAD = SearchPattern.CONTACTS_THEN_LEADS_OR_NEW_LEAD
@@ -30,7 +30,7 @@ def test_of_two_patterns_that_race_for_a_new_address_the_later_finds_what_the_fi
     """R17: as if they had come one after the other."""
     ann = crm.user(joe.account_id, "ann@acme.example", first)
     ben = crm.user(joe.account_id, "ben@acme.example", EITHER[first])
-    sooner, later = (IntakeStore(open_database(url)) for _ in range(2))
+    sooner, later = (PollStore(open_database(url)) for _ in range(2))
     with Beside() as beside:
         file(
             sooner,
@@ -46,7 +46,7 @@ def test_workers_of_two_patterns_in_one_moment_make_one_record_of_each_address(
 ) -> None:
     """R17; and none of them has to decide anything twice."""
     ann = crm.user(joe.account_id, "ann@acme.example", NEW_LEAD)
-    workers = [IntakeStore(open_database(url)) for _ in range(2)]
+    workers = [PollStore(open_database(url)) for _ in range(2)]
     together = Barrier(2)
 
     def work(place: int) -> None:
@@ -61,7 +61,7 @@ def test_workers_of_two_patterns_in_one_moment_make_one_record_of_each_address(
     assert crm.count(AssociationRow) == 40
 
 
-def test_patterns_that_search_one_module_each_make_a_record_each(store: IntakeStore, crm: Crm, joe: User) -> None:
+def test_patterns_that_search_one_module_each_make_a_record_each(store: PollStore, crm: Crm, joe: User) -> None:
     """R15: who asks for leads only never finds a contact."""
     patterns = (SearchPattern.LEADS_OR_NEW_LEAD, SearchPattern.CONTACTS_OR_NEW_CONTACT)
     ann, ben = (crm.user(joe.account_id, f"{pattern}@acme.example", pattern) for pattern in patterns)
@@ -71,7 +71,7 @@ def test_patterns_that_search_one_module_each_make_a_record_each(store: IntakeSt
 
 
 def test_a_record_that_an_earlier_mail_of_the_batch_makes_is_nobody_elses_doing(
-    store: IntakeStore, crm: Crm, joe: User
+    store: PollStore, crm: Crm, joe: User
 ) -> None:
     """Joe would find the lead, too, but not before the contact; his mail makes nothing that could be a twin of it."""
     ann = crm.user(joe.account_id, "ann@acme.example", SearchPattern.CONTACTS_OR_NEW_CONTACT)

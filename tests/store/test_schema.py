@@ -19,7 +19,7 @@ from worker.domain.records import Wanted
 from worker.store import schema
 from worker.store.database import Database
 from worker.store.ids import NUMBERED, allocate
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 from worker.store.tables import AssociationRow, EmailRow, RecordRow, UserRow
 
 MIGRATE = "import sys; from worker.store.schema import *; migrate(Database.open(sys.argv[1]))"
@@ -108,12 +108,12 @@ def test_a_database_of_an_earlier_release_keeps_what_it_holds_and_becomes_as_a_n
     assert differences(database) == []
     crm = Crm(database)
     assert [row["login"] for row in crm.rows(UserRow)] == ["joe@acme.example"]
-    found = look(IntakeStore(database), {1: Wanted(frozenset(MATCHES), frozenset())})[1]
+    found = look(PollStore(database), {1: Wanted(frozenset(MATCHES), frozenset())})[1]
     assert {address: [record.id for record in records] for address, records in found.records.items()} == {
         address: [number] for address, number in MATCHES.items()
     }
     assert [(row["record_id"], row["created"]) for row in crm.rows(AssociationRow)] == [(101, True)]
-    file(IntakeStore(database), Mail(2, "token", "joe@acme.example", [*MATCHES, "new@client.example"]))
+    file(PollStore(database), Mail(2, "token", "joe@acme.example", [*MATCHES, "new@client.example"]))
     assert [crm.count(row) for row in (RecordRow, AssociationRow)] == [5, 1 + 3 + 1]
 
 

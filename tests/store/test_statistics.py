@@ -6,7 +6,7 @@ from sqlalchemy import text
 from tests.servers.postgres import Postgres
 from tests.store.crm import Crm, Mail, file
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 
 SEEN = text("SELECT relname FROM pg_class WHERE relname IN ('email', 'record', 'association') AND reltuples > 0")
 
@@ -19,7 +19,7 @@ def fresh(postgres: Postgres, migrated_template: str) -> Database:
 def test_the_first_commit_to_empty_tables_has_them_looked_at(fresh: Database) -> None:
     crm = Crm(fresh)
     joe = crm.user(crm.account(), "joe@acme.example")
-    file(IntakeStore(fresh), Mail(1, joe.token, joe.login, ["jane@client.example"]))
+    file(PollStore(fresh), Mail(1, joe.token, joe.login, ["jane@client.example"]))
     with fresh.read() as connection:
         assert set(connection.scalars(SEEN)) == {"email", "record", "association"}
     fresh.close()

@@ -8,7 +8,7 @@ from worker.domain.patterns import DEFAULT_PATTERN, Module
 from worker.domain.profiles import STANDARD
 from worker.domain.records import AccountView, Record, Wanted
 from worker.domain.tokens import IssuedToken
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 from worker.store.tables import EmailRow, RecordRow
 
 NOTHING: frozenset[bytes] = frozenset()
@@ -18,7 +18,7 @@ def addresses(*keys: str) -> Wanted:
     return Wanted(frozenset(keys), NOTHING)
 
 
-def test_a_token_comes_with_its_owner_as_the_rules_need_it(store: IntakeStore, crm: Crm) -> None:
+def test_a_token_comes_with_its_owner_as_the_rules_need_it(store: PollStore, crm: Crm) -> None:
     user = crm.user(crm.account(), "joe@acme.example")
     crm.sender(user, "joe@home.example", slot=2)
     crm.sender(user, "joe@claimed.example", slot=3, proven_at=None)
@@ -40,7 +40,7 @@ def test_a_token_comes_with_its_owner_as_the_rules_need_it(store: IntakeStore, c
     assert store.issued([]) == store.issued(["guessed\x00\ud800"]) == {}
 
 
-def test_an_owner_comes_with_the_accounts_name_where_there_are_several(store: IntakeStore, crm: Crm) -> None:
+def test_an_owner_comes_with_the_accounts_name_where_there_are_several(store: PollStore, crm: Crm) -> None:
     joe = crm.user(crm.account("Acme"), "joe@acme.example")
     assert store.issued([joe.token])[joe.token].owner.account is None
     eve = crm.user(crm.account("Bee"), "eve@bee.example")
@@ -51,7 +51,7 @@ def test_an_owner_comes_with_the_accounts_name_where_there_are_several(store: In
     }
 
 
-def test_a_record_is_found_by_either_of_its_addresses(store: IntakeStore, crm: Crm) -> None:
+def test_a_record_is_found_by_either_of_its_addresses(store: PollStore, crm: Crm) -> None:
     account = crm.account()
     contact = crm.record(account, "jane@client.example", addresses=["jane@home.example"])
     joe = crm.user(account, "joe@acme.example")
@@ -64,7 +64,7 @@ def test_a_record_is_found_by_either_of_its_addresses(store: IntakeStore, crm: C
 
 
 def test_a_record_that_only_matches_by_an_address_gives_way_to_one_whose_email_it_is(
-    store: IntakeStore, crm: Crm
+    store: PollStore, crm: Crm
 ) -> None:
     """R25: a changed address keeps matching, but takes no mail away from the record that has it now."""
     account = crm.account()
@@ -78,7 +78,7 @@ def test_a_record_that_only_matches_by_an_address_gives_way_to_one_whose_email_i
     assert contact not in {lead, present}
 
 
-def test_colleagues_are_those_whose_address_is_proven(store: IntakeStore, crm: Crm) -> None:
+def test_colleagues_are_those_whose_address_is_proven(store: PollStore, crm: Crm) -> None:
     account = crm.account()
     joe = crm.user(account, "joe@acme.example")
     crm.sender(joe, "claimed@client.example", slot=2, proven_at=None)
@@ -86,7 +86,7 @@ def test_colleagues_are_those_whose_address_is_proven(store: IntakeStore, crm: C
     assert view.colleagues == {"joe@acme.example"}
 
 
-def test_the_never_log_list_is_asked_for_addresses_and_domains(store: IntakeStore, crm: Crm) -> None:
+def test_the_never_log_list_is_asked_for_addresses_and_domains(store: PollStore, crm: Crm) -> None:
     account = crm.account()
     for entry in ("press@client.example", "bank.example", "unasked.example"):
         crm.never_log(account, entry)
@@ -94,7 +94,7 @@ def test_the_never_log_list_is_asked_for_addresses_and_domains(store: IntakeStor
     assert view.never_log == {"press@client.example", "bank.example"}
 
 
-def test_no_account_sees_anything_of_another(store: IntakeStore, crm: Crm) -> None:
+def test_no_account_sees_anything_of_another(store: PollStore, crm: Crm) -> None:
     ours, theirs = crm.account("Ours"), crm.account("Theirs")
     joe = crm.user(theirs, "joe@theirs.example")
     mail = Mail(1, joe.token, joe.login)
@@ -112,7 +112,7 @@ def test_no_account_sees_anything_of_another(store: IntakeStore, crm: Crm) -> No
     assert list(views[theirs].emails) == [mail.content.fingerprint]
 
 
-def test_the_same_mail_in_two_accounts_is_filed_in_each(store: IntakeStore, crm: Crm) -> None:
+def test_the_same_mail_in_two_accounts_is_filed_in_each(store: PollStore, crm: Crm) -> None:
     users = [crm.user(crm.account(name), "joe@acme.example") for name in ("Ours", "Theirs")]
     file(
         store,
@@ -122,7 +122,7 @@ def test_the_same_mail_in_two_accounts_is_filed_in_each(store: IntakeStore, crm:
         assert {row["account_id"] for row in crm.rows(table)} == {user.account_id for user in users}
 
 
-def test_a_batch_of_many_accounts_and_addresses_meets_no_limit(store: IntakeStore, crm: Crm) -> None:
+def test_a_batch_of_many_accounts_and_addresses_meets_no_limit(store: PollStore, crm: Crm) -> None:
     accounts = [crm.account(f"Account {number}") for number in range(3)]
     record = crm.record(accounts[2], "c39999@client.example")
     many = addresses(*(f"c{number}@client.example" for number in range(40_000)))

@@ -15,7 +15,7 @@ from worker.crm.work import Crm as WorkerCrm
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module, SearchPattern
 from worker.store.database import Database
-from worker.store.intake import IntakeStore
+from worker.store.poll_store import PollStore
 from worker.store.presence import standing_by
 from worker.store.tables import AssociationRow, ProfileRow, UnmatchedRow
 from worker.store.waiting import attach_waiting
@@ -47,7 +47,7 @@ def add_on(connection: Connection, account_id: int) -> int:
 
 @pytest.mark.parametrize("by_import", [False, True], ids=["by hand", "by import"])
 def test_a_record_added_while_its_mail_is_being_filed_gets_the_mail(
-    url: str, open_database: Callable[[str], Database], store: IntakeStore, crm: Crm, joe: User, by_import: bool
+    url: str, open_database: Callable[[str], Database], store: PollStore, crm: Crm, joe: User, by_import: bool
 ) -> None:
     """The mail was decided without it."""
     worker_crm = WorkerCrm(open_database(url))
@@ -71,13 +71,13 @@ def test_a_mail_that_is_filed_while_its_record_is_being_added_finds_it(
     with Beside() as beside:
         with database.begin() as connection:
             assert add_on(connection, joe.account_id) == 0
-            beside.start_and_wait_in_vain(file, IntakeStore(open_database(url)), Mail(1, joe.token, joe.login))
+            beside.start_and_wait_in_vain(file, PollStore(open_database(url)), Mail(1, joe.token, joe.login))
         assert [filing.deciding.trace.recipients[0].result for (filing,) in beside.results] == ["matched"]
     assert ends(crm) == (1, 0)
 
 
 def test_a_record_that_the_owner_may_not_see_leaves_the_mail_waiting(
-    store: IntakeStore, database: Database, crm: Crm, joe: User, worker_crm: WorkerCrm
+    store: PollStore, database: Database, crm: Crm, joe: User, worker_crm: WorkerCrm
 ) -> None:
     """R10."""
     with database.begin() as connection:
@@ -88,7 +88,7 @@ def test_a_record_that_the_owner_may_not_see_leaves_the_mail_waiting(
 
 
 def test_a_record_of_another_account_leaves_the_mail_waiting(
-    store: IntakeStore, database: Database, crm: Crm, joe: User
+    store: PollStore, database: Database, crm: Crm, joe: User
 ) -> None:
     crm.account("Other")
     file(store, Mail(1, joe.token, joe.login))
@@ -98,7 +98,7 @@ def test_a_record_of_another_account_leaves_the_mail_waiting(
 
 @pytest.mark.parametrize("together", [False, True], ids=["one after the other", "in one batch"])
 def test_a_record_that_a_colleagues_mail_makes_gets_the_mail_that_waits_for_it(
-    store: IntakeStore, crm: Crm, joe: User, together: bool
+    store: PollStore, crm: Crm, joe: User, together: bool
 ) -> None:
     """R15: however the record comes to be."""
     ann = crm.user(joe.account_id, "ann@acme.example")
@@ -112,7 +112,7 @@ def test_a_record_that_a_colleagues_mail_makes_gets_the_mail_that_waits_for_it(
 
 
 def test_a_mail_that_waits_for_a_record_and_makes_it_for_another_owner_stands_on_it_once(
-    store: IntakeStore, crm: Crm, joe: User
+    store: PollStore, crm: Crm, joe: User
 ) -> None:
     """R18, R19: the same email through two dropboxes, the first of which makes no records."""
     ann = crm.user(joe.account_id, "ann@acme.example")
@@ -123,7 +123,7 @@ def test_a_mail_that_waits_for_a_record_and_makes_it_for_another_owner_stands_on
 
 
 def test_a_mail_of_another_account_that_makes_the_record_leaves_it_waiting(
-    store: IntakeStore, crm: Crm, joe: User
+    store: PollStore, crm: Crm, joe: User
 ) -> None:
     ann = crm.user(crm.account("Other"), "ann@other.example")
     file(store, Mail(1, joe.token, joe.login), Mail(2, ann.token, ann.login))
@@ -136,13 +136,13 @@ def test_a_mail_that_waits_and_one_that_makes_its_record_are_filed_in_one_moment
     ann = crm.user(joe.account_id, "ann@acme.example")
     waits, makes = Mail(1, joe.token, joe.login), Mail(2, ann.token, ann.login)
     for number, (first, second) in enumerate([(waits, makes), (makes, waits)], start=1):
-        workers = [IntakeStore(open_database(url)) for _ in range(2)]
+        workers = [PollStore(open_database(url)) for _ in range(2)]
         mails = [
             replace(mail, uid=10 * number + mail.uid, to=[f"c{number}@client.example"]) for mail in (first, second)
         ]
         with Beside() as beside:
 
-            def meanwhile(beside: Beside = beside, worker: IntakeStore = workers[1], mail: Mail = mails[1]) -> None:
+            def meanwhile(beside: Beside = beside, worker: PollStore = workers[1], mail: Mail = mails[1]) -> None:
                 beside.start_and_wait_in_vain(file, worker, mail)
 
             file(workers[0], mails[0], meanwhile=meanwhile)
@@ -160,10 +160,10 @@ def test_people_who_add_records_to_one_account_do_not_wait_for_each_other(
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_mail_for_other_accounts_waits_neither_for_mail_nor_for_an_import(
-    url: str, open_database: Callable[[str], Database], store: IntakeStore, database: Database, crm: Crm, joe: User
+    url: str, open_database: Callable[[str], Database], store: PollStore, database: Database, crm: Crm, joe: User
 ) -> None:
     ann = crm.user(crm.account("Other"), "ann@other.example", SearchPattern.CONTACTS_THEN_LEADS_ONLY)
-    beside = IntakeStore(open_database(url))
+    beside = PollStore(open_database(url))
     with database.begin() as connection:
         add_on(connection, joe.account_id)
         file(beside, Mail(1, ann.token, ann.login))
@@ -172,7 +172,7 @@ def test_mail_for_other_accounts_waits_neither_for_mail_nor_for_an_import(
 
 
 def test_whoever_files_mail_does_not_look_like_one_that_stands_by(
-    store: IntakeStore, database: Database, joe: User
+    store: PollStore, database: Database, joe: User
 ) -> None:
     """`status` tells the one from the other by locks of the same kind."""
     seen: list[object] = []

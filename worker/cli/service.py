@@ -21,7 +21,7 @@ def run(ctx: typer.Context) -> None:
     SIGTERM ends it after the batch in hand, SIGHUP reads the env file again.
     """
     from worker.bootstrap import start_log  # noqa: PLC0415
-    from worker.service.memory import keep_little  # noqa: PLC0415
+    from worker.service.process import keep_little  # noqa: PLC0415
     from worker.service.running import Service  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
 
@@ -36,7 +36,7 @@ def poll(ctx: typer.Context, as_json: Json = False) -> None:
     """Poll the mailbox once, then exit; shows how many messages ended how."""
     from worker.bootstrap import compose, start_log  # noqa: PLC0415
     from worker.service.hanging import Deadline  # noqa: PLC0415
-    from worker.service.memory import keep_little  # noqa: PLC0415
+    from worker.service.process import keep_little  # noqa: PLC0415
     from worker.service.turns import Turns  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
 

@@ -1,11 +1,11 @@
-"""The two narrow doors of the core: the mailbox that mail comes from, and the store that knows and keeps."""
+"""The ports of the core: the mailbox that mail comes from, the store that knows and keeps, the parser of messages."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from worker.domain.messages import Arrival
+from worker.domain.messages import Arrival, Content, Head
 from worker.domain.outcomes import Folder
 from worker.domain.records import AccountView, Wanted
 from worker.domain.tokens import IssuedToken
@@ -22,84 +22,101 @@ class Queue:
 
 
 class Mailbox(Protocol):
-    """An IMAP mailbox. Reads never change it. Every method raises `Unavailable` when the server is down.
+    """An IMAP mailbox. Reading never changes it. Every method raises `Unavailable` when the server is down.
 
     ``move`` may be called from another thread than the reading methods, at the same time.
     """
 
     def open(self) -> Queue:
-        """Select the queue afresh (one round trip on a kept connection); connects if needed. Raises `LoginRefused`."""
+        """Connect if needed and select the queue afresh, in one round trip on a kept connection.
+
+        Raises:
+            LoginRefused: the server does not accept the user or the password.
+        """
 
     def uids(self, above: int, most: int) -> list[int]:
-        """Up to ``most`` UIDs greater than ``above``, ascending, whatever their flags."""
+        """Search for up to ``most`` UIDs greater than ``above``, ascending, whatever their flags."""
 
     def heads(self, uids: Sequence[int]) -> list[Arrival]:
-        """One FETCH for all; messages that are gone are absent."""
+        """Fetch the heads with one FETCH; messages that are gone are absent."""
 
     def expect_heads(self, uids: Sequence[int]) -> None:
-        """Tell which heads will be asked for next, so that the server can be at work on them; waits for nothing."""
+        """Send the request for the heads that are needed next, and do not wait for the answer."""
 
     def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
-        """From BODYSTRUCTURE: the decoded octets of the attachments at the least; absent if the server cannot say."""
+        """Return a lower bound for the decoded size of the attachments, from BODYSTRUCTURE, where the server says."""
 
     def bodies(self, uids: Sequence[int]) -> Mapping[int, bytes]:
-        """Whole messages byte for byte, in one FETCH; absent if gone or not given."""
+        """Fetch whole messages byte for byte, with one FETCH; absent if gone or not given."""
 
     def move(self, uids: Sequence[int], folder: Folder) -> None:
-        """Move to the folder, making it when absent. UIDs that are gone are passed over in silence."""
+        """Move messages to the folder and create it if needed. UIDs that are gone are skipped."""
 
     def close(self) -> None:
-        """Log out as far as the server still listens; never raises."""
+        """Log out, if the server still answers. Never raises."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What the store remembers of the UIDs that are about to be worked on."""
+class Known:
+    """What the store remembers of UIDs that a poll has found in the queue."""
 
     decided: Mapping[int, Folder] = field(default_factory=dict)
-    """Committed before, not moved yet (a crash in between): move only."""
+    """Committed but not moved yet (the process crashed in between): only move these."""
     suspects: Mapping[int, int] = field(default_factory=dict)
-    """UID to strikes: were in hand when a process died, or failed before; to be worked one at a time."""
+    """UID to strikes. These were in work when a process crashed, or failed before; each is worked alone."""
     errors: Mapping[int, str] = field(default_factory=dict)
-    """UID to the last error, for the decision of a quarantined message."""
+    """UID to the last error, for the decision on a quarantined message."""
 
 
 Decide = Callable[[Mapping[int, AccountView]], Sequence[Filing]]
-"""From what each account knows (by its id) to what becomes of the messages. Pure; it may be called again."""
+"""Decides what becomes of the messages, from what each account (by its ID) knows. Pure; may be called again."""
 
 
 class Store(Protocol):
     """The database. Every method is one transaction and raises `Unavailable` when the database is down."""
 
-    def standing(self, queue: Queue, uids: Sequence[int]) -> Standing:
-        """What is known of these UIDs. Marks left by another process (it died) become strikes and suspects here."""
+    def known(self, queue: Queue, uids: Sequence[int]) -> Known:
+        """Look the UIDs up. Marks of another process, which has crashed, become strikes and suspects here."""
 
-    def take_in_hand(self, queue: Queue, uids: Sequence[int], *, alone: bool) -> None:
-        """Mark as being worked on, before any work: what stays marked when this process dies is suspect.
+    def mark(self, queue: Queue, uids: Sequence[int], *, alone: bool) -> None:
+        """Mark the messages before any work on them: if the process crashes, marked messages become suspects.
 
-        ``alone``: the one message of a batch of one; dying on it is a strike.
+        ``alone``: if it crashes, the one message of this batch gets a strike.
         """
 
     def release(self, queue: Queue, uids: Sequence[int]) -> None:
-        """Take the marks off again without a strike: an outage is nobody's fault."""
+        """Remove the marks without a strike, after an outage."""
 
     def forget(self, queue: Queue, uids: Sequence[int]) -> None:
-        """They are no longer in the queue, and nobody decided on them: a person took them away."""
+        """Remove all that is known of messages that a person has taken out of the queue."""
 
     def suspect(self, queue: Queue, uid: int, error: str) -> None:
-        """Have this one worked alone and last from now on, without a strike: the server would not give it."""
+        """Let later polls work on this message alone and last, without a strike: the server did not give it."""
 
     def strike(self, queue: Queue, uid: int, error: str) -> int:
-        """Count one failure of the code on this message, take its mark off; returns the strikes so far."""
+        """Count one failure of the code on this message and remove its mark; return the strikes so far."""
 
     def issued(self, tokens: Collection[str]) -> Mapping[str, IssuedToken]:
-        """The tokens that were ever issued, revoked ones included; unknown ones are absent."""
+        """Return those of the tokens that were ever issued, revoked ones included."""
 
     def file(self, queue: Queue, wanted: Mapping[int, Wanted], decide: Decide, now: datetime) -> Sequence[Filing]:
-        """Store everything that ``decide`` says, with the decisions, and take the marks off; gives what it said.
+        """Call ``decide``, store all that it says together with the decisions, remove the marks; return what it said.
 
-        Nobody else files mail of these accounts in between, so that what is decided still holds when it is stored.
+        The accounts are locked meanwhile, so that what was decided still holds when it is stored.
 
         Raises:
-            Conflict: when somebody stored a decision on one of them first, or took away what they rest on.
+            Conflict: another worker has decided on one of the messages, or removed a record that is needed.
         """
+
+
+class Parser(Protocol):
+    """Reads the bytes of messages; accepts any bytes."""
+
+    def read_head(self, raw: bytes, *, is_complete: bool = True) -> Head:
+        """Read the header fields."""
+
+    def read_content(self, raw: bytes) -> Content:
+        """Read a whole message."""
+
+    def subject_of(self, head: Head) -> str:
+        """Return the decoded Subject."""

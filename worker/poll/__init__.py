@@ -1,10 +1,9 @@
-"""One poll of one mailbox: every message of the queue goes the one way to its end.
+"""One poll of one mailbox: every message of the queue goes one way to its end (fetch, decide, commit, move).
 
-Commit, then move: nothing in the mailbox changes before the database has it.
+Nothing in the mailbox changes before the database has committed.
 """
 
 from worker.poll.poller import Limits, Poller
-from worker.poll.report import PollReport
-from worker.poll.watcher import Watcher
+from worker.poll.report import PollReport, Watcher
 
 __all__ = ["Limits", "PollReport", "Poller", "Watcher"]

@@ -1,8 +1,8 @@
-"""Messages back into the queue, where the rules as they are now decide on them anew.
+"""Moves messages back into the queue, where the present rules decide on them again.
 
-A message has another UID in its folder than it had in the queue. It is known again by what no move changes: its size,
-and its Message-ID or else its time of arrival. Twins that nothing of that tells apart go back together: deciding anew
-harms nobody, for what is filed stays filed once (R19).
+In its folder a message has another UID than it had in the queue. It is found by what no move changes: its size, and its
+Message-ID or else its time of arrival. Copies that these do not tell apart go back together, which is harmless: what is
+filed already is not filed twice (R19).
 """
 
 from collections import defaultdict
@@ -17,34 +17,38 @@ from worker.domain.text import clean
 from worker.mime import read_head
 
 _ARRIVAL_SECONDS = 1.0
-"""By which two times of one arrival may differ: INTERNALDATE knows no fractions."""
+"""Two times of one arrival may differ by this much: INTERNALDATE has no fractions."""
 
 
 class Result(StrEnum):
-    """What became of one message that was to be replayed."""
+    """What became of one message that a person asked to replay."""
 
     RESTORED = "restored"
-    """Back in the queue."""
+    """Moved back into the queue."""
     WAITING = "waiting"
-    """Was there already: the next poll decides."""
+    """Found in the queue already: the next poll decides."""
     KEPT = "kept"
-    """Filed for everybody it was meant for: nothing is left to be decided."""
+    """Left alone: it is filed for each of its owners."""
     MISSING = "missing"
-    """No longer where it was put: moved or deleted by somebody."""
+    """Not found: somebody has moved or deleted it."""
 
 
 class Shelves(Protocol):
     """The mailbox with its folders. Every method raises `Unavailable` when the server is down."""
 
     def messages(self, folder: Folder | None) -> Iterator[Arrival]:
-        """All messages of one of our folders, or of the queue (None); nothing where there is no such folder."""
+        """Return all messages of one of our folders, or of the queue (None); none if there is no such folder."""
 
     def restore(self, uids: Sequence[int], folder: Folder) -> None:
         """Move messages out of one of our folders back into the queue."""
 
 
 def replay(shelves: Shelves, wanted: Sequence[Decided]) -> list[Result]:
-    """Put the messages back; gives what became of each, in the same order. To do it again changes nothing."""
+    """Move the messages back; return what became of each, in the same order. A second call changes nothing.
+
+    Raises:
+        Unavailable: the mail server is down.
+    """
     results = {place: Result.KEPT for place, message in enumerate(wanted) if message.is_filed_for_all}
     for folder in Folder:
         sought = {
@@ -61,7 +65,7 @@ def replay(shelves: Shelves, wanted: Sequence[Decided]) -> list[Result]:
 
 
 def _found(arrivals: Iterable[Arrival], sought: Mapping[int, Decided]) -> dict[int, list[int]]:
-    """By place: the UIDs of the messages that fit."""
+    """Return the UIDs that fit, by the place of the message in ``sought``."""
     by_size: defaultdict[int, dict[int, Decided]] = defaultdict(dict)
     for place, message in sought.items():
         by_size[message.size][place] = message

@@ -1,10 +1,27 @@
-"""What one poll did, in numbers."""
+"""What a poll reports: to a watcher while it runs, and in numbers when it ends."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
 from worker.domain.errors import Unavailable
 from worker.domain.outcomes import DEFERRED, Outcome
+from worker.domain.verdicts import Filing
+
+
+class Watcher:
+    """Receives what happens in a poll as it happens; this one does nothing with it. No method may raise."""
+
+    def filed(self, filing: Filing, seconds: float) -> None:
+        """Receive a message that was committed ``seconds`` after its arrival."""
+
+    def deferred(self, uid: int, error: str, message_id: str | None = None, seconds: float | None = None) -> None:
+        """Receive a message that stays in the queue and is tried again.
+
+        Its Message-ID and the ``seconds`` since its arrival are None if its head was not read.
+        """
+
+    def progress(self) -> None:
+        """Receive a sign of progress: a batch was fetched or committed."""
 
 
 @dataclass(slots=True)
@@ -25,7 +42,7 @@ class PollReport:
 
     @property
     def has_progressed(self) -> bool:
-        """Whether any message was decided or moved."""
+        """Tell whether any message was decided or moved."""
         return self.moved > 0 or any(self.outcomes[outcome] for outcome in Outcome)
 
     @property

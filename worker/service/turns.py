@@ -13,6 +13,7 @@ from worker.imap import Backlog
 from worker.logs import Event, described
 from worker.outgoing import Round
 from worker.poll import PollReport
+from worker.service.process import at_work
 from worker.store import health
 from worker.store.mailboxes import record_end
 from worker.store.presence import this_process
@@ -54,7 +55,8 @@ class Turns:
         if not self._own():
             return None
         self._reach_mailbox()
-        report = self._parts.poller.poll(lambda: stop() or is_long() or not self._parts.lock.held())
+        with at_work():
+            report = self._parts.poller.poll(lambda: stop() or is_long() or not self._parts.lock.held())
         self._record(report)
         log_poll(report, is_news=report.has_progressed or not report.outage)
         if self._parts.notifier is not None:

@@ -1,4 +1,4 @@
-"""The store as the core meets it: what is known, what is in hand, and the one commit of a batch."""
+"""The store that a poll uses: what is known of messages, the marks on them, and the one commit of a batch."""
 
 import random
 import time
@@ -13,7 +13,7 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from worker.domain.errors import Conflict, DatabaseUnavailable
-from worker.domain.ports import Decide, Queue, Standing
+from worker.domain.ports import Decide, Known, Queue
 from worker.domain.records import Wanted
 from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Filing
@@ -32,10 +32,10 @@ _MUCH = 1024 * 1024
 
 
 def _through_races(write: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Write marks again after a lost race for their rows (a deadlock, say): that is no fault of the messages.
+    """Write marks again after another worker wrote the same rows (a deadlock, for example).
 
     Raises:
-        DatabaseUnavailable: when the races have no end.
+        DatabaseUnavailable: other workers keep writing them.
     """
 
     @wraps(write)
@@ -50,10 +50,10 @@ def _through_races(write: Callable[_P, _R]) -> Callable[_P, _R]:
     return tried
 
 
-class IntakeStore:
-    """`worker.domain.ports.Store` on a database. ``worker`` tells its marks from those that others left.
+class PollStore:
+    """`worker.domain.ports.Store` on a database. ``worker`` is the name that its marks carry.
 
-    ``gives_notice``: a decision that the owner is to be told of leaves a notice in the `NoticeOutbox`.
+    ``gives_notice``: a decision that its owner should know of leaves a notice in the `NoticeOutbox`.
     """
 
     def __init__(self, database: Database, *, gives_notice: bool = False, worker: str | None = None) -> None:
@@ -65,59 +65,67 @@ class IntakeStore:
         self._written = 0
 
     @_through_races
-    def standing(self, queue: Queue, uids: Sequence[int]) -> Standing:
-        """What is known of these UIDs; marks of a process that died become strikes and suspects."""
+    def known(self, queue: Queue, uids: Sequence[int]) -> Known:
+        """Look the UIDs up; marks of a process that crashed become strikes and suspects."""
         with self._work_on(queue, uids) as (connection, messages):
             decided = decisions.folders(connection, messages)
             suspects = attempts.settle(connection, messages, self.worker)
-        return Standing(
+        return Known(
             decided,
             {uid: suspect.strikes for uid, suspect in suspects.items()},
             {uid: suspect.error for uid, suspect in suspects.items() if suspect.error is not None},
         )
 
     @_through_races
-    def take_in_hand(self, queue: Queue, uids: Sequence[int], *, alone: bool) -> None:
-        """Mark as being worked on, before any work. A power cut may take the marks: it is no message's fault."""
+    def mark(self, queue: Queue, uids: Sequence[int], *, alone: bool) -> None:
+        """Mark the messages before any work on them. A power cut may lose the marks, and blames no message."""
         with self._work_on(queue, uids, self._database.note) as (connection, messages):
             attempts.mark(connection, messages, self.worker, alone=alone)
 
     @_through_races
     def release(self, queue: Queue, uids: Sequence[int]) -> None:
-        """Take the marks off without a strike."""
+        """Remove the marks without a strike."""
         with self._work_on(queue, uids) as (connection, messages):
             attempts.release(connection, messages)
 
     def release_all(self) -> None:
-        """The same for whatever this worker has in hand, of any mailbox: it is stopped in the midst of it."""
+        """Remove all marks of this worker without a strike, when it is stopped.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         with self._database.begin() as connection:
             attempts.release_all(connection, self.worker)
 
     @_through_races
     def forget(self, queue: Queue, uids: Sequence[int]) -> None:
-        """They are no longer in the queue."""
+        """Remove all that is known of messages that are gone from the queue."""
         with self._work_on(queue, uids) as (connection, messages):
             attempts.forget(connection, messages)
 
     @_through_races
     def suspect(self, queue: Queue, uid: int, error: str) -> None:
-        """Have this one worked alone and last from now on, without a strike."""
+        """Let later polls work on this message alone and last, without a strike."""
         with self._work_on(queue, [uid]) as (connection, message):
             attempts.suspect(connection, message, error)
 
     @_through_races
     def strike(self, queue: Queue, uid: int, error: str) -> int:
-        """Count one failure of the code on this message; the strikes so far."""
+        """Count one failure of the code on this message; return the strikes so far."""
         with self._work_on(queue, [uid]) as (connection, message):
             return attempts.strike(connection, message, self.worker, error)
 
     def issued(self, tokens: Collection[str]) -> Mapping[str, IssuedToken]:
-        """The tokens that were ever issued, revoked ones included."""
+        """Return those of the tokens that were ever issued, revoked ones included."""
         with self._database.read() as connection:
             return owners.issued(connection, tokens)
 
     def file(self, queue: Queue, wanted: Mapping[int, Wanted], decide: Decide, now: datetime) -> Sequence[Filing]:
-        """Let the core decide upon what is known, and store what it says; all or nothing. Raises `Conflict`."""
+        """Let the core decide by what is known, and store what it says, in one transaction.
+
+        Raises:
+            Conflict: another worker has decided on one of the messages, or removed a record that is needed.
+        """
         with self._work_on(queue) as (connection, messages):
             waiting.lock(connection, wanted, alone=True)
             filings = decide(views.views(connection, wanted))
