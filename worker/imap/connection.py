@@ -12,8 +12,8 @@ from worker.deadline import Wire, ended_after
 from worker.domain.errors import LoginRefused, Unavailable
 from worker.domain.hosts import is_loopback
 from worker.imap.access import ImapAccess, Mechanism, Tls
-from worker.imap.ahead import read_ahead
 from worker.imap.errors import login_failure, translated
+from worker.imap.protocol import Protocol, protocol_of
 
 _KEEPALIVE_SECONDS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
 _FAREWELL_SECONDS = 2.0
@@ -39,9 +39,8 @@ def connect(access: ImapAccess, wire: Wire) -> IMAPClient:
             except BaseException:
                 hang_up(client, wire)
                 raise
-        # imapclient has imaplib describe every answer to a debug logger, whole bodies included: never cheap.
-        client._imap.debug = 0  # noqa: SLF001
-        client._imap.file = read_ahead(client._imap.file)  # noqa: SLF001
+        # imapclient makes imaplib describe every answer to a debug logger, whole bodies included: that is slow.
+        protocol_of(client).debug = 0
         client.capabilities()  # as told with the login; SELECT would make imaplib forget it
         return client
 
@@ -61,23 +60,6 @@ def take_leave(client: IMAPClient, wire: Wire) -> None:
     hang_up(client, wire)
 
 
-class _Held(IMAP4):
-    """Gives its connection to the wire before the server has said a word, or TLS has begun."""
-
-    def __init__(self, access: ImapAccess, wire: Wire) -> None:
-        self._access = access
-        self._wire = wire
-        super().__init__(access.host, access.port, access.timeout_seconds)
-
-    def _create_socket(self, timeout: float | None = None) -> socket.socket:
-        access = self._access
-        context = _context(access) if access.tls is Tls.SSL else None
-        connection = socket.create_connection((access.host, access.port), timeout)
-        self._wire.hold(connection)
-        _keep_alive(connection)
-        return context.wrap_socket(connection, server_hostname=access.host) if context else connection
-
-
 class _Client(IMAPClient):  # type: ignore[misc] # publishes no types
     def __init__(self, access: ImapAccess, wire: Wire) -> None:
         self._held = access, wire
@@ -85,7 +67,17 @@ class _Client(IMAPClient):  # type: ignore[misc] # publishes no types
         super().__init__(access.host, port=access.port, ssl=access.tls is Tls.SSL, timeout=timeout)
 
     def _create_IMAP4(self) -> IMAP4:  # noqa: N802 - the library's name
-        return _Held(*self._held)
+        access, wire = self._held
+        return Protocol(lambda timeout: _dial(access, wire, timeout), access.host, access.port, access.timeout_seconds)
+
+
+def _dial(access: ImapAccess, wire: Wire, timeout: float | None) -> socket.socket:
+    """Connect, and give the connection to the ``wire`` before the server has said a word or TLS has begun."""
+    context = _context(access) if access.tls is Tls.SSL else None
+    connection = socket.create_connection((access.host, access.port), timeout)
+    wire.hold(connection)
+    _keep_alive(connection)
+    return context.wrap_socket(connection, server_hostname=access.host) if context else connection
 
 
 def _reach(access: ImapAccess, wire: Wire) -> IMAPClient:

@@ -13,6 +13,7 @@ from worker.imap.access import ImapAccess
 from worker.imap.connection import connect, hang_up, take_leave
 from worker.imap.errors import SaidNo, Unreadable, said, translated
 from worker.imap.fetched import Answer, read_answers
+from worker.imap.protocol import protocol_of
 
 _TOLD_OF_MESSAGES = ("FETCH", "EXPUNGEISSUED")
 _UNREAD = (RecursionError, ValueError, TypeError, LookupError, AttributeError)
@@ -47,10 +48,11 @@ class Session:
         self._access = access
         self._wire = wire or Wire()
         self._client = connect(access, self._wire)
+        self._imap = protocol_of(self._client)
         self._prefix: str | None = None
         self.selected: Selected | None = None
         self.is_over = False
-        self._asked: str | None = None
+        self._asked: bytes | None = None
         self._gone = 0
 
     def has(self, capability: str) -> bool:
@@ -97,16 +99,15 @@ class Session:
             typ, data = self._uid("FETCH", uid_set, items)
             if typ == "OK":
                 return Fetched(read_answers(data))
-            answered = self._client._imap.untagged_responses.pop("FETCH", [None])  # noqa: SLF001
+            answered = self._imap.untagged_responses.pop("FETCH", [None])
             return Fetched(read_answers(answered), self._refusal("FETCH", data[0]))
 
     def ask(self, uid_set: str, items: str) -> None:
         """Send a FETCH without waiting for its answer, which `answer` gives; any other command drops it."""
         with self._speaking():
-            imap = self._client._imap  # noqa: SLF001
             for code in _TOLD_OF_MESSAGES:
-                imap.untagged_responses.pop(code, None)
-            self._asked = imap._command("UID", "FETCH", uid_set, items)  # noqa: SLF001
+                self._imap.untagged_responses.pop(code, None)
+            self._asked = self._imap.begin("UID", "FETCH", uid_set, items)
 
     @property
     def has_asked(self) -> bool:
@@ -119,8 +120,8 @@ class Session:
         if tag is None:
             return None
         with self._speaking():
-            typ, data = self._awaited(tag)
-            if typ == "OK" and not self._client._imap.untagged_responses.pop("EXPUNGEISSUED", None):  # noqa: SLF001
+            typ, data = self._imap.finish(tag, answers="FETCH")
+            if typ == "OK" and not self._imap.untagged_responses.pop("EXPUNGEISSUED", None):
                 return read_answers(data)
         return None
 
@@ -199,7 +200,7 @@ class Session:
         For those it says NO, or gives placeholders: an empty head, no octets, the year 1970. A COPY that it says OK to
         is done, and would be done twice.
         """
-        imap = self._client._imap  # noqa: SLF001
+        imap = self._imap
         for code in _TOLD_OF_MESSAGES:
             imap.untagged_responses.pop(code, None)
         typ, data = imap.uid(name, *arguments)
@@ -211,20 +212,11 @@ class Session:
             typ, data = imap.uid(name, *arguments)
         return typ, data
 
-    def _awaited(self, tag: str) -> tuple[str, list[Any]]:
-        """The answer to the FETCH with this tag, as imaplib gives it to who waits from the start."""
-        imap = self._client._imap  # noqa: SLF001
-        typ, data = imap._command_complete("UID", tag)  # noqa: SLF001
-        typ, data = imap._untagged_response(typ, data, "FETCH")  # noqa: SLF001
-        return typ, data
-
     def _await_idle(self) -> None:
-        """News told just before the server is ready; imapclient takes them for a failure."""
-        imap, tag = self._client._imap, self._client._idle_tag  # noqa: SLF001
-        while imap.tagged_commands.get(tag) is None:
-            if imap._get_response() is None:  # noqa: SLF001 - the continuation
-                return
-        raise self._refusal("IDLE", imap.tagged_commands.pop(tag)[1][0])
+        """Take the news told just before the server is ready, which imapclient takes for a failure."""
+        ended = self._imap.await_continuation(self._client._idle_tag)  # noqa: SLF001
+        if ended is not None:
+            raise self._refusal("IDLE", ended[1][0])
 
     @contextmanager
     def _speaking(self, seconds: float | None = None) -> Iterator[None]:
@@ -235,7 +227,7 @@ class Session:
                 try:
                     if self._asked is not None:
                         tag, self._asked = self._asked, None
-                        self._awaited(tag)
+                        self._imap.finish(tag, answers="FETCH")
                     yield
                 except _UNREAD as error:
                     raise Unreadable(f"{self._access.server}: an answer that cannot be read") from error
@@ -250,7 +242,7 @@ class Session:
 
     def _count_gone(self) -> None:
         """A line for each would be kept until the next SELECT, however long the backlog."""
-        self._gone += len(self._client._imap.untagged_responses.pop("EXPUNGE", ()))  # noqa: SLF001
+        self._gone += len(self._imap.untagged_responses.pop("EXPUNGE", ()))
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
