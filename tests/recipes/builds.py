@@ -41,7 +41,7 @@ def postfix_dovecot_sieve(recipe: Recipe, room: Room, stamping: str = "") -> Bui
     left_out = {'deleteheader "Authentication-Results";': ""} if stamping else {}
     script = room.write("bcc-dropbox.sieve", recipe.file("bcc-dropbox.sieve", left_out))
     checks = {"bcc-dropbox.header_checks": Recipe("postfix-virtual").file("bcc-dropbox.header_checks")}
-    sieve = recipe.file("99-bcc-dropbox-sieve.conf", {"/etc/dovecot/bcc-dropbox.sieve": script})
+    sieve = recipe.for_dovecot("99-bcc-dropbox-sieve.conf", {"/etc/dovecot/bcc-dropbox.sieve": script})
     theirs = f"service lmtp {{\n  unix_listener {room.socket} {{\n    mode = 0666\n  }}\n}}\n"
     return room.mailbox() + sieve + theirs, lambda: Postfix(main, files=checks if stamping else {})
 

@@ -13,13 +13,13 @@ from imapclient import IMAPClient
 from tests.recipes.recipe import Recipe
 from tests.servers.account import Account, unprivileged
 from tests.servers.dovecot import PASSWORD, Dovecot, DovecotSettings
+from tests.servers.dovecot_configuration import by_version
 from tests.servers.process import new_folder
 from tests.servers.submission import hand_in
 
 MAILBOX = "drop@drop.example.com"
 SENDER = "jo@example.com"
 HOST = "mx.drop.example.com"  # that of both servers, as they run on one machine
-AS_INSTALLED = f"hostname = {HOST}\ndisable_plaintext_auth = yes\n"
 
 
 class MailServer(Protocol):
@@ -59,10 +59,11 @@ class Room:
         users = self.write("users", f"{MAILBOX}:{{PLAIN}}{PASSWORD}::::::\n")
         places = {
             "/etc/dovecot/bcc-dropbox.users": users,
-            "uid=vmail gid=vmail": f"uid={self.account.name} gid={self.account.group}",
             "/var/vmail": self.mail,
+            by_version("uid=vmail", "uid = vmail"): by_version("uid=", "uid = ") + self.account.name,
+            by_version("gid=vmail", "gid = vmail"): by_version("gid=", "gid = ") + self.account.group,
         }
-        return Recipe("dovecot-mailbox").file("05-bcc-dropbox.conf", places)
+        return Recipe("dovecot-mailbox").for_dovecot("05-bcc-dropbox.conf", places)
 
     def listener(self, recipe: Recipe, path: str, user: str) -> str:
         """Give a recipe's socket; Dovecot, not being root here, cannot give it away and lets everybody in."""
@@ -134,7 +135,9 @@ def running(recipe: Recipe, build: Callable[[Recipe, Room], tuple[str, Callable[
         room = _make_room()
         leave.callback(shutil.rmtree, room.folder, ignore_errors=True)
         extra, make_server = build(recipe, room)
-        dovecot = Dovecot(DovecotSettings(has_accounts=True, extra=f"{extra}\n{AS_INSTALLED}"))
+        as_installed = by_version("disable_plaintext_auth = yes", "auth_allow_cleartext = no")
+        own = f"hostname = {HOST}\n{as_installed}\n"
+        dovecot = Dovecot(DovecotSettings(has_accounts=True, extra=f"{extra}\n{own}"))
         leave.callback(dovecot.remove)
         server = make_server()
         leave.callback(server.remove)

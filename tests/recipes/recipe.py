@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.servers.dovecot_configuration import by_version
+
 CONFIG = Path(__file__).parents[2] / "config"
 
 
@@ -14,12 +16,16 @@ class Recipe:
     name: str
 
     def file(self, name: str, places: Mapping[str, object] | None = None) -> str:
-        """Give a file's text; each key of `places` must stand in it, and its value stands for it here."""
+        """Read a file and replace each key of `places` by its value; a key that is not in the file fails the test."""
         text = (CONFIG / self.name / name).read_text()
         for there, here in (places or {}).items():
             assert there in text, f"{self.name}/{name} no longer says {there}"
             text = text.replace(there, str(here))
         return text
+
+    def for_dovecot(self, name: str, places: Mapping[str, object] | None = None) -> str:
+        """Give the text of a file that exists once for each version of Dovecot, in the form of the installed one."""
+        return self.file(by_version(f"dovecot-2.3/{name}", f"dovecot-2.4/{name}"), places)
 
     def settings(self) -> dict[str, str]:
         """Read worker.env; what is commented out there is not set."""

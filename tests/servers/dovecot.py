@@ -88,7 +88,7 @@ class Dovecot:
             self.deliver(user, raw, folder)
 
     def folder(self, user: str, name: str | None = None) -> list[bytes]:
-        """Give what stands in a folder, in the order of delivery; an absent folder is empty."""
+        """Read the messages of a folder, in the order of delivery; an absent folder is empty."""
         maildir = self._maildir(user, name)
         while True:
             files = [file for part in ("new", "cur") for file in (maildir / part).glob("*")]

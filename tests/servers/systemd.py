@@ -7,10 +7,8 @@ import subprocess
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.servers.process import new_folder
-from tests.servers.requirement import require, require_root
+from tests.servers.requirement import require, require_root, unavailable
 
 BOOT = Path(__file__).with_name("boot")
 _LOG = ("journalctl", "--output=cat", "--lines=30")
@@ -23,6 +21,7 @@ class Systemd:
     def __init__(self) -> None:
         require_root("systemd")
         require("unshare", "util-linux")
+        require("systemd-analyze", "systemd")
         self._folder = new_folder("systemd")
         command: list[str | Path] = [
             "unshare",
@@ -50,6 +49,10 @@ class Systemd:
         """Run a command in there that may fail."""
         entering = ["nsenter", "--target", str(self._init), *NAMESPACES, "--root", "--wd"]
         return subprocess.run([*entering, "--", *command], capture_output=True, text=True, timeout=30, check=False)
+
+    def path(self, inside: str) -> Path:
+        """Give the path by which this machine sees a file in there."""
+        return Path(f"/proc/{self._init}/root{inside}")
 
     def show(self, unit: str, what: str) -> str:
         """One property of a unit."""
@@ -85,4 +88,4 @@ class Systemd:
             time.sleep(0.1)
         said = self._log.read_text()
         self.remove()
-        pytest.skip(f"no systemd can be booted here: {said.strip() or 'it does not answer'}")
+        unavailable(f"no systemd can be booted here: {said.strip() or 'it does not answer'}")

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -41,6 +42,16 @@ def unpacked(*packages: str) -> Unpacked:
         if not root.is_dir():
             _unpack(packages, root)
     return Unpacked(root)
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Give the version of each package that would be downloaded."""
+    command = ["apt-cache", "show", "--no-all-versions", *packages]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False)
+    if shown.returncode:
+        _refresh_lists()
+        shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(re.findall(r"^Package: (.+)\n(?:.+\n)*?Version: (.+)$", shown.stdout, re.MULTILINE))
 
 
 def _unpack(packages: Sequence[str], root: Path) -> None:

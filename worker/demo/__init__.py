@@ -1,1 +1,1 @@
-"""The demonstration: the whole worker on an embedded mailbox and SQLite, nothing to configure."""
+"""The demo: the whole worker on an embedded mailbox and SQLite, without configuration."""

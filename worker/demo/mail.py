@@ -1,4 +1,4 @@
-"""Mail for the demonstration, as the catch-all's mail server would hand it over: Delivered-To on top."""
+"""Mail for the demo, with Delivered-To on top as the mail server would write it."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ class Mail:
     extra: dict[str, str] = field(default_factory=dict)
 
     def as_delivered(self) -> bytes:
-        """The message as it stands in the mailbox; two dropboxes in one Bcc share this copy."""
+        """Return the message as the mailbox holds it; two dropboxes in one Bcc share this copy."""
         message = EmailMessage()
         message["From"] = self.sender
         message["To"] = self.to

@@ -23,18 +23,18 @@ _START_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedMailbox:
-    """Where the server listens, and the password that was made for it."""
+    """The server's port and the password that was made for it."""
 
     port: int
     password: str = field(repr=False)
 
     def deliver(self, raw: bytes) -> None:
-        """Put a message into the queue, as a mail server would."""
+        """Append a message to the queue, as a mail server would."""
         with self._connected() as client:
             client.append("INBOX", raw, msg_time=datetime.now(UTC))
 
     def folders(self) -> dict[str, int]:
-        """How many messages stand in each folder."""
+        """Return the number of messages by folder."""
         with self._connected() as client:
             names = [name for _, _, name in client.list_folders()]
             return {name: client.folder_status(name, ["MESSAGES"])[b"MESSAGES"] for name in names}
@@ -59,7 +59,7 @@ def embedded_mailbox() -> Iterator[EmbeddedMailbox]:
     command += ["--no-service", "managesieve", "--no-service", "admin"]
     command += ["dict", "--demo-user", USER, "--demo-password", mailbox.password]
     with (
-        tempfile.TemporaryFile() as said,  # not a pipe: one that nobody empties stops the server when it is full
+        tempfile.TemporaryFile() as said,  # not a pipe: a full pipe that nobody reads stops the server
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said) as server,  # noqa: S603 - ours
     ):
         try:

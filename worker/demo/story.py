@@ -1,4 +1,4 @@
-"""The demonstration's story: commands as a person would type them, each shown with what it answers."""
+"""The steps of the demo: commands as a person would type them, each with its output."""
 
 import os
 import shlex
@@ -22,17 +22,17 @@ class Commands(Protocol):
     """The command line of bcc-dropbox."""
 
     def run(self, arguments: Sequence[str]) -> None:
-        """Run one command and let it show what it answers."""
+        """Run one command and show its output."""
 
     def ask(self, arguments: Sequence[str]) -> Any:
-        """Run one and give its answer, read from JSON."""
+        """Run one command and return its JSON output."""
 
 
 Say = Callable[[str], None]
 
 
 def tell(commands: Commands, say: Say) -> None:
-    """Play the whole story in a folder of its own, which is gone afterwards."""
+    """Run all steps in a temporary folder."""
     with (
         tempfile.TemporaryDirectory(prefix="bcc-dropbox-demo-") as folder,
         embedded_mailbox() as mailbox,
@@ -48,7 +48,7 @@ class _Story:
         self._mailbox = mailbox
 
     def tell(self) -> None:
-        """Two users, a few records, a dozen mails, and what became of them."""
+        """Make two users and a few records, file a dozen mails, and show the results."""
         self._narrate("Two sales people get a dropbox; the CRM knows a few people already.")
         ana, ben = self._dropbox_of(ANA), self._dropbox_of(BEN)
         self._command("contact", "add", CARL, "--last-name", "Client")
@@ -120,7 +120,7 @@ class _Story:
 
 @contextmanager
 def _settings(mailbox: EmbeddedMailbox, folder: Path) -> Iterator[None]:
-    """The environment of the demo instead of whatever is configured here."""
+    """Replace the BCC_DROPBOX_… environment by the demo's until the block ends."""
     before = {name: value for name, value in os.environ.items() if name.startswith("BCC_DROPBOX_")}
     ours = {
         "BCC_DROPBOX_ADDRESS": ADDRESS,

@@ -1,4 +1,4 @@
-"""What is kept of a message that came to its end, as far as it takes to find it again."""
+"""A decided message, with the values by which `replay` finds it in its folder."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +8,14 @@ from worker.domain.outcomes import Outcome, Reason
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A message as it was decided last. ``uid`` is the one it had in the queue; in its folder it has another."""
+    """A message as it was decided last. ``uid`` is its UID in the queue; in its folder it has another one."""
 
     uid: int
     outcome: Outcome
     reasons: tuple[Reason, ...]
     is_filed_for_all: bool
-    """Stored for every owner it was meant for: nothing is left to be decided."""
+    """True when the mail is stored for every owner, so that a replay would change nothing."""
     message_id: str
-    """Cut to what is stored of it; empty where there is none, or where the head could not be read."""
+    """Cut to the stored length; empty when there is none or the head could not be read."""
     size: int
     arrived_at: datetime

@@ -1,8 +1,8 @@
-"""The one small family of errors; each edge translates what its library raises into one of these."""
+"""The program's own errors; each edge translates its library's errors into one of these."""
 
 
 class DropboxError(Exception):
-    """Anything that this program raises on purpose; its text is one line made for a person."""
+    """Base of all errors that this program raises on purpose; the text is one line for a person."""
 
 
 class Refused(DropboxError):
@@ -18,28 +18,28 @@ class Refused(DropboxError):
 
 
 class Unavailable(DropboxError):
-    """Something outside (database, IMAP server, disk) is down: retry later, count no attempt."""
+    """Something outside (database, IMAP server, disk) is down: retry later and count no strike."""
 
 
 class DatabaseUnavailable(Unavailable):
-    """It is the database that is down, or its disk; the log tells it from the mailbox."""
+    """The database or its disk is down; the log names it apart from the mailbox."""
 
 
 class DatabaseMissing(DatabaseUnavailable):
-    """There is no database at the place that the settings name, and nobody asked to make one."""
+    """The database file that the settings name does not exist, and the command may not create it."""
 
 
 class Withheld(Unavailable):
-    """The mailbox is up and fails on what it was asked for: it says no, or hangs up. It may do the rest."""
+    """The IMAP server answers, but refuses this one message or closes the connection over it."""
 
 
 class Silent(Unavailable):
-    """A server was asked and gave no whole answer in time: it is down, or it chokes on what it was asked."""
+    """A server gave no complete answer in time: it is down, or it fails on this request."""
 
 
 class LoginRefused(Unavailable):
-    """The server answered and did not let us in: retry rarely, a person has to mend it."""
+    """The server refused the login: retry rarely, because a person has to correct something."""
 
 
 class Conflict(DropboxError):
-    """Somebody else wrote the same thing first: read again, decide again. Never a duplicate by itself."""
+    """Another process wrote the same thing first: read again and decide again."""

@@ -1,4 +1,4 @@
-"""Which mail server takes our mail, and how safely it is reached."""
+"""The mail server that sends the worker's own mail, and how the connection to it is protected."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,7 +12,7 @@ _EXPECTED = "smtp://, smtp+starttls:// or smtps://, then [USER:PASSWORD@]HOST[:P
 
 
 class Security(StrEnum):
-    """How the connection is protected, by the scheme of the URL. Certificate and host name are checked, always."""
+    """Encryption of the connection, named by the URL's scheme. Certificate and host name are always checked."""
 
     NONE = "smtp"
     STARTTLS = "smtp+starttls"
@@ -26,10 +26,10 @@ class Security(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """One mail server; ``ca_file`` takes the place of the system's authorities, the timeout bounds each wait.
+    """One mail server. ``ca_file`` replaces the system's authorities; ``timeout_seconds`` bounds each wait.
 
     Raises:
-        Refused: a password that would cross the net in plain text.
+        Refused: when a password would be sent in plain text over a network.
     """
 
     host: str
@@ -46,10 +46,10 @@ class MailServer:
 
     @classmethod
     def parse(cls, url: str, *, ca_file: Path | None = None, timeout_seconds: float = 15.0) -> "MailServer":
-        """Read SMTP_URL; its user and password are percent-encoded where they hold marks that URLs use.
+        """Read the URL; special characters in its user and password are percent-encoded.
 
         Raises:
-            Refused: when it is none, or see above; never shows it, for it may hold a password.
+            Refused: when it is no such URL, or its password would be sent in plain text. The text never shows the URL.
         """
         try:
             parts = urlsplit(url)
@@ -69,6 +69,6 @@ class MailServer:
         )
 
     def __str__(self) -> str:
-        """Host and port, as each error names them."""
+        """Return host and port, as errors name them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"mail server {host}:{self.port}"

@@ -1,4 +1,4 @@
-"""What may be shown of a dropbox token (R1): never the whole of it, wherever a text or a `repr` might carry one."""
+"""Masks dropbox tokens in every text that is stored, logged or shown (R1)."""
 
 import re
 
@@ -6,31 +6,31 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford base32, lower case: no i, l, o, u."""
 
 LENGTH = 26
-"""130 bits; with a local part of up to 37 octets and the plus sign it fits the 64 octets of RFC 5321 §4.5.3.1.1."""
+"""Characters: 130 bits. With a local part of up to 37 bytes and the plus it fits 64 bytes (RFC 5321 §4.5.3.1.1)."""
 
 _TOKEN = re.compile(rf"[{ALPHABET}]{{{LENGTH}}}")
 _TAG = re.compile(rf"(?<=\+)(?:[{ALPHABET}]{{{LENGTH}}}(?![{ALPHABET}])|[{ALPHABET}]{{6,{LENGTH}}}\Z)", re.IGNORECASE)
-"""At the end of a text it may have been cut."""
+"""Matches a shorter tag at the end of a text, because the text may have been cut."""
 
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?[^?]*(?:\?=)?", re.IGNORECASE)
 _RUN = re.compile(rf"[{ALPHABET}]{{{LENGTH},}}", re.IGNORECASE)
 
 
 def is_token(tag: str) -> bool:
-    """Whether a plus tag, in lower case, could be a token of ours."""
+    """Return True when a lower-case plus tag has the form of a token."""
     return bool(_TOKEN.fullmatch(tag))
 
 
 def masked(token: str) -> str:
-    """What a log or a trace may show of a token: its first four characters."""
+    """Return the part of a token that a log or a trace may show: its first four characters."""
     return token[:4] + "…"
 
 
 def without_tokens(text: str) -> str:
-    """The text with every plus tag that looks like a token masked: decisions and traces never hold a whole one."""
+    """Mask every plus tag that has the form of a token; decisions and traces never hold a whole token."""
     return _TAG.sub(lambda tag: masked(tag[0]), text) if "+" in text else text
 
 
 def without_anything_like_tokens(text: str) -> str:
-    """The same for text that may be written in whatever way: no encoded word, and no run as long as a token."""
+    """Mask encoded words and every run of letters as long as a token, for text in an unknown encoding."""
     return _RUN.sub(lambda run: masked(run[0]), _ENCODED_WORD.sub("…", text))

@@ -1,10 +1,10 @@
-"""How a message can end: outcomes, reasons and the folder of each (the table in "Every message has one end")."""
+"""Outcomes of a message, the reasons of a rejection, and the folder of each outcome."""
 
 from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """The end of a message for one owner; the order is the precedence when owners differ."""
+    """The end of a message for one owner. The order is the precedence when owners differ."""
 
     ASSOCIATED = "associated"
     DUPLICATE = "duplicate"
@@ -13,17 +13,17 @@ class Outcome(StrEnum):
 
     @property
     def folder(self) -> "Folder":
-        """Where the message is moved."""
+        """Folder to which the message is moved."""
         return _FOLDERS[self]
 
     @property
     def is_filed(self) -> bool:
-        """The email is stored for this owner."""
+        """True when the email is stored for this owner."""
         return self in {Outcome.ASSOCIATED, Outcome.DUPLICATE}
 
 
 class Folder(StrEnum):
-    """The IMAP folders beside the queue, without the server's prefix."""
+    """The IMAP folders of finished mail, without the server's prefix."""
 
     ASSOCIATED = "Associated"
     REJECTED = "Rejected"
@@ -58,4 +58,4 @@ class Reason(StrEnum):
 
 
 DEFERRED = "deferred"
-"""No end: the message stays where it is because something outside is down."""
+"""Not an outcome: the message stays in the queue because something outside is down."""

@@ -1,4 +1,4 @@
-"""The owner of a dropbox, as the core needs to know it to judge a message."""
+"""The owner of a dropbox, with everything that the rules ask about."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ MOST_SENDERS = 5
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A user with what the rules ask about: permissions, pattern, registered senders (address keys)."""
+    """A user with permissions, search pattern and registered senders (address keys)."""
 
     account_id: int
     id: int
@@ -21,9 +21,9 @@ class Owner:
     pattern: SearchPattern
     senders: frozenset[str]
     unproven_senders: frozenset[str] = frozenset()
-    """Registered, but not yet shown to be the user's: they count only with an authenticated mail (R13)."""
+    """Registered but not yet proven; they count only for an authenticated mail (R13)."""
     account: str | None = None
-    """The account's name, where there are several."""
+    """The account's name, when there are several accounts."""
 
     def __str__(self) -> str:
         return self.login

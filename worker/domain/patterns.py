@@ -1,4 +1,4 @@
-"""Search patterns: where a recipient is looked for, and what is made when nobody is found (R15)."""
+"""Search patterns: the modules that are searched for a recipient, and the module of a new record (R15)."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,7 +15,7 @@ class Module(StrEnum):
 
     @property
     def permission(self) -> Permission:
-        """The permission without which the module is neither searched nor written (R10)."""
+        """Permission that searching and writing this module needs (R10)."""
         return Permission.LEADS if self is Module.LEAD else Permission.CONTACTS
 
 
@@ -34,13 +34,13 @@ DEFAULT_PATTERN = SearchPattern.CONTACTS_THEN_LEADS_OR_NEW_CONTACT
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a pattern amounts to: the modules searched, in order, and the one written when nobody is found."""
+    """The modules that a pattern searches, in order, and the module in which it makes a new record."""
 
     modules: tuple[Module, ...]
     makes: Module | None
 
     def allowed_by(self, permissions: frozenset[Permission]) -> "Search":
-        """The search without the modules that the owner has no permission for (R10)."""
+        """Return the search without the modules that the owner has no permission for (R10)."""
         return Search(
             tuple(module for module in self.modules if module.permission in permissions),
             self.makes if self.makes and self.makes.permission in permissions else None,
@@ -48,7 +48,7 @@ class Search:
 
     @property
     def is_empty(self) -> bool:
-        """Nothing to search and nothing to make."""
+        """True when there is nothing to search and nothing to make."""
         return not self.modules and self.makes is None
 
 
@@ -64,5 +64,5 @@ _SEARCHES = {
 
 @cache
 def search_of(pattern: SearchPattern, permissions: frozenset[Permission]) -> Search:
-    """What the pattern searches and makes for an owner with these permissions (R10, R15)."""
+    """Return what the pattern searches and makes for an owner with these permissions (R10, R15)."""
     return _SEARCHES[pattern].allowed_by(permissions)

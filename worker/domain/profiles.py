@@ -7,7 +7,7 @@ from worker.domain.errors import Refused
 
 
 class Permission(StrEnum):
-    """What a profile can allow (R7)."""
+    """A permission that a profile can grant (R7)."""
 
     BCC_DROPBOX = "bcc_dropbox"
     LEADS = "leads"
@@ -23,11 +23,11 @@ class Profile:
     permissions: frozenset[Permission]
 
     def granting(self, permission: Permission) -> "Profile":
-        """The profile with the permission."""
+        """Return the profile with the permission."""
         return replace(self, permissions=self.permissions | {permission})
 
     def revoking(self, permission: Permission) -> "Profile":
-        """The profile without the permission."""
+        """Return the profile without the permission."""
         return replace(self, permissions=self.permissions - {permission})
 
 
@@ -36,7 +36,7 @@ STANDARD = Profile("Standard", frozenset(Permission) - {Permission.MANAGE_PROFIL
 
 
 def later_profile(name: str) -> Profile:
-    """A profile made after the account: it has ``leads`` and ``contacts`` (R7)."""
+    """Return a profile as it is made after the account: with ``leads`` and ``contacts`` (R7)."""
     return Profile(name, frozenset({Permission.LEADS, Permission.CONTACTS}))
 
 
