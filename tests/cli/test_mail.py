@@ -59,12 +59,23 @@ def test_piped_text_is_not_shortened(cli: CommandLine) -> None:
 def test_an_email_is_listed_with_the_promised_fields(cli: CommandLine, jane: str, arrive: Arrive) -> None:
     arrive(jane, subject="Our offer", message_id="<offer@acme.example>")
     [email] = cli.json(f"email list --contact {CARL}")
-    assert list(email) == ["id", "message_id", "subject", "sender", "sent_at", "owner", "list", "records"]
+    assert list(email) == [
+        "id",
+        "message_id",
+        "subject",
+        "sender",
+        "sent_at",
+        "owner",
+        "list",
+        "direction",
+        "claimed",
+        "records",
+    ]
     assert email["sent_at"] == "2026-11-02T09:00:00Z"
     assert (email["message_id"], email["owner"]) == ("<offer@acme.example>", jane)
     assert email["list"] == "Sent Emails from CRM"
     [record] = email["records"]
-    assert list(record) == ["module", "id", "email", "created"]
+    assert list(record) == ["module", "id", "email", "created", "list", "direction", "claimed"]
     assert (record["module"], record["email"], record["created"]) == ("contact", CARL, True)
     assert cli.json(f"email list --lead {CARL}") == []
     ran = cli.ok(f"email list --contact {CARL}")

@@ -1,4 +1,4 @@
-"""`bcc-dropbox email`: what is stored, and on whose "Sent Emails from CRM" it stands (R18 to R20)."""
+"""`bcc-dropbox email`: the stored emails, and the records on whose lists they are (R18 to R20, R28)."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit
 from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows
 from worker.domain.errors import Refused
 from worker.domain.patterns import Module
-from worker.domain.records import SENT_LIST
+from worker.domain.records import Direction
 
 if TYPE_CHECKING:
     from worker.crm.emails import EmailDetail, EmailFilter, EmailRecord, EmailSummary
@@ -35,7 +35,7 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
 ) -> None:
     """List stored emails, the newest first.
 
-    With --contact or --lead it is that record's "Sent Emails from CRM".
+    With --contact or --lead these are that record's "Sent Emails from CRM" and "Received Emails".
     """
     from worker.crm.emails import list_emails  # noqa: PLC0415
 
@@ -46,10 +46,14 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
         print_json([_summary_fields(email) for email in emails])
         return
     if contact or lead:
-        note(f"{SENT_LIST}: {contact or lead}")
+        lists = dict.fromkeys(email.direction.list_name for email in emails)
+        note(f"{' and '.join(lists or [Direction.SENT.list_name])}: {contact or lead}")
     print_rows(
-        ("id", "sent at", "from", "subject", "owner", "on"),
-        [(e.id, e.sent_at, e.sender, e.subject, e.owners, [_record_text(r) for r in e.records]) for e in emails],
+        ("id", "sent at", "direction", "from", "subject", "owner", "on"),
+        [
+            (e.id, e.sent_at, _direction_text(e), e.sender, e.subject, e.owners, [_record_text(r) for r in e.records])
+            for e in emails
+        ],
     )
 
 
@@ -103,13 +107,23 @@ def _summary_fields(email: "EmailSummary") -> dict[str, Any]:
         "sender": email.sender,
         "sent_at": email.sent_at,
         "owner": ", ".join(email.owners),
-        "list": SENT_LIST,
+        "list": email.direction.list_name,
+        "direction": email.direction.value,
+        "claimed": email.claimed,
         "records": [_record_fields(record) for record in email.records],
     }
 
 
 def _record_fields(record: "EmailRecord") -> dict[str, Any]:
-    return {"module": record.module.value, "id": record.id, "email": record.email, "created": record.created}
+    return {
+        "module": record.module.value,
+        "id": record.id,
+        "email": record.email,
+        "created": record.created,
+        "list": record.direction.list_name,
+        "direction": record.direction.value,
+        "claimed": record.claimed,
+    }
 
 
 def _detail_fields(email: "EmailDetail") -> dict[str, Any]:
@@ -138,7 +152,7 @@ def _detail_lines(email: "EmailDetail") -> list[tuple[str, Cell]]:
         ("arrived at", email.arrived_at),
         ("stored at", email.stored_at),
         ("owner", summary.owners),
-        *((SENT_LIST, _record_text(record)) for record in summary.records),
+        *((record.direction.list_name, _record_text(record)) for record in summary.records),
         *(("waits for a record", address) for address in email.unmatched),
         *(("attachment", _attachment_text(attachment)) for attachment in email.attachments),
         ("size", f"{email.size} octets"),
@@ -146,8 +160,18 @@ def _detail_lines(email: "EmailDetail") -> list[tuple[str, Cell]]:
     ]
 
 
+def _direction_text(email: "EmailSummary") -> str:
+    return f"{email.direction}{' (claimed)' if email.claimed else ''}"
+
+
 def _record_text(record: "EmailRecord") -> str:
-    return f"{record.module} {record.id} {record.email or ''}{' (made by it)' if record.created else ''}"
+    return f"{record.module} {record.id} {record.email or ''}{_made_text(record)}"
+
+
+def _made_text(record: "EmailRecord") -> str:
+    said = (("made by it", record.created), ("claimed by a forward", record.claimed))
+    words = ", ".join(words for words, is_so in said if is_so)
+    return f" ({words})" if words else ""
 
 
 def _attachment_text(attachment: dict[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""Stored emails: a record's "Sent Emails from CRM", one email in full, its original bytes (R18 to R20)."""
+"""Stored emails: a record's lists, one email in full, its original bytes (R18 to R20, R28)."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from worker.crm.record_rows import ids_at
 from worker.crm.work import Crm, Work, address_of
 from worker.domain.errors import Refused
 from worker.domain.patterns import Module
+from worker.domain.records import Direction
 from worker.store.keys import among_numbers
 from worker.store.tables import (
     AssociationRow,
@@ -27,12 +28,17 @@ from worker.store.tables import (
 
 @dataclass(frozen=True, slots=True)
 class EmailRecord:
-    """A record that the email stands on; ``created``: this email made it."""
+    """A record that the email stands on.
+
+    ``created``: this email made the record. ``claimed``: only the owner says so, by a forward (R28).
+    """
 
     module: Module
     id: int
     email: str | None
     created: bool
+    direction: Direction = Direction.SENT
+    claimed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,9 @@ class EmailSummary:
     sent_at: datetime | None
     owners: tuple[str, ...]
     records: tuple[EmailRecord, ...]
+    direction: Direction
+    """On the list that was asked for, else on that of the first record."""
+    claimed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +84,9 @@ class EmailFilter:
 def list_emails(crm: Crm, wanted: EmailFilter, *, limit: int | None) -> list[EmailSummary]:
     """List the account's emails that fit the filter, the last stored first."""
     with crm.read() as work:
-        rows = work.connection.execute(_latest_first(work, wanted).limit(limit)).all()
-        return _summaries(work, [tuple(row) for row in rows])
+        records = None if wanted.record is None else _records_at(work, wanted.module, wanted.record)
+        rows = work.connection.execute(_latest_first(work, wanted.owner, records).limit(limit)).all()
+        return _summaries(work, [tuple(row) for row in rows], records or ())
 
 
 def show_email(crm: Crm, email_id: int) -> EmailDetail:
@@ -139,23 +149,28 @@ _SUMMARY = (
 )
 
 
-def _latest_first(work: Work, wanted: EmailFilter) -> Select[*tuple[Any, ...]]:
+def _records_at(work: Work, module: Module | None, address: str) -> Sequence[int]:
+    """Return the IDs of the records with this address."""
+    key = address_of(address, "the record's email").key
+    query = select(col(RecordRow.id)).where(
+        col(RecordRow.account_id) == work.account.id,
+        col(RecordRow.module) == module,
+        col(RecordRow.id).in_(ids_at(work.account.id, key)),
+    )
+    return work.connection.scalars(query).all()
+
+
+def _latest_first(work: Work, login: str | None, records: Sequence[int] | None) -> Select[*tuple[Any, ...]]:
     """Select the emails, newest first. One owner's emails come from the owner's own index."""
     query = select(*_SUMMARY).where(col(EmailRow.account_id) == work.account.id)
     number = col(EmailRow.id)
-    if wanted.owner is not None:
+    if login is not None:
         number = col(EmailOwnerRow.email_id)
-        owner = work.user(wanted.owner)
+        owner = work.user(login)
         query = query.join(EmailOwnerRow).where(
             col(EmailOwnerRow.account_id) == work.account.id, col(EmailOwnerRow.user_id) == owner.id
         )
-    if wanted.record is not None:
-        key = address_of(wanted.record, "the record's email").key
-        records = select(col(RecordRow.id)).where(
-            col(RecordRow.account_id) == work.account.id,
-            col(RecordRow.module) == wanted.module,
-            col(RecordRow.id).in_(ids_at(work.account.id, key)),
-        )
+    if records is not None:
         on_record = select(col(AssociationRow.email_id)).where(
             col(AssociationRow.account_id) == work.account.id, col(AssociationRow.record_id).in_(records)
         )
@@ -163,23 +178,37 @@ def _latest_first(work: Work, wanted: EmailFilter) -> Select[*tuple[Any, ...]]:
     return query.order_by(number.desc())
 
 
-def _summaries(work: Work, rows: Sequence[tuple[Any, ...]]) -> list[EmailSummary]:
+def _summaries(work: Work, rows: Sequence[tuple[Any, ...]], asked: Collection[int] = ()) -> list[EmailSummary]:
+    """Add the owners and the records; ``asked`` are the records whose lists are shown."""
     owners: dict[int, list[str]] = defaultdict(list)
     records: dict[int, list[EmailRecord]] = defaultdict(list)
+    waiting: dict[int, tuple[Direction, bool]] = {}
     ids = [row[0] for row in rows]
-    owned = _OWNERS.where(
-        col(EmailOwnerRow.account_id) == work.account.id,
-        among_numbers(work.connection, col(EmailOwnerRow.email_id), ids),
-    )
-    associated = _RECORDS.where(
-        col(AssociationRow.account_id) == work.account.id,
-        among_numbers(work.connection, col(AssociationRow.email_id), ids),
-    )
-    for email_id, login in work.connection.execute(owned):
+    for email_id, login in _of(work, _OWNERS, EmailOwnerRow, ids):
         owners[email_id].append(login)
-    for email_id, module, record_id, email, created in work.connection.execute(associated):
-        records[email_id].append(EmailRecord(Module(module), record_id, email, created))
-    return [EmailSummary(*(*row, tuple(owners[row[0]]), tuple(records[row[0]]))) for row in rows]
+    for email_id, module, record_id, email, created, direction, claimed in _of(work, _RECORDS, AssociationRow, ids):
+        record = EmailRecord(Module(module), record_id, email, created, Direction(direction), claimed)
+        records[email_id].append(record)
+    on_no_list = [number for number in ids if number not in records]
+    for email_id, direction, claimed in _of(work, _WAITING, UnmatchedRow, on_no_list):
+        waiting[email_id] = Direction(direction), claimed
+    summaries = []
+    for row in rows:
+        on = records[row[0]]
+        shown = next((record for record in on if record.id in asked), on[0] if on else None)
+        direction, claimed = (shown.direction, shown.claimed) if shown else waiting.get(row[0], (Direction.SENT, False))
+        summaries.append(EmailSummary(*(*row, tuple(owners[row[0]]), tuple(on), direction, claimed)))
+    return summaries
+
+
+def _of(work: Work, query: Select[*tuple[Any, ...]], table: Any, emails: Sequence[int]) -> Iterable[Any]:
+    if not emails:
+        return ()
+    return work.connection.execute(
+        query.where(
+            col(table.account_id) == work.account.id, among_numbers(work.connection, col(table.email_id), emails)
+        )
+    )
 
 
 _OWNERS = (
@@ -193,10 +222,15 @@ _RECORDS = (
         col(RecordRow.id),
         col(RecordRow.email),
         col(AssociationRow.created),
+        col(AssociationRow.direction),
+        col(AssociationRow.claimed),
     )
     .join_from(AssociationRow, RecordRow)
     .order_by(col(RecordRow.id))
 )
+
+
+_WAITING = select(col(UnmatchedRow.email_id), col(UnmatchedRow.direction), col(UnmatchedRow.claimed))
 
 
 def _no_email(work: Work, email_id: int) -> Refused:

@@ -87,6 +87,7 @@ class EmailFacts:
         arrived_at: datetime,
         *,
         list_: str,
+        claimed: bool,
         verified: bool,
         owner: str | None,
     ) -> Self:
@@ -99,13 +100,13 @@ class EmailFacts:
             f'"email_id":{email_id},"message_id":{_text(message_id)},"subject":{_text(subject)},'
             f'"sender":{_text(sender)},"recipients":[{",".join(map(_text, recipients))}],'
             f'"sent_at":{_time_or_null(sent_at)},"arrived_at":"{time_text(arrived_at)}",'
-            f'"list":"{list_}","verified":{"true" if verified else "false"},"owner":{_or_null(owner)}',
+            f'"list":"{list_}","claimed":{_bool(claimed)},"verified":{_bool(verified)},"owner":{_or_null(owner)}',
         )
 
 
 def email_associated(account_id: int, email: EmailFacts, record: RecordFacts, *, created: bool) -> Event:
     """Report that a record has this email on its list now; ``created``: the email made the record."""
-    data = f'{{{record.fields},{email.fields},"created":{"true" if created else "false"}}}'
+    data = f'{{{record.fields},{email.fields},"created":{_bool(created)}}}'
     return Event(account_id, EventType.EMAIL_ASSOCIATED, data, record_id=record.id, email_id=email.id)
 
 
@@ -184,6 +185,10 @@ def envelope(type_: str, created_at: datetime, data: str) -> str:
 def time_text(moment: datetime) -> str:
     """Return a UTC time in ISO 8601, with a Z."""
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def _bool(value: bool) -> str:  # noqa: FBT001 - a value of JSON
+    return "true" if value else "false"
 
 
 def _or_null(text: str | None) -> str:

@@ -22,8 +22,17 @@ class RecordNames(StrEnum):
 SOURCE = "BCC Dropbox"
 """The source of a record that a mail made (R17)."""
 
-SENT_LIST = "Sent Emails from CRM"
-"""The list under which a record shows its emails (R18)."""
+
+class Direction(StrEnum):
+    """Who wrote an email on a record's list: our side, or the person of the record (R18, R28)."""
+
+    SENT = "sent"
+    RECEIVED = "received"
+
+    @property
+    def list_name(self) -> str:
+        """The list under which the record shows the email."""
+        return "Sent Emails from CRM" if self is Direction.SENT else "Received Emails"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from worker.domain.addresses import Address
 from worker.domain.messages import Content
 from worker.domain.outcomes import Folder, Outcome, Reason
 from worker.domain.owners import Owner
-from worker.domain.records import RecordRef, StoredEmail
+from worker.domain.records import Direction, RecordRef, StoredEmail
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +87,10 @@ class Verdict:
     associations: tuple[Association, ...] = ()
     """Only those that are missing so far."""
     unmatched: tuple[Address, ...] = ()
+    direction: Direction = Direction.SENT
+    """On which of their lists the records get the email."""
+    is_claimed: bool = False
+    """Only the owner says so, by a forward (R28)."""
     proven_sender: str | None = None
     """Address key of a sender that this authenticated mail has shown to be the owner's."""
     is_certain: bool = False

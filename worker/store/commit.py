@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, update
@@ -18,7 +19,7 @@ from worker.domain.events import (
     record_created,
 )
 from worker.domain.outcomes import Outcome
-from worker.domain.records import PRIMARY, SENT_LIST, SOURCE, NewRecord
+from worker.domain.records import PRIMARY, SOURCE, NewRecord
 from worker.domain.verdicts import EmailRef, Filing, NewEmail, Verdict
 from worker.store import attempts
 from worker.store.attempts import Uids
@@ -44,6 +45,7 @@ from worker.store.waiting import attach_to_made
 _LONGEST_MESSAGE_ID = 998
 """Octets (a line of RFC 5322 §2.1.1): what PostgreSQL's index takes is not much more."""
 
+_ASSOCIATION_KEY = ("account_id", "email_id", "record_id")
 _PROVE = update(SenderRow).where(
     col(SenderRow.account_id) == bindparam("of_account"),
     col(SenderRow.user_id) == bindparam("of_user"),
@@ -85,11 +87,11 @@ def commit(
     insert_rows(connection, EmailRow, _emails(batch))
     insert_rows(connection, EmailContentRow, _contents(batch), at_once=10)
     insert_rows(connection, EmailOwnerRow, _owners(batch))
-    created = _created(batch)
-    insert_rows(connection, AssociationRow, _associations(created))
+    associations = _associations(batch)
+    insert_rows(connection, AssociationRow, list(associations.values()))
     insert_rows(connection, UnmatchedRow, _unmatched(batch))
     write_events(connection, list(_events(batch)), now)
-    attach_to_made(connection, batch.records, created.keys(), now)
+    attach_to_made(connection, batch.records, associations.keys(), now)
     _prove_senders(connection, batch)
     decisions = _decide(connection, messages, batch)
     if gives_notice:
@@ -201,34 +203,38 @@ def _owners(batch: _Batch) -> list[dict[str, Any]]:
     return [{"account_id": account, "email_id": email, "user_id": user} for account, email, user in keys]
 
 
-def _created(batch: _Batch) -> dict[tuple[int, int, int], bool]:
-    """By account, email and record of each new association: whether the email made the record (R18)."""
-    return {
-        (account, email, record_id(association.record, batch.records)): association.created
+def _associations(batch: _Batch) -> dict[tuple[int, int, int], dict[str, Any]]:
+    """Return the new associations by account, email and record, which are their order: one for each record (R18)."""
+    rows = {
+        (account, email, record_id(association.record, batch.records)): {
+            "created": association.created,
+            **_place_of(verdict),
+        }
         for account, email, _, verdict in batch.associated()
         for association in verdict.associations
     }
-
-
-def _associations(created: Mapping[tuple[int, int, int], bool]) -> list[dict[str, Any]]:
-    """R18: one for each record."""
-    return [
-        {"account_id": account, "email_id": email, "record_id": record, "created": made}
-        for (account, email, record), made in sorted(created.items())
-    ]
+    return {key: dict(zip(_ASSOCIATION_KEY, key, strict=True)) | rows[key] for key in sorted(rows)}
 
 
 def _unmatched(batch: _Batch) -> list[dict[str, Any]]:
-    """Recipients that wait for a record (R15)."""
-    keys = sorted(
-        (account, email, address.key, address.text)
+    """Return the people who wait for a record (R15)."""
+    rows = [
+        {
+            "account_id": account,
+            "email_id": email,
+            "address_key": address.key,
+            "address": address.text,
+            **_place_of(verdict),
+        }
         for account, email, _, verdict in batch.associated()
         for address in verdict.unmatched
-    )
-    return [
-        {"account_id": account, "email_id": email, "address_key": key, "address": text}
-        for account, email, key, text in keys
     ]
+    return sorted(rows, key=itemgetter("account_id", "email_id", "address_key"))
+
+
+def _place_of(verdict: Verdict) -> dict[str, Any]:
+    """Return on which list the email stands, and whether only the owner says so."""
+    return {"direction": verdict.direction.value, "claimed": verdict.is_claimed}
 
 
 def _events(batch: _Batch) -> Iterator[Event]:
@@ -268,7 +274,8 @@ def _email_facts(number: int, filing: Filing, verdict: Verdict) -> EmailFacts:
         filing.recipients,
         filing.sent_at,
         filing.arrived_at,
-        list_=SENT_LIST,
+        list_=verdict.direction.list_name,
+        claimed=verdict.is_claimed,
         verified=verdict.is_certain,
         owner=verdict.owner.login if verdict.owner else None,
     )

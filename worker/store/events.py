@@ -10,13 +10,22 @@ from sqlmodel import col
 
 from worker.domain.events import EmailFacts, Event, RecordFacts, email_associated
 from worker.domain.patterns import Module
-from worker.domain.records import SENT_LIST
+from worker.domain.records import Direction
 from worker.domain.webhooks import State
 from worker.store.bulk import insert_rows
 from worker.store.columns import to_json
 from worker.store.ids import allocate
 from worker.store.keys import among_numbers, among_wanted, values
-from worker.store.tables import AccountRow, EmailOwnerRow, EmailRow, EventRow, RecordRow, UserRow, WebhookRow
+from worker.store.tables import (
+    AccountRow,
+    AssociationRow,
+    EmailOwnerRow,
+    EmailRow,
+    EventRow,
+    RecordRow,
+    UserRow,
+    WebhookRow,
+)
 
 
 def write_events(connection: Connection, events: Sequence[Event], now: datetime) -> None:
@@ -74,9 +83,9 @@ def attached(
     emails = _email_facts(connection, account_id, {email for email, _ in pairs})
     records = _record_facts(connection, account_id, {record for _, record in pairs})
     return [
-        email_associated(account_id, emails[email], records[record], created=created)
+        email_associated(account_id, emails[email, record], records[record], created=created)
         for email, record in pairs
-        if email in emails and record in records
+        if (email, record) in emails and record in records
     ]
 
 
@@ -88,18 +97,29 @@ def _record_facts(connection: Connection, account_id: int, records: Collection[i
     return {number: RecordFacts(number, Module(module), *rest) for number, module, *rest in connection.execute(query)}
 
 
-def _email_facts(connection: Connection, account_id: int, emails: Collection[int]) -> dict[int, EmailFacts]:
+def _email_facts(connection: Connection, account_id: int, emails: Collection[int]) -> dict[tuple[int, int], EmailFacts]:
+    """Return each email as it stands on each of its records, by the IDs of both."""
     columns = (
         *(col(EmailRow.id), col(EmailRow.message_id), col(EmailRow.subject), col(EmailRow.sender)),
         *(col(EmailRow.recipients), col(EmailRow.sent_at), col(EmailRow.arrived_at)),
     )
-    query = select(*columns).where(
-        col(EmailRow.account_id) == account_id, among_numbers(connection, col(EmailRow.id), emails)
+    place = (col(AssociationRow.record_id), col(AssociationRow.direction), col(AssociationRow.claimed))
+    query = (
+        select(*place, *columns)
+        .join_from(EmailRow, AssociationRow)
+        .where(col(EmailRow.account_id) == account_id, among_numbers(connection, col(EmailRow.id), emails))
     )
     owners = _owners(connection, account_id, emails)
+    rows: Any = connection.execute(query)
     return {
-        row[0]: EmailFacts.of(*row, list_=SENT_LIST, verified=False, owner=owners.get(row[0]))
-        for row in connection.execute(query)
+        (row[3], row[0]): EmailFacts.of(
+            *row[3:],
+            list_=Direction(row[1]).list_name,
+            claimed=row[2],
+            verified=False,
+            owner=owners.get(row[3]),
+        )
+        for row in rows
     }
 
 

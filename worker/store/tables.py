@@ -12,6 +12,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlmodel import Field, SQLModel
@@ -25,6 +26,19 @@ MADE_BY_MAIL = "made_for IS NOT NULL"
 HAS_EXTERNAL_ID = "external_id IS NOT NULL"
 EVENT_WAITS = "state IN ('pending', 'failed')"
 EVENT_FAILED = "state IN ('failed', 'given_up')"
+
+
+_IS_DIRECTION = "direction IN ('sent', 'received')"
+
+
+def _direction() -> Any:
+    """Declare who wrote the email (R28)."""
+    return Field(default="sent", sa_type=CleanText, sa_column_kwargs={"server_default": "sent"})
+
+
+def _claimed() -> Any:
+    """Declare whether the email's place on a list rests on what the owner forwarded (R28)."""
+    return Field(default=False, sa_column_kwargs={"server_default": false()})
 
 
 def _of_account(*columns: str, to: str) -> ForeignKeyConstraint:
@@ -269,10 +283,11 @@ class EmailOwnerRow(SQLModel, table=True):
 
 
 class AssociationRow(SQLModel, table=True):
-    """R18: the email stands on the record's list, once. `created`: this email made the record."""
+    """R18: the email stands on one of the record's lists, once. `created`: this email made the record."""
 
     __tablename__ = "association"
     __table_args__ = (
+        CheckConstraint(_IS_DIRECTION, name="association_direction"),
         _of_account("email_id", to="email"),
         _of_account("record_id", to="record"),
         Index("association_by_record", "account_id", "record_id", "email_id"),
@@ -281,20 +296,25 @@ class AssociationRow(SQLModel, table=True):
     email_id: int = Field(primary_key=True, sa_type=BigInteger)
     record_id: int = Field(primary_key=True, sa_type=BigInteger)
     created: bool
+    direction: str = _direction()
+    claimed: bool = _claimed()
 
 
 class UnmatchedRow(SQLModel, table=True):
-    """A recipient of `contacts-then-leads-only` that waits for a record (R15)."""
+    """A person who waits for a record (R15): a recipient, or who wrote a mail that was forwarded (R28)."""
 
     __tablename__ = "unmatched"
     __table_args__ = (
         _of_account("email_id", to="email"),
+        CheckConstraint(_IS_DIRECTION, name="unmatched_direction"),
         Index("unmatched_by_address", "account_id", "address_key"),
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     email_id: int = Field(primary_key=True, sa_type=BigInteger)
     address_key: str = Field(primary_key=True, sa_type=CleanText)
     address: str = Field(sa_type=CleanText)
+    direction: str = _direction()
+    claimed: bool = _claimed()
 
 
 class MailboxRow(SQLModel, table=True):

@@ -27,6 +27,7 @@ LOCKS = 0x62636364
 _LOCK = (
     "SELECT pg_advisory_xact_lock{how}(:locks, account) FROM unnest(CAST(:accounts AS integer[])) AS wanted(account)"
 )
+_ASSOCIATION = ("account_id", "email_id", "record_id", "created", "direction", "claimed")
 _LOCK_ALONE, _LOCK_TOGETHER = (text(_LOCK.format(how=how)) for how in ("", "_shared"))
 
 
@@ -88,15 +89,19 @@ def _attach(  # noqa: PLR0913, PLR0917 - what is attached, and to what
             among_texts(connection, col(UnmatchedRow.address_key), records),
             _is_of_somebody_with(module),
         )
-        .returning(col(UnmatchedRow.email_id), col(UnmatchedRow.address_key))
+        .returning(
+            *(col(UnmatchedRow.email_id), col(UnmatchedRow.address_key)),
+            *(col(UnmatchedRow.direction), col(UnmatchedRow.claimed)),
+        )
     )
-    found = sorted({(account_id, row.email_id, records[row.address_key]) for row in taken} - standing)
+    places = {(row.email_id, records[row.address_key]): (row.direction, row.claimed) for row in taken}
+    found = sorted(place for place in places if (account_id, *place) not in standing)
     rows = [
-        {"account_id": account, "email_id": email, "record_id": record, "created": False}
-        for account, email, record in found
+        dict(zip(_ASSOCIATION, (account_id, email, record, False, *places[email, record]), strict=True))
+        for email, record in found
     ]
     insert_rows(connection, AssociationRow, rows)
-    write_events(connection, attached(connection, account_id, [(email, record) for _, email, record in found]), now)
+    write_events(connection, attached(connection, account_id, found), now)
     return len(rows)
 
 
