@@ -9,6 +9,7 @@ from tests.servers.exim import Exim
 from tests.servers.names import Names
 from tests.servers.opensmtpd import OpenSmtpd
 from tests.servers.postfix import Postfix
+from tests.servers.process import free_port
 
 Built = tuple[str, Callable[[], MailServer]]
 
@@ -47,7 +48,12 @@ def postfix_dovecot_sieve(recipe: Recipe, room: Room, stamping: str = "") -> Bui
 
 
 def exim4_lmtp(recipe: Recipe, room: Room, names: Names | None = None) -> Built:
-    configuration = recipe.file("exim4.conf", {"/run/dovecot/bcc-dropbox-lmtp": room.socket})
+    places = {
+        "/run/dovecot/bcc-dropbox-lmtp": room.socket,
+        "<; 0.0.0.0 ; ::0 ; 127.0.0.1.RECHECK_PORT": "127.0.0.1.{port} : 127.0.0.1.RECHECK_PORT",
+        "RECHECK_PORT = 10025": f"RECHECK_PORT = {free_port()}",
+    }
+    configuration = recipe.file("exim4.conf", places)
     listener = room.listener(recipe, "/run/dovecot/bcc-dropbox-lmtp", EXIM)
     return room.mailbox() + listener, lambda: Exim(configuration, names)
 

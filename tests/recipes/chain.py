@@ -89,16 +89,20 @@ class Chain:
 
     def take(self, count: int) -> list[bytes]:
         """Wait until the mailbox holds `count` messages, and take them out."""
-        with self.connect() as client:
-            uids = self._await(client, count)
-            fetched = client.fetch(uids, ["BODY.PEEK[]"])
-            self._empty(client)
-        return [fetched[uid][b"BODY[]"] for uid in uids]
+        self.arrived(count)
+        copies = self.copies()
+        self.empty()
+        return copies
 
     def arrived(self, count: int) -> None:
         """Wait until the mailbox holds `count` messages, and leave them there."""
         with self.connect() as client:
             self._await(client, count)
+
+    def copies(self) -> list[bytes]:
+        with self.connect() as client:
+            fetched = client.fetch(client.search(), ["BODY.PEEK[]"])
+        return [fetched[uid][b"BODY[]"] for uid in sorted(fetched)]
 
     def empty(self) -> None:
         with self.connect() as client:

@@ -1,6 +1,8 @@
 """Postfix with opendkim and opendmarc as config/sender-authentication says, and Exim: whom they vouch for."""
 
+import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -10,26 +12,49 @@ import pytest
 from tests.acceptance.dropbox import Dropbox
 from tests.recipes.builds import exim4_lmtp, postfix_dovecot_lmtp, postfix_dovecot_sieve
 from tests.recipes.chain import MAILBOX, Chain, running
+from tests.recipes.forgeries import EVIL, JO_ABROAD, SIBLING, VICTIMS, Mail, forgeries, honest, records
 from tests.recipes.installation import add_users, install
-from tests.recipes.letters import ANNE, OUR_ID, dated, dropbox, vouched_for
+from tests.recipes.letters import ANNE, JO, OUR_ID, dated, dropbox, vouched_for
 from tests.recipes.recipe import Recipe
 from tests.recipes.signature import Signer
 from tests.recipes.test_probe import STAMP, as_recommended, probed, results
 from tests.servers.milters import Milter
 from tests.servers.names import Names
 from tests.servers.process import free_port
-from worker.domain.authentication import authenticate, could_forge_results
+from tests.servers.submission import is_taken
 from worker.mime import read_head
-from worker.mime.authentication import organisational_domain, read_authentication
 
 STAMPS = Recipe("sender-authentication")
 ELSEWHERE = "bounces@elsewhere.example"  # no alignment by SPF, so that the signature decides
+VOUCHING = re.compile(
+    r"=\s*pass\b[^;]*\b(?:header\.(?:d|i|from)|smtp\.(?:mailfrom|helo))\s*=\s*\"?(?:[^\s;]*@)?(?:[\w.-]+\.)?"
+    rf"(?:{'|'.join(map(re.escape, VICTIMS))})(?![\w.-])",
+    re.IGNORECASE,
+)
+ONCE = (
+    *("from", "sender", "reply-to", "to", "cc", "subject", "date", "message-id"),
+    *("content-type", "content-transfer-encoding", "mime-version"),
+)
+AT_ONCE = 16  # connections
+MOST_ARE_TAKEN = 300  # forgeries: the server refuses a few at once
+EVIL_SIGNER, SIBLING_SIGNER = Signer.make(EVIL), Signer.make(SIBLING)
 MILTERS = {"opendkim": 8891, "opendmarc": 8893}
 
 
+def vouches(copy: bytes) -> bool:
+    """Tell whether any result in a copy names a victim's domain, however it is quoted.
+
+    With repeated fields the server may be right to vouch for the mail that Jo signed: then the worker refuses.
+    """
+    head = read_head(copy)
+    if any(len(head.all(name)) > 1 for name in ONCE):
+        return False
+    return any(VOUCHING.search(value) for value in head.all("authentication-results"))
+
+
 @pytest.fixture(scope="module")
-def signer(tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    return Signer.make(tmp_path_factory.mktemp("signer"))
+def signer() -> Signer:
+    return Signer.make()
 
 
 @contextmanager
@@ -80,44 +105,17 @@ def exim(names: Names) -> Iterator[Chain]:
         yield chain
 
 
-@pytest.fixture(scope="module")
-def evil(tmp_path_factory: pytest.TempPathFactory) -> Signer:
-    return Signer.make(tmp_path_factory.mktemp("evil"), "evil.example")
-
-
 @pytest.fixture(scope="module", params=[postfix_with_milters, sieve_with_milters, exim])
-def chain(request: pytest.FixtureRequest, signer: Signer, evil: Signer) -> Iterator[Chain]:
-    with Names({**signer.records, **evil.records}) as names, request.param(names) as chain:
+def chain(request: pytest.FixtureRequest, signer: Signer) -> Iterator[Chain]:
+    with Names(records(signer, EVIL_SIGNER, SIBLING_SIGNER)) as names, request.param(names) as chain:
         yield chain
-
-
-FORGING = {
-    "DKIM": "x=3B=20dkim=3Dpass=20header.d=3Dexample.com=20header.z=3D@evil.example",
-    "DKIM, folded": "x=3B\r\n =20dkim=3Dpass=20header.d\r\n =3Dexample.com=20header.z=3D@evil.example",
-    "DMARC": "x=3B=20dmarc=3Dpass=20header.from=3Dexample.com=20header.z=3D@evil.example",
-    "another field": f"x=0AAuthentication-Results:=20{OUR_ID}=3B=20dmarc=3Dpass"
-    "=20header.from=3Dexample.com=0AX:=20@evil.example",
-}
-
-
-@pytest.mark.parametrize("is_right", [True, False], ids=["right", "wrong"])
-@pytest.mark.parametrize("identity", FORGING.values(), ids=FORGING)
-def test_no_signature_writes_results_of_its_own(chain: Chain, evil: Signer, identity: str, is_right: bool) -> None:
-    """What the server makes of it vouches for nobody, and the worker would not believe it if it did."""
-    raw = evil.sign(dated(), identity, is_right=is_right)
-    assert could_forge_results(read_head(raw).all("dkim-signature"))
-    chain.empty()
-    chain.send([dropbox(ANNE)], raw, "x@evil.example")
-    (copy,) = chain.take(1)
-    found = read_authentication(read_head(copy))
-    assert not authenticate(found, OUR_ID, "example.com", organisational_domain).passed
 
 
 def test_an_honest_identity_is_vouched_for(chain: Chain, signer: Signer) -> None:
     chain.empty()
-    chain.send([dropbox(ANNE)], signer.sign(dated(), "jo@eu.example.com"), "x@elsewhere.example")
+    chain.send([dropbox(ANNE)], signer.sign(dated(), "i=jo@eu.example.com; "), "x@elsewhere.example")
     (copy,) = chain.take(1)
-    assert authenticate(read_authentication(read_head(copy)), OUR_ID, "example.com", organisational_domain).passed
+    assert vouches(copy)
 
 
 def test_the_worker_believes_its_own_server_and_no_forged_verdict(chain: Chain, signer: Signer, tmp_path: Path) -> None:
@@ -153,3 +151,27 @@ def test_a_probe_shows_the_stamp_of_the_server(chain: Chain, tmp_path: Path) -> 
     found = probed(Dropbox(chain.dovecot, MAILBOX, f"sqlite:///{tmp_path / 'dropbox.db'}", settings))
     assert set(results(found).values()) == {"pass"}
     assert found[STAMP]["seen"].startswith(f"stamped by {OUR_ID}, no forged one would be believed")
+
+
+def test_no_forgery_is_vouched_for_or_filed_and_every_honest_mail_is(
+    chain: Chain, signer: Signer, tmp_path: Path
+) -> None:
+    chain.empty()
+    installation = install(chain, add_users(chain.dovecot, tmp_path / "users"), tmp_path / "worker")
+    installation.dropbox.admin("sender", "add", JO, JO_ABROAD)
+    forged = forgeries(signer, EVIL_SIGNER, SIBLING_SIGNER)
+    beside = [Mail("honest", mail.tried, raw) for mail, raw in zip(forged, honest(signer, len(forged)), strict=True)]
+    sent = [mail for pair in zip(forged, beside, strict=True) for mail in pair]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        taken = list(pool.map(partial(is_taken, chain.server.port, installation.addresses[0]), sent))
+    assert all(taken[1::2])
+    assert sum(taken[::2]) >= MOST_ARE_TAKEN
+    chain.arrived(sum(taken))
+
+    numbers = [re.search(rb"forged-(\d+)", copy) for copy in chain.copies() if vouches(copy)]
+    won = [forged[int(number[1])] for number in numbers if number]
+    assert not [f"{mail.kind}: {mail.tried}" for mail in won]
+
+    polled = installation.poll(AUTHSERV_ID=OUR_ID)
+    filed = {event["message_id"] for event in polled.events if event["event"] == "message.associated"}
+    assert filed.issuperset(f"<honest-{number}@example.com>" for number in range(len(forged)))

@@ -10,8 +10,6 @@ USER = "Debian-exim"
 # What makes it private; the test's configuration follows. Installed, Exim is setuid to start itself anew as root;
 # here it stays root until it delivers.
 MAIN = """
-local_interfaces = 127.0.0.1
-daemon_smtp_ports = {port}
 exim_path = {program}
 exim_user = root
 exim_group = root
@@ -24,7 +22,7 @@ tls_advertise_hosts =
 
 
 class Exim:
-    """One instance that takes mail by SMTP on `port`."""
+    """One instance that takes mail by SMTP on `port`, as ``{port}`` stands in its configuration."""
 
     def __init__(self, configuration: str, names: Names | None = None) -> None:
         require_mounts("Exim")
@@ -33,7 +31,8 @@ class Exim:
         self.port = free_port()
         folder = new_folder("exim")
         file = folder / "exim4.conf"
-        file.write_text(MAIN.format(port=self.port, program=program, folder=folder) + configuration)
+        private = MAIN.format(program=program, folder=folder)
+        file.write_text(private + configuration.replace("{port}", str(self.port)))
         mounts = with_users(folder, USER) | (names.mounts(folder) if names else {})
         self.process = ServerProcess(
             "exim-main",  # Exim's name for the log that is shown when a test fails

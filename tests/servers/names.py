@@ -1,10 +1,11 @@
-"""A private DNS server that knows the TXT records it is given, and no other name."""
+"""A private DNS server with the TXT records that it is given; a name with ``*`` answers for all that it matches."""
 
 import secrets
 import socket
 import struct
 import threading
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -53,17 +54,23 @@ class Names:
         name, end = _name(query)
         (kind,) = struct.unpack(">H", query[end : end + 2])
         question = query[QUESTION_AT : end + TYPE_AND_CLASS]
-        text = self._records.get(name) if kind == TXT else None
-        known = any(f".{record}".endswith(f".{name}") for record in self._records)
+        text = self._text(name) if kind == TXT else None
+        known = text is not None or any(f".{record}".endswith(f".{name}") for record in self._records)
         head = struct.pack(">HHHHH", ANSWERED if known else NO_SUCH_NAME, 1, int(text is not None), 0, 0)
         return query[:2] + head + question + (_record(text) if text is not None else b"")
+
+    def _text(self, name: str) -> str | None:
+        """Find the record of exactly this name, else of the first pattern that matches it."""
+        if name in self._records:
+            return self._records[name]
+        return next((text for pattern, text in self._records.items() if fnmatchcase(name, pattern)), None)
 
 
 def _name(query: bytes) -> tuple[str, int]:
     """Read the name that is asked for, and where it ends."""
     labels, at = [], QUESTION_AT
     while length := query[at]:
-        labels.append(query[at + 1 : at + 1 + length].decode())
+        labels.append(query[at + 1 : at + 1 + length].decode("latin-1"))
         at += 1 + length
     return ".".join(labels).lower(), at + 1
 
