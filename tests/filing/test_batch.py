@@ -6,6 +6,7 @@ import pytest
 
 from tests.domain.made import FORGED_TOKEN, JANES_TOKEN, JOHNS_TOKEN, NOW, issued, owner
 from tests.filing.made import World, raw_mail
+from worker.domain.addresses import Address
 from worker.domain.outcomes import Folder, Outcome, Reason
 from worker.domain.patterns import Module, SearchPattern
 from worker.domain.records import AccountView, NewRecord, Record, StoredEmail
@@ -64,9 +65,42 @@ def test_a_second_copy_in_the_same_poll_is_a_duplicate() -> None:
 
 def test_a_copy_that_is_stored_already_is_a_duplicate_for_its_owner() -> None:
     stored = StoredEmail(9, owners=frozenset({1}), records=frozenset({5}))
-    view = AccountView(emails={read_content(raw_mail()).fingerprint: stored})
+    view = AccountView(records={"bob@client.example": (BOB,)}, emails={read_content(raw_mail()).fingerprint: stored})
     verdict = World(issued((JANES_TOKEN, JANE)), {1: view}).verdict(raw_mail())
     assert (verdict.outcome, verdict.email) == (Outcome.DUPLICATE, stored)
+
+
+@pytest.mark.parametrize("is_stored", [False, True], ids=["in one poll", "in a later poll"])
+def test_a_mail_merge_under_one_message_id_gives_each_recipient_the_email(is_stored: bool) -> None:
+    """R19."""
+    to_bob, to_carol = raw_mail(), raw_mail(to="carol@client.example")
+    stored = StoredEmail(9, owners=frozenset({1}), records=frozenset({5}))
+    emails = {read_content(to_bob).fingerprint: stored} if is_stored else {}
+    world = World(issued((JANES_TOKEN, JANE)), {1: replace(BOTH.views[1], emails=emails)})
+    first, second, again = (filing.deciding for filing in world.file(to_bob, to_carol, to_carol))
+    assert first.outcome is (Outcome.DUPLICATE if is_stored else Outcome.ASSOCIATED)
+    assert (second.outcome, second.email) == (Outcome.ASSOCIATED, first.email)
+    assert [found.record for found in second.associations] == [
+        NewRecord(1, Module.CONTACT, Address.parse("carol@client.example"), 1)
+    ]
+    assert (again.outcome, again.associations) == (Outcome.DUPLICATE, ())
+
+
+def test_a_further_copy_adds_a_recipient_that_waits_for_a_record() -> None:
+    only = replace(JANE, pattern=SearchPattern.CONTACTS_THEN_LEADS_ONLY)
+    world = World(issued((JANES_TOKEN, only)))
+    filings = world.file(raw_mail(), raw_mail(to="carol@client.example"), raw_mail(to="bob@client.example"))
+    assert [[address.key for address in filing.deciding.unmatched] for filing in filings] == [
+        ["bob@client.example"],
+        ["carol@client.example"],
+        [],
+    ]
+    assert filings[2].deciding.outcome is Outcome.DUPLICATE
+
+
+def test_a_further_copy_to_nobody_who_counts_is_a_duplicate() -> None:
+    first, second = BOTH.file(raw_mail(), raw_mail(to="jane@sales.example"))
+    assert (first.deciding.outcome, second.deciding.outcome) == (Outcome.ASSOCIATED, Outcome.DUPLICATE)
 
 
 def test_the_second_owners_copy_adds_only_what_is_missing() -> None:

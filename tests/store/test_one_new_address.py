@@ -8,10 +8,11 @@ import pytest
 
 from tests.store.beside import Beside
 from tests.store.crm import Crm, Mail, User, file
+from worker.domain.outcomes import Outcome
 from worker.domain.patterns import Module, SearchPattern
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
-from worker.store.tables import AssociationRow, RecordRow
+from worker.store.tables import AssociationRow, EmailOwnerRow, EmailRow, RecordRow
 
 NEW_LEAD = SearchPattern.CONTACTS_THEN_LEADS_OR_NEW_LEAD
 NEW_CONTACT = SearchPattern.CONTACTS_THEN_LEADS_OR_NEW_CONTACT
@@ -59,6 +60,29 @@ def test_workers_of_two_patterns_in_one_moment_make_one_record_of_each_address(
         list(threads.map(work, range(2)))
     assert sorted(row["email"] for row in crm.rows(RecordRow)) == sorted(f"c{n}@client.example" for n in range(20))
     assert crm.count(AssociationRow) == 40
+
+
+def test_copies_of_a_mail_merge_filed_in_one_moment_give_each_recipient_the_email(
+    url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
+) -> None:
+    """R19: the email is stored once, for its owner once, and stands on everybody's record once."""
+    workers = [PollStore(open_database(url)) for _ in range(2)]
+    together = Barrier(2)
+
+    def work(place: int) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for number in range(20):
+            together.wait()
+            to = [f"c{number // 2 * 2 + (place + number) % 2}@client.example"]
+            mail = Mail(100 * place + number, joe.token, joe.login, to, message_id="<merge@acme.example>")
+            outcomes += [filing.deciding.outcome for filing in file(workers[place], mail)]
+        return outcomes
+
+    with ThreadPoolExecutor(2) as threads:
+        outcomes = [outcome for each in threads.map(work, range(2)) for outcome in each]
+    assert (outcomes.count(Outcome.ASSOCIATED), outcomes.count(Outcome.DUPLICATE)) == (20, 20)
+    assert (crm.count(EmailRow), crm.count(EmailOwnerRow), crm.count(AssociationRow)) == (1, 1, 20)
+    assert sorted(row["email"] for row in crm.rows(RecordRow)) == sorted(f"c{n}@client.example" for n in range(20))
 
 
 def test_patterns_that_search_one_module_each_make_a_record_each(store: PollStore, crm: Crm, joe: User) -> None:

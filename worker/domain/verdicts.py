@@ -19,6 +19,11 @@ class NewEmail:
     fingerprint: bytes
     content: Content
 
+    @property
+    def owners(self) -> frozenset[int]:
+        """Who has a copy of it already: nobody."""
+        return frozenset()
+
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, NewEmail)

@@ -68,14 +68,6 @@ class _Batch:
         owner = claim.owner
         view = self._views.get(owner.account_id, AccountView())
         email, copies = self._email(content, owner.account_id, view)
-        if owner.id in copies.owners:
-            return Verdict(
-                Outcome.DUPLICATE,
-                claim.trace,
-                owner=owner,
-                email=email,
-                proven_sender=claim.proven_sender,
-            )
         recipients = recipients_of(content.head, owner, self._rules.dropbox, view, self._rules.max_recipients)
         search = search_of(owner.pattern, owner.permissions)
         traces = [
@@ -83,11 +75,15 @@ class _Batch:
             for address in recipients.counted
         ]
         trace = replace(claim.trace, recipients=(*traces, *recipients.skipped))
-        unmatched = tuple(
+        unmatched = [
             address
             for address, found in zip(recipients.counted, traces, strict=True)
             if found.result is RecipientResult.UNMATCHED
-        )
+        ]
+        associations = copies.missing(traces)
+        waiting = tuple(address for address in unmatched if address.key not in copies.unmatched)
+        if owner.id in copies.owners and not associations and not waiting:  # R19
+            return Verdict(Outcome.DUPLICATE, claim.trace, owner=owner, email=email, proven_sender=claim.proven_sender)
         if not unmatched and all(found.record is None for found in traces):
             return replace(claim, trace=trace).rejected(Reason.NO_RECIPIENTS)
         verdict = Verdict(
@@ -95,8 +91,8 @@ class _Batch:
             trace,
             owner=owner,
             email=email,
-            associations=copies.missing(traces),
-            unmatched=tuple(address for address in unmatched if address.key not in copies.unmatched),
+            associations=associations,
+            unmatched=waiting,
             proven_sender=claim.proven_sender,
         )
         self._remember(verdict, copies, owner)

@@ -196,9 +196,13 @@ def _contents(batch: _Batch) -> list[dict[str, Any]]:
 
 
 def _owners(batch: _Batch) -> list[dict[str, Any]]:
-    """Who has a copy of which email now (R19)."""
+    """Return who has a copy of which email now and had none before (R19)."""
     keys = sorted(
-        (account, email, verdict.owner.id) for account, email, _, verdict in batch.associated() if verdict.owner
+        {
+            (account, email, verdict.owner.id)
+            for account, email, _, verdict in batch.associated()
+            if verdict.owner and verdict.email and verdict.owner.id not in verdict.email.owners
+        }
     )
     return [{"account_id": account, "email_id": email, "user_id": user} for account, email, user in keys]
 
