@@ -65,13 +65,14 @@ def test_an_email_is_listed_with_the_promised_fields(cli: CommandLine, jane: str
         "subject",
         "sender",
         "sent_at",
+        "sent_at_is_arrival",
         "owner",
         "list",
         "direction",
         "claimed",
         "records",
     ]
-    assert email["sent_at"] == "2026-11-02T09:00:00Z"
+    assert (email["sent_at"], email["sent_at_is_arrival"]) == ("2026-11-02T09:00:00Z", False)
     assert (email["message_id"], email["owner"]) == ("<offer@acme.example>", jane)
     assert email["list"] == "Sent Emails from CRM"
     [record] = email["records"]
@@ -81,6 +82,16 @@ def test_an_email_is_listed_with_the_promised_fields(cli: CommandLine, jane: str
     ran = cli.ok(f"email list --contact {CARL}")
     assert "Our offer" in ran.out
     assert "Sent Emails from CRM" in ran.err
+
+
+def test_without_a_date_the_time_of_arrival_stands_in_and_is_marked(
+    cli: CommandLine, jane: str, arrive: Arrive
+) -> None:
+    arrive(jane, more={"sent_at": None})
+    for email in (*cli.json(f"email list --contact {CARL}"), cli.json("email show 1")):
+        assert (email["sent_at"], email["sent_at_is_arrival"]) == ("2026-11-02T09:00:00Z", True)
+    for line in (f"email list --contact {CARL}", "email show 1"):
+        assert "2026-11-02T09:00:00Z (arrival)" in cli.ok(line).out
 
 
 def test_contact_and_lead_exclude_each_other(cli: CommandLine) -> None:

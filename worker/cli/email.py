@@ -10,7 +10,7 @@ from worker.cli.files import write_result
 from worker.cli.invocation import open_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit
-from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows
+from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows, time_text
 from worker.domain.errors import Refused
 from worker.domain.patterns import Module
 from worker.domain.records import Direction
@@ -51,7 +51,15 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
     print_rows(
         ("id", "sent at", "direction", "from", "subject", "owner", "on"),
         [
-            (e.id, e.sent_at, _direction_text(e), e.sender, e.subject, e.owners, [_record_text(r) for r in e.records])
+            (
+                e.id,
+                _sent_text(e),
+                _direction_text(e),
+                e.sender,
+                e.subject,
+                e.owners,
+                [_record_text(r) for r in e.records],
+            )
             for e in emails
         ],
     )
@@ -106,6 +114,7 @@ def _summary_fields(email: "EmailSummary") -> dict[str, Any]:
         "subject": email.subject,
         "sender": email.sender,
         "sent_at": email.sent_at,
+        "sent_at_is_arrival": email.is_arrival,
         "owner": ", ".join(email.owners),
         "list": email.direction.list_name,
         "direction": email.direction.value,
@@ -148,7 +157,7 @@ def _detail_lines(email: "EmailDetail") -> list[tuple[str, Cell]]:
         ("subject", summary.subject),
         ("from", summary.sender),
         ("to", email.recipients),
-        ("sent at", summary.sent_at),
+        ("sent at", _sent_text(summary)),
         ("arrived at", email.arrived_at),
         ("stored at", email.stored_at),
         ("owner", summary.owners),
@@ -162,6 +171,10 @@ def _detail_lines(email: "EmailDetail") -> list[tuple[str, Cell]]:
 
 def _direction_text(email: "EmailSummary") -> str:
     return f"{email.direction}{' (claimed)' if email.claimed else ''}"
+
+
+def _sent_text(email: "EmailSummary") -> str:
+    return time_text(email.sent_at) + (" (arrival)" if email.is_arrival else "")
 
 
 def _record_text(record: "EmailRecord") -> str:

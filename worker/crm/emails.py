@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlmodel import col
 
 from worker.crm.record_rows import ids_at
@@ -49,7 +49,9 @@ class EmailSummary:
     message_id: str
     subject: str
     sender: str
-    sent_at: datetime | None
+    sent_at: datetime
+    is_arrival: bool
+    """The mail has no Date that can be read: ``sent_at`` is when it arrived."""
     owners: tuple[str, ...]
     records: tuple[EmailRecord, ...]
     direction: Direction
@@ -145,7 +147,8 @@ _SUMMARY = (
     col(EmailRow.message_id),
     col(EmailRow.subject),
     col(EmailRow.sender),
-    col(EmailRow.sent_at),
+    func.coalesce(col(EmailRow.sent_at), col(EmailRow.arrived_at)),
+    col(EmailRow.sent_at).is_(None),
 )
 
 
