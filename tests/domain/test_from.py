@@ -2,6 +2,7 @@
 
 import pytest
 
+from worker.domain.from_field import NOT_QUOTED
 from worker.domain.outcomes import Reason
 from worker.domain.senders import sender_of
 from worker.mime import read_head
@@ -48,6 +49,20 @@ CASES: list[tuple[str, str | bytes, str | Reason]] = [
         'From: "jane@sales.example"@evil.example',
         '"jane@sales.example"@evil.example',
     ),
+    # A display name that is the very address
+    ("the address as its own name", "From: jane@sales.example <jane@sales.example>", JANE),
+    ("and in another case", "From: Jane@SALES.example  <jane@sales.example>", JANE),
+    ("and within quotes", 'From: "jane@sales.example" <jane@sales.example>', JANE),
+    ("and with a comment", "From: jane@sales.example (Jane) <jane@sales.example>", JANE),
+    ("and with more words", "From: Jane jane@sales.example <jane@sales.example>", AMBIGUOUS),
+    ("and another one", "From: jane@sales.example evil@evil.example <jane@sales.example>", AMBIGUOUS),
+    # Quotes that are escaped without any, names without quotes
+    ("escaped quotes", r"From: \"Jane\" <jane@sales.example>", AMBIGUOUS),
+    ("escaped quotes around two words", r"From: \"Jane Doe\" <jane@sales.example>", AMBIGUOUS),
+    ("one escaped quote", r"From: Jane\" <jane@sales.example>", AMBIGUOUS),
+    ("an escaped letter in the name", r"From: J\ane <jane@sales.example>", AMBIGUOUS),
+    ("comma in a name without quotes", "From: Doe, Jane <jane@sales.example>", AMBIGUOUS),
+    ("and a suffix", "From: Jane Doe, PhD <jane@sales.example>", AMBIGUOUS),
     # No sender
     ("no From at all", "To: bob@client.example", MISSING),
     ("empty", "From:", MISSING),
@@ -62,6 +77,8 @@ CASES: list[tuple[str, str | bytes, str | Reason]] = [
     ("domain literal: no registered domain", "From: jane@[192.0.2.1]", MISSING),
     ("leading dot", "From: .jane@sales.example", MISSING),
     ("two dots", "From: jane..doe@sales.example", MISSING),
+    ("dot before the at sign", "From: jane.@sales.example", MISSING),
+    ("and in brackets", "From: Jane <jane.@sales.example>", MISSING),
     ("dot at the end of the domain", "From: jane@sales.example.", MISSING),
     ("empty label", "From: jane@sales..example", MISSING),
     ("empty group", "From: Undisclosed: ;", MISSING),
@@ -155,6 +172,11 @@ def test_from_is_read_one_way(raw: str | bytes, expected: str | Reason) -> None:
     sender = sender_of(read_head(octets + b"\r\n\r\n"))
     assert (sender.reason or (sender.address and sender.address.key)) == expected
     assert sender.why
+
+
+@pytest.mark.parametrize("name", ["Doe, Jane", "Doe , Jane", "Doe, Jane, PhD", "Doe, =?utf-8?q?Jane?="])
+def test_the_trace_says_that_a_name_with_a_comma_needs_quotes(name: str) -> None:
+    assert NOT_QUOTED in sender_of(read_head(f"From: {name} <jane@sales.example>\r\n\r\n".encode())).why
 
 
 def test_the_table_is_long_enough() -> None:

@@ -111,7 +111,7 @@ def test_a_thousand_recipients_beyond_the_limit_are_counted_not_listed() -> None
         ("bob at client.example", {"bob at client.example": "space within an address"}),
         ("<bob@client.example> Bob", {"<bob@client.example> Bob": "text after the address"}),
         ("Bob <>", {"Bob <>": "empty angle brackets"}),
-        ("bob at x.example, Bob <bob@x", {"bob at x.example": "space within an address", "Bob <bob@x": LEFT_OPEN}),
+        ("b at x.example, <b@x.example", {"b at x.example": "space within an address", "<b@x.example": LEFT_OPEN}),
         ("Team: bob b@x.example;", {"Team: bob b@x.example": "space within an address"}),
         ("Team: ann@x.example, b >b@x.example;", {"b >b@x.example": "stray >; space within an address"}),
         ("b@b@x.example", {"b@b@x.example": "not an e-mail address: 'b@b@x.example'"}),
@@ -124,6 +124,115 @@ def test_a_recipient_that_cannot_be_read_is_named_as_it_was_written(to: str, tol
     verdict = World().verdict(raw_mail(to=f"carol@client.example, {to}"))
     assert made(verdict)[0] == "carol@client.example"
     assert skipped(verdict) == {entry: f"cannot be read whole: {why}" for entry, why in told.items()}
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"drop%2B{JANES_TOKEN}@drop.example",
+        f"drop%2b{JANES_TOKEN}@DROP.example",
+        f"drop%252B{JANES_TOKEN}@drop.example",
+        f"drop=2B{JANES_TOKEN}@drop.example",
+        f'"drop+{JANES_TOKEN}"@drop.example',
+        f"Dropbox <drop%2B{JANES_TOKEN.upper()}@drop.example>",
+        f"=?utf-8?q?drop=2B{JANES_TOKEN}?=@drop.example",
+        f"drop+{JANES_TOKEN}@drop.exmaple",
+        f"drop-{JANES_TOKEN}@drop.example",
+        f"{JANES_TOKEN}@drop.example",
+        f"drop&#43;{JANES_TOKEN}@drop.example",
+        f"drop.drop+{JANES_TOKEN}@drop.example",
+        "drop+@drop.example",
+        "drop%2Binbox@drop.example",
+    ],
+)
+def test_the_dropboxs_own_address_makes_no_record_in_any_spelling(address: str) -> None:
+    world = World()
+    verdict = world.verdict(raw_mail(to=f"bob@client.example, {address}", extra=f"Cc: {address}\n"))
+    assert made(verdict) == ["bob@client.example"]
+    assert JANES_TOKEN[:20] not in repr(verdict.trace).lower()
+    (filing,) = world.file(raw_mail(to=address))
+    assert JANES_TOKEN[:20] not in repr(filing.recipients).lower()
+
+
+@pytest.mark.parametrize(
+    ("address", "why"),
+    [
+        ("Bob <IMCEAEX-_O=ACME_OU=EXCH_CN=RECIPIENTS_CN=BOB@acme.example>", "an Exchange-internal address"),
+        ("imceaex-_o=acme_cn=bob@acme.example", "an Exchange-internal address"),
+        ("IMCEAFAX-+2B49301234567@acme.example", "an Exchange-internal address"),
+        ("IMCEANOTES-Bob_Acme+40ACME@acme.example", "an Exchange-internal address"),
+        ("IMCEAINVALID-Bob@acme.example", "an Exchange-internal address"),
+        (
+            '"/O=ACME/OU=EXCHANGE ADMINISTRATIVE GROUP/CN=RECIPIENTS/CN=BOB"@acme.example',
+            "an Exchange-internal address",
+        ),
+        ("/o=acme/ou=first/cn=recipients/cn=bob@acme.example", "an Exchange-internal address"),
+        ("HealthMailboxd0c1b2a3948d4f4e9a8b7c6d5e4f3a2b@acme.example", "an Exchange-internal address"),
+        ('"SystemMailbox{1f05a927-6b2b-4a5a-9f5d-000000000000}"@acme.example', "an Exchange-internal address"),
+        ("FederatedEmail.4c1f4d8b-8179-4148-93bf-00a95fa1e042@acme.example", "an Exchange-internal address"),
+        ("MicrosoftExchange329e71ec88ae4615bbc36ab6ce41109e@acme.example", "an Exchange-internal address"),
+        ("bob@localhost", "a domain without a dot"),
+        ("Bob/Sales/Acme@ACME", "a domain without a dot"),
+        ("bob@acme.local", "an address within a network (.local)"),
+        ("bob@acme.invalid", "an address within a network (.invalid)"),
+        ('"Undisclosed.Recipients:"@mx.x.example', "undisclosed recipients"),
+        ("undisclosed-recipients@x.example", "undisclosed recipients"),
+        ("Undisclosed_Recipient@x.example", "undisclosed recipients"),
+        ('"undisclosed recipients"@x.example', "undisclosed recipients"),
+        ("<unlisted-recipients@x.example>", "undisclosed recipients"),
+        ('"Recipient list suppressed"@x.example', "undisclosed recipients"),
+        ('"Verborgene Empfänger"@x.example', "undisclosed recipients"),
+        ("nicht-offengelegte-Empfaenger@x.example", "undisclosed recipients"),
+        ("destinataires-inconnus@x.example", "undisclosed recipients"),
+        ("destinatarios.ocultos@x.example", "undisclosed recipients"),
+        ("destinatarios-nao-revelados@x.example", "undisclosed recipients"),
+        ("destinatari_nascosti@x.example", "undisclosed recipients"),
+        ("verborgen-ontvangers@x.example", "undisclosed recipients"),
+        ("dolda-mottagare@x.example", "undisclosed recipients"),
+        ("Скрытые-получатели@x.example", "undisclosed recipients"),
+    ],
+)
+def test_no_record_is_made_of_what_no_customer_can_have(address: str, why: str) -> None:
+    """R14."""
+    verdict = World().verdict(raw_mail(to=f"{address}, carol@client.example"))
+    assert made(verdict) == ["carol@client.example"]
+    assert [text for text in skipped(verdict).values() if text.startswith(why)]
+    only = world_of(owner(pattern=SearchPattern.CONTACTS_THEN_LEADS_ONLY)).verdict(raw_mail(to=address))
+    assert (only.reason, only.unmatched) == (Reason.NO_RECIPIENTS, ())
+
+
+@pytest.mark.parametrize(
+    "to",
+    ["undisclosed-recipients:;", "Undisclosed recipients: ;", "<Undisclosed-Recipient:;>", "Empfänger:;", ":;", ""],
+)
+def test_a_list_that_names_nobody_has_no_recipients(to: str) -> None:
+    assert World().verdict(raw_mail(to=to)).reason is Reason.NO_RECIPIENTS
+
+
+@pytest.mark.parametrize("address", ["bob@localhost", "undisclosed-recipients@x.example", "imceaex-_o=x@x.example"])
+def test_such_an_address_matches_a_record_that_exists(address: str) -> None:
+    """The CRM says that it is somebody's."""
+    bob = Record(5, Module.CONTACT, None, NOW)
+    verdict = world_of(owner(), AccountView(records={address: (bob,)})).verdict(raw_mail(to=address))
+    assert [found.record for found in verdict.associations] == [bob]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("imcea@x.example", "imceaexpert@x.example", "recipients@x.example", "hidden@x.example"),
+        *(
+            "o=acme@x.example",
+            "mailbox@x.example",
+            "migration@x.example",
+            "local@local.example",
+            "bob@internal.example",
+        ),
+        *("a/b=c@x.example", "01arz3ndektsv4rrffq69g5fav@reply.example", "drop@client.example", "bob%2Bx@x.example"),
+    ],
+)
+def test_an_address_that_a_customer_can_have_makes_a_record(address: str) -> None:
+    assert made(World().verdict(raw_mail(to=address))) == [address.lower()]
 
 
 def test_one_record_gets_one_association_however_many_of_its_addresses_are_named() -> None:

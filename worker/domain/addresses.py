@@ -1,4 +1,4 @@
-"""An e-mail address as this program compares it: local part without regard to case, domain in its IDNA form."""
+"""E-mail addresses as this program compares them: the local part without regard to case, the domain in IDNA form."""
 
 import re
 import unicodedata
@@ -7,18 +7,21 @@ from dataclasses import dataclass, field
 from worker.domain.errors import DropboxError
 from worker.domain.masking import without_tokens
 
-_DOT_ATOM = re.compile(r"[^\x00-\x20\x7f-\x9f()<>\[\]:;@\\,.\"]+(?:\.[^\x00-\x20\x7f-\x9f()<>\[\]:;@\\,.\"]+)*")
+_ATEXT = r"[^\x00-\x20\x7f-\x9f()<>\[\]:;@\\,.\"]"
+_DOT_ATOM = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
+_DOTTED = re.compile(rf"\.*{_ATEXT}(?:\.|{_ATEXT})*")
+"""A dot-atom with dots anywhere. Some providers gave out addresses such as ``a..b@`` and ``a.@``."""
 _QUOTED = re.compile(r'"(?:[^\x00-\x1f\x7f-\x9f"\\]|\\[\x20-\x7e])*"')
 _ASCII_DOMAIN = re.compile(
     r"(?=.{1,255}\Z)[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?)*"
 )
-_PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-][A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]*")
 _LOCAL_OCTETS = 64
 _DOMAIN_OCTETS = 255
 
 
 class NotAnAddress(DropboxError, ValueError):
-    """The text is not one address of the form ``local@domain``."""
+    """The text is not a single address of the form ``local@domain``."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -33,7 +36,8 @@ class Address:
         """Read ``local@domain``.
 
         Raises:
-            NotAnAddress: for anything else: controls, spaces, two ``@``, look-alike dots, too long (RFC 5321 §4.5.3.1).
+            NotAnAddress: The text has controls, spaces, two ``@`` or look-alike dots, or is too long
+                (RFC 5321 §4.5.3.1).
         """
         local, at, domain = text.strip(" \t\r\n").rpartition("@")
         if not at or not _is_local_part(local):
@@ -43,13 +47,19 @@ class Address:
 
     @property
     def local(self) -> str:
-        """The local part in the form that is compared."""
+        """The local part, in the form that is compared."""
         return self.key.rpartition("@")[0]
 
     @property
     def domain(self) -> str:
         """The domain in lower-case A-labels (RFC 5890)."""
         return self.key.rpartition("@")[2]
+
+    @property
+    def has_odd_dots(self) -> bool:
+        """A dot first, last or after another: mail gets there, but RFC 5322 §3.2.3 has no such address."""
+        local = self.local
+        return not local.startswith('"') and (local[0] == "." or local[-1] == "." or ".." in local)
 
     def __str__(self) -> str:
         return self.text
@@ -59,14 +69,14 @@ class Address:
 
 
 def domain_in_idna(domain: str) -> str:
-    """The domain as lower-case A-labels.
+    """Return the domain as lower-case A-labels.
 
-    Full-width letters and the look-alike dots (U+3002, U+FF0E, U+FF61) are refused rather than mapped: a mapping that
-    one mail client makes and another does not is how one domain poses as another. ``ß`` and ``ς`` keep their own
-    labels, as in RFC 5891, where the standard library's codec (RFC 3490) would turn them into a different domain.
+    Full-width letters and look-alike dots (U+3002, U+FF0E, U+FF61) are refused, not mapped. Some mail clients map
+    them and some do not, and so one domain can pose as another. ``ß`` and ``ς`` keep their own labels (RFC 5891);
+    the standard library's codec (RFC 3490) would make another domain of them.
 
     Raises:
-        NotAnAddress: when it is not a domain.
+        NotAnAddress: The text is not a domain.
     """
     lowered = domain.lower()
     if not domain.isascii():
@@ -79,7 +89,7 @@ def domain_in_idna(domain: str) -> str:
 
 
 def _is_written_plainly(text: str) -> bool:
-    """No character that only stands for another one: full-width letters, ligatures, the Kelvin sign for K."""
+    """Tell whether no character is a mere variant of another: full-width letters, ligatures, the Kelvin sign for K."""
     composed = unicodedata.normalize("NFC", text)
     if unicodedata.normalize("NFKC", composed) != composed:
         return False
@@ -100,19 +110,19 @@ def _is_local_part(local: str) -> bool:
     if _PLAIN.fullmatch(local):
         return True
     return (
-        bool(_DOT_ATOM.fullmatch(local) or _QUOTED.fullmatch(local)) and _is_clean(local) and _is_written_plainly(local)
+        bool(_DOTTED.fullmatch(local) or _QUOTED.fullmatch(local)) and _is_clean(local) and _is_written_plainly(local)
     )
 
 
 def _is_clean(text: str) -> bool:
-    """No controls, no surrogates, no invisible format characters, and no U+FFFD, which may stand for any octet."""
+    """Tell whether there are no controls, surrogates, invisible characters, or U+FFFD, which may mean any byte."""
     return "\ufffd" not in text and all(
         unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in text
     )
 
 
 def _local_key(local: str) -> str:
-    """Lower case; a quoted local part that needs no quotes means the same address (RFC 5321 §4.1.2)."""
+    """Return it in lower case, without quotes that it does not need (RFC 5321 §4.1.2)."""
     if local.startswith('"'):
         inner = re.sub(r"\\(.)", r"\1", local[1:-1])
         if _DOT_ATOM.fullmatch(inner):

@@ -1,4 +1,4 @@
-"""Masks dropbox tokens in every text that is stored, logged or shown (R1)."""
+"""Masks dropbox tokens (R1): no text that is shown, stored or logged may hold a whole one."""
 
 import re
 
@@ -9,28 +9,43 @@ LENGTH = 26
 """Characters: 130 bits. With a local part of up to 37 bytes and the plus it fits 64 bytes (RFC 5321 §4.5.3.1.1)."""
 
 _TOKEN = re.compile(rf"[{ALPHABET}]{{{LENGTH}}}")
-_TAG = re.compile(rf"(?<=\+)(?:[{ALPHABET}]{{{LENGTH}}}(?![{ALPHABET}])|[{ALPHABET}]{{6,{LENGTH}}}\Z)", re.IGNORECASE)
-"""Matches a shorter tag at the end of a text, because the text may have been cut."""
+PLUS = r"(?:\+|%(?:25)*2b|=2b|\uff0b)"
+"""A plus sign as systems write it: itself, encoded for a URL (perhaps twice) or in quoted-printable, full-width."""
+_TAG = re.compile(rf"({PLUS})([{ALPHABET}]{{{LENGTH}}}(?![{ALPHABET}])|[{ALPHABET}]{{6,{LENGTH}}}\Z)", re.IGNORECASE)
+"""At the end of a text it may have been cut."""
 
+_BARE = re.compile(rf"(?<![{ALPHABET}])[{ALPHABET}]{{{LENGTH}}}(?=\"?@)", re.IGNORECASE)
 _ENCODED_WORD = re.compile(r"=\?[^?]*\?[bq]\?[^?]*(?:\?=)?", re.IGNORECASE)
 _RUN = re.compile(rf"[{ALPHABET}]{{{LENGTH},}}", re.IGNORECASE)
 
 
 def is_token(tag: str) -> bool:
-    """Return True when a lower-case plus tag has the form of a token."""
+    """Tell whether a plus tag, in lower case, could be a token of ours."""
     return bool(_TOKEN.fullmatch(tag))
 
 
 def masked(token: str) -> str:
-    """Return the part of a token that a log or a trace may show: its first four characters."""
+    """Return what a log or a trace may show of a token: its first four characters."""
     return token[:4] + "…"
 
 
 def without_tokens(text: str) -> str:
-    """Mask every plus tag that has the form of a token; decisions and traces never hold a whole token."""
-    return _TAG.sub(lambda tag: masked(tag[0]), text) if "+" in text else text
+    """Return the text with every plus tag that looks like a token masked. Decisions and traces hold no whole token."""
+    if "+" not in text and "2" not in text and "\uff0b" not in text:
+        return text
+    return _TAG.sub(lambda tag: tag[1] + masked(tag[2]), text)
+
+
+def address_without_tokens(text: str) -> str:
+    """Return an address with a token in its local part masked, whatever stands in front of the token."""
+    return _BARE.sub(lambda run: masked(run[0]), without_tokens(text))
 
 
 def without_anything_like_tokens(text: str) -> str:
-    """Mask encoded words and every run of letters as long as a token, for text in an unknown encoding."""
+    """Return text of any spelling without encoded words, and with every run as long as a token masked."""
     return _RUN.sub(lambda run: masked(run[0]), _ENCODED_WORD.sub("…", text))
+
+
+def has_run_like_token(text: str) -> bool:
+    """Tell whether a text has as many letters and digits in a row as a token."""
+    return bool(_RUN.search(text))

@@ -1,22 +1,26 @@
 """A message as the core sees it: its header fields in order, and what its body holds."""
 
 import hashlib
+from collections.abc import KeysView
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import NamedTuple
 
-from worker.domain.mailboxes import MOST_FIELDS, MailboxList, read_mailboxes
+from worker.domain.address_lists import MOST_FIELDS, AddressList, joined, read_recipients
 
 LOOP_MARK = "X-BCC-Dropbox-Loop"
 """The field that every mail sent by this worker carries, so that it is never taken for correspondence (R23)."""
 
 
 class Field(NamedTuple):
-    """One header field: name in lower case, value unfolded, undecodable octets as U+FFFD, encoded words left alone."""
+    """One header field: name in lower case, value unfolded, encoded words left alone."""
 
     name: str
     value: str
+    """Bytes that are no UTF-8 are U+FFFD: what is decided by the value rests on no guess."""
+    guess: str | None = None
+    """Where the value has such bytes: the value as windows-1252, which is likely right for text that people read."""
 
     def __repr__(self) -> str:
         return f"Field({self.name!r})"
@@ -30,29 +34,40 @@ class Head:
     is_complete: bool = True
 
     def all(self, name: str) -> list[str]:
-        """The values of every field of that name (lower case), topmost first."""
-        return list(self._values.get(name, ()))
+        """Return the values of every field of that name (lower case), topmost first."""
+        return [each.value for each in self._by_name.get(name, ())]
 
     def first(self, name: str) -> str:
-        """The value of the topmost field of that name (lower case), or an empty string."""
-        return next(iter(self._values.get(name, ())), "")
+        """Return the value of the topmost field of that name (lower case), or an empty string."""
+        return self._by_name[name][0].value if name in self._by_name else ""
+
+    @property
+    def names(self) -> KeysView[str]:
+        """The names of the fields, in lower case."""
+        return self._by_name.keys()
+
+    def text(self, name: str) -> str:
+        """Return the topmost value of that name (lower case) as people read it, or an empty string."""
+        return next((each.guess or each.value for each in self._by_name.get(name, ())), "")
 
     @cached_property
-    def addressees(self) -> MailboxList:
-        """The To and Cc mailboxes in order, each once."""
-        found = [read_mailboxes(value) for name in ("to", "cc") for value in self.all(name)[:MOST_FIELDS]]
-        return MailboxList(
-            tuple(dict.fromkeys(address for each in found for address in each.addresses)),
-            tuple(fault for each in found for fault in each.faults),
+    def addressees(self) -> AddressList:
+        """The To and Cc addresses in order, each once."""
+        return joined(
+            [
+                read_recipients(each.guess).in_ascii() if each.guess else read_recipients(each.value)
+                for name in ("to", "cc")
+                for each in self._by_name.get(name, ())[:MOST_FIELDS]
+            ]
         )
 
     @cached_property
-    def _values(self) -> dict[str, list[str]]:
+    def _by_name(self) -> dict[str, list[Field]]:
         """By name: the rules ask for the same few fields again and again."""
-        values: dict[str, list[str]] = {}
-        for name, value in self.fields:
-            values.setdefault(name, []).append(value)
-        return values
+        by_name: dict[str, list[Field]] = {}
+        for each in self.fields:
+            by_name.setdefault(each.name, []).append(each)
+        return by_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,16 @@
-"""The people a message was sent to, and what becomes of each (R14 to R18)."""
+"""The people whom a message was sent to, and the record of each (R14 to R18)."""
 
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from operator import attrgetter
 
+from worker.domain.address_lists import Fault
 from worker.domain.addresses import Address
-from worker.domain.mailboxes import Fault
-from worker.domain.masking import without_anything_like_tokens, without_tokens
+from worker.domain.masking import address_without_tokens, without_anything_like_tokens, without_tokens
 from worker.domain.messages import Head
 from worker.domain.owners import Owner
 from worker.domain.patterns import Module, Search
@@ -18,29 +20,52 @@ from worker.domain.tokens import DropboxAddress
 from worker.domain.verdicts import RecipientResult, RecipientTrace
 
 MOST_NAMED = 200
-"""How many of the recipients beyond the limit the trace names; the rest it counts."""
+"""How many recipients beyond the limit the trace names. The rest is counted."""
 
 _MOST_OF_ENTRY = 100
 """Characters of an entry that cannot be read."""
 
+_NOT_ON_THE_INTERNET = frozenset({"internal", "invalid", "local", "localdomain", "localhost"})
+"""Top-level domains that are never delegated (RFC 6761, RFC 6762, ICANN)."""
+_EXCHANGE_INTERNAL = re.compile(
+    r"imcea[a-z0-9]*-"  # an address of another kind, encapsulated: IMCEAEX-_O=ACME_OU=…, IMCEAFAX-…
+    r"|/[a-z0-9.]+="  # a distinguished name: /O=ACME/OU=…, /C=US/A=…
+    r"|(?:health|system|discoverysearch)mailbox[{0-9a-f]"
+    r"|(?:federatedemail|migration|systemmailbox)[.{][0-9a-f]{8}-"
+    r"|microsoftexchange[0-9a-f]{32}$"
+)
+_RECIPIENTS = (
+    *("recipient", "destinata", "empfanger", "empfaenger", "ontvanger", "mottagar", "mottaker", "modtager"),
+    *("odbiorc", "prijemc", "cimzett", "vastaanottaj", "получател"),
+)
+"""*Recipients* in the languages of mail programs, without accents."""
+_UNDISCLOSED = (
+    *("undisclos", "notdisclos", "unlisted", "unspecif", "notspecif", "suppress", "hidden", "notshown", "unknown"),
+    *("verborgen", "versteckt", "ungenannt", "unbekannt", "nichtoffen", "nichtgenannt", "nietnader", "onbekend"),
+    *("inconnu", "divulg", "masque", "cache", "revel", "ocult", "desconocid", "desconhecid", "especificad"),
+    *("nascost", "sconosciut", "specificat", "rivelat", "dold", "hemlig", "okand", "skjult", "oplyst", "opplyst"),
+    *("ukryt", "ukryc", "ujawn", "skryt", "nezverejn", "rejtett", "salat", "piilot", "julkaisemat", "скрыт"),
+)
+"""*Undisclosed* in the same languages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipients:
-    """Those that count, and why the others do not."""
+    """The recipients that count, and why the others do not."""
 
     counted: tuple[Address, ...]
     skipped: tuple[RecipientTrace, ...]
 
 
 def recipients_of(head: Head, owner: Owner, dropbox: DropboxAddress, view: AccountView, most: int) -> Recipients:
-    """R14: not the dropbox's own addresses, the owner's senders or the never-log list; the first ``most`` count."""
+    """Return who counts (R14): the first ``most`` without dropbox addresses, the owner's own, the never-log list."""
     found = head.addressees
     counted: list[Address] = []
     skipped = list(_unread(found.faults[:MOST_NAMED]))
     beyond = 0
     for address in found.addresses:
         if why := _exclusion(address, owner, dropbox, view):
-            skipped.append(_skipped(without_tokens(address.text), why))
+            skipped.append(_skipped(address_without_tokens(address.text), why))
         elif len(counted) < most:
             counted.append(address)
         else:
@@ -55,9 +80,9 @@ def recipients_of(head: Head, owner: Owner, dropbox: DropboxAddress, view: Accou
 def resolve(
     address: Address, owner: Owner, search: Search, view: AccountView, made: Iterable[NewRecord]
 ) -> RecipientTrace:
-    """R15 to R17: the record of one recipient: found, made by this batch already, to be made, or none.
+    """Find the record of one recipient, or say which to make (R15 to R17).
 
-    ``made`` are the records of that address which earlier messages of the same batch make.
+    ``made`` are the records that earlier messages of the same batch make for this address.
     """
     made_by_module = {record.module: record for record in made}
     known = view.records.get(address.key, ())
@@ -71,8 +96,8 @@ def resolve(
                 f"{module} made by an earlier message of the same poll",
                 new,
             )
-    if address.key in view.colleagues:
-        return _skipped(address.text, "a colleague: never made a record, and none exists")
+    if why := _no_customer(address, view):
+        return _skipped(address.text, f"{why}: never made a record, and none exists")
     where = _named(search.modules)
     if search.makes is None:
         return RecipientTrace(
@@ -82,6 +107,29 @@ def resolve(
         )
     record = NewRecord(owner.account_id, search.makes, address, owner.id)
     return RecipientTrace(address.text, RecipientResult.CREATED, f"nobody among {where}: new {search.makes}", record)
+
+
+def _no_customer(address: Address, view: AccountView) -> str | None:
+    """Return why no record is made of an address, or None. A record that exists still matches (R14)."""
+    if address.key in view.colleagues:
+        return "a colleague"
+    return _why_no_customer(address)
+
+
+@lru_cache(maxsize=4096)
+def _why_no_customer(address: Address) -> str | None:
+    local, _, domain = address.key.rpartition("@")
+    top = domain.rpartition(".")[2]
+    if top == domain:
+        return "a domain without a dot"
+    if top in _NOT_ON_THE_INTERNET:
+        return f"an address within a network (.{top})"
+    if _EXCHANGE_INTERNAL.match(local.lstrip('"')):
+        return "an Exchange-internal address"
+    letters = "".join(char for char in unicodedata.normalize("NFKD", local) if char.isalpha())
+    if any(stem in letters for stem in _RECIPIENTS) and any(stem in letters for stem in _UNDISCLOSED):
+        return "undisclosed recipients"
+    return None
 
 
 @cache
@@ -95,7 +143,7 @@ def _matched(address: Address, record: Record, owner: Owner) -> RecipientTrace:
 
 
 def _unread(faults: Iterable[Fault]) -> Iterator[RecipientTrace]:
-    """One line for each entry that is not written as it should be; an address that is plain within it counts."""
+    """Yield one line for each entry with a fault. An address that is whole within it still counts."""
     for entry, found in groupby(faults, key=attrgetter("entry")):
         why = "; ".join(dict.fromkeys(fault.what for fault in found))
         yield _skipped(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from worker.domain.mailboxes import MOST_FIELDS, read_mailboxes
+from worker.domain.address_lists import MOST_FIELDS, read_recipients
 from worker.domain.masking import is_token
 from worker.domain.messages import Field, Head
 from worker.domain.received import Received, read_received
@@ -82,8 +82,8 @@ def _tokens_in_open_field(head: Head, name: str, dropbox: DropboxAddress) -> lis
     return [
         token
         for value in head.all(name)[:MOST_FIELDS]
-        if "+" in value
-        for address in read_mailboxes(value).addresses
+        if "+" in value or "%" in value or "=" in value
+        for address in read_recipients(value).addresses
         if (token := dropbox.token_in(address))
     ]
 

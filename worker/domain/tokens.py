@@ -1,4 +1,4 @@
-"""The dropbox token: the secret plus tag that names an owner (R1)."""
+"""Dropbox tokens: the secret plus tag that names an owner (R1)."""
 
 import re
 import secrets
@@ -6,25 +6,27 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from worker.domain.addresses import Address, NotAnAddress
-from worker.domain.masking import ALPHABET, LENGTH
+from worker.domain.masking import ALPHABET, LENGTH, PLUS, has_run_like_token, is_token
 from worker.domain.owners import Owner
+
+_PLUS = re.compile(PLUS)
 
 
 def new_token() -> str:
-    """Return a token from the system's secure random source (R1)."""
+    """Return a token from the system's secure random source."""
     return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
 
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token that was issued, its owner, and the time from which it is revoked."""
+    """A token that was given out, its owner, and the time when it becomes void."""
 
     token: str = field(repr=False)
     owner: Owner
     valid_until: datetime | None = None
 
     def is_revoked(self, now: datetime) -> bool:
-        """Return True when the token's grace period has ended (R2)."""
+        """Tell whether a replaced token is past its grace period (R2)."""
         return self.valid_until is not None and now >= self.valid_until
 
 
@@ -40,20 +42,33 @@ class DropboxAddress:
         return f"{local}+{token}@{domain}"
 
     def covers(self, address: Address) -> bool:
-        """Return True when the address is this one, with or without a plus tag (R14)."""
-        return address.domain == self.base.domain and address.local.split("+", 1)[0] == self.base.local
+        """Tell whether the address is this one, with or without a plus tag, however it is spelled (R14).
+
+        With a token it is, whatever the domain: a mistyped one makes the token no less secret.
+        """
+        name, tag = self._split(address)
+        if address.domain != self.base.domain:
+            return name == self.base.local and is_token(tag)
+        return name == self.base.local or has_run_like_token(address.local)
 
     def token_in(self, address: Address) -> str | None:
-        """Return the address's plus tag in lower case; None when it is no dropbox address."""
-        if not self.covers(address):
+        """Return the token that the address carries, in lower case, known or not; None if it is no dropbox address."""
+        if address.domain != self.base.domain:
             return None
-        return address.local.partition("+")[2] or None
+        name, tag = self._split(address)
+        return (tag or None) if name == self.base.local else None
+
+    @staticmethod
+    def _split(address: Address) -> tuple[str, str]:
+        """Return the local part before and behind its plus sign, in lower case."""
+        name, _, tag = _PLUS.sub("+", address.local.strip('"')).partition("+")
+        return name, tag
 
     def token_in_delivery_field(self, text: str) -> str | None:
-        """Return the plus tag of an address that a mail server wrote into a delivery field.
+        """Return the token in the address that a mail server wrote into a delivery field, or None.
 
-        Courier and qmail write the mailbox's own name in front and their host behind
-        (``drop-drop+TOKEN@mx.drop.example``); both are taken off.
+        Courier and qmail put the mailbox's own name in front and their host behind
+        (``drop-drop+TOKEN@mx.drop.example``); both are dropped.
         """
         try:
             address = Address.parse(text)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from worker.domain.masking import without_tokens
+from worker.domain.masking import address_without_tokens, without_tokens
 from worker.domain.messages import Arrival, Content, Head
 from worker.domain.outcomes import Outcome
 from worker.domain.recipients import MOST_NAMED
@@ -37,7 +37,7 @@ def filing_of(
         message_id=content.message_id if content else message_id_of(head),
         sender=_sender_text(head, verdicts),
         subject=subject,
-        recipients=tuple(without_tokens(address.text) for address in head.addressees.addresses[:MOST_NAMED]),
+        recipients=tuple(address_without_tokens(address.text) for address in head.addressees.addresses[:MOST_NAMED]),
         verdicts=verdicts,
         sent_at=content.sent_at if content else None,
     )

@@ -20,8 +20,8 @@ DECIDING_FIELDS = (
     "Message-ID",
     "Auto-Submitted",
 )
-"""Content-Type and our own loop mark are left to the whole message: they tell of rare mail, and would be a tenth of
-what each head costs on the wire."""
+"""Content-Type, our own loop mark and vacation marks are left to the whole message. They tell of rare mail, and would
+be a tenth of what each head costs on the wire."""
 _ASKED = frozenset({b"INTERNALDATE", b"RFC822.SIZE"})
 """Without either, an answer is a change of flags that nobody asked for."""
 BODY_ITEMS = "(UID BODY.PEEK[])"

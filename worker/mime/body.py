@@ -1,33 +1,40 @@
-"""The body of a message: its texts and its attachments with their decoded sizes, by two parsers, the fast one first."""
+"""The body of a message: its texts and its attachments.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Two parsers read it: the fast one first, the standard library where that one gives up. Names and charsets are read from
+the fields of a part by this program, so that both parsers mean the same.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from email import message_from_bytes
 from typing import TYPE_CHECKING, cast
 
-from fast_mail_parser import ParseError, PyLazyAttachment, parse_email
+from fast_mail_parser import ParseError, PyLazyMimePart, parse_email_tree
 
+from worker.domain.charsets import decode
 from worker.domain.masking import without_tokens
 from worker.domain.messages import Attachment, Head
 from worker.domain.text import clean
+from worker.mime.parameters import charset_of, file_name
 
 if TYPE_CHECKING:
     from email.message import Message
 
 MOST_ATTACHMENTS = 200
-"""How many are named; the rest counts as one, so that the sizes still add up."""
+"""How many attachments are named. The rest counts as one, so that the sizes still add up."""
 _MOST_NAME, _MOST_MEDIA_TYPE = 255, 127
 _MOST_PARTS = 15_000
-"""Lines that could begin a part. Each part costs the fast parser some 3 KB."""
-_MOST_ENCODED_WORDS = 20_000
-"""In a parameter of a part's field they cost the fast parser time by the square of their number."""
+"""Lines that could begin a part. Each part costs the fast parser about 3 KB."""
 _MOST_PARAMETERS = 1_000_000
-"""Semicolons: each parameter of a part costs the fast parser some 130 octets."""
+"""Semicolons. Each parameter of a part costs the fast parser about 130 bytes."""
 _MOST_AT_ONCE = 1024 * 1024
-"""Octets of a message of which all three are counted in one pass: that takes a copy."""
+"""Bytes of a message in which both are counted in one pass: that takes a copy."""
 _MOST_LINE_CHECKS = 2_000_000
-"""The standard library compares each line with each boundary that is open: a second or two for this many."""
-_MIME_FIELDS = frozenset({"content-type", "content-transfer-encoding", "content-disposition"})
+"""The standard library compares each line with each open boundary. So many take a second or two."""
+_HIDE = (b"=?", b"=\x1a")
+_SHOW = _HIDE[::-1]
+"""Encoded words are hidden from the fast parser, which decodes them before it takes a field apart."""
+_MIME_FIELDS = ("content-type", "content-transfer-encoding", "content-disposition")
 _MOST_FIELD = 4096
 
 
@@ -40,53 +47,90 @@ class Body:
     attachments: tuple[Attachment, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    content: bytes
+    encoded_size: int = 0
+
+
+@dataclass(slots=True)
+class _Part:
+    """A part that holds something itself, from either parser."""
+
+    media_type: str
+    content_type: str
+    """The value of its field."""
+    disposition: str
+    """The value of its Content-Disposition."""
+    holder: PyLazyMimePart | _Decoded
+    name: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.media_type = self.media_type.lower()
+        self.name = file_name(self.disposition, self.content_type)
+
+    @property
+    def is_shown(self) -> bool:
+        return self.media_type in {"text/plain", "text/html"} and not self.disposition.lstrip().lower().startswith(
+            "attachment"
+        )
+
+    @property
+    def text(self) -> str:
+        content = self.holder.content or b""
+        return decode(content.replace(*_SHOW), charset_of(self.content_type))
+
+    @property
+    def size(self) -> int:
+        """The decoded size in bytes, by decoding: an encoding may lie about it."""
+        try:
+            return len(self.holder.content or b"")
+        except ParseError:
+            return (self.holder.encoded_size or 0) * 57 // 78  # broken base64: what so many bytes hold if it is whole
+
+
 def read_body(head: Head, message: bytes, start: int) -> Body:
     """Read the parts of a message whose body begins at ``start``; never raises.
 
-    What no parser can read is one attachment of its size. Only the fields that tell how the body is made are shown to
-    the parsers: of all others there is one reading. A body is copied once, for that; it may be long.
+    A body that no parser can read is one attachment of its size. The parsers get only the fields that describe the
+    body; all other fields are read once, by `read_head`. This copies the body once, and it may be long.
     """
     if _is_overdone(message, start):
         return _unreadable(len(message) - start)
     raw = _mime_fields(head) + memoryview(message)[start:]
     try:
-        return _read_fast(raw)
+        return _body_of(_fast_parts(parse_email_tree(raw.replace(*_HIDE), mode="lazy")))
     except ParseError:
         pass
     lines = raw.count(b"\n") + raw.count(b"\r") + 1  # it takes either for the end of one
     if lines * (raw.lower().count(b"boundary") + 1) > _MOST_LINE_CHECKS:
         return _unreadable(len(message) - start)
     try:
-        return _read_standard(raw)
+        return _body_of(_standard_parts(message_from_bytes(raw)))
     except Exception:  # noqa: BLE001 - of hostile mail it raises anything, RecursionError too
         return _unreadable(len(message) - start)
 
 
 def _is_overdone(message: bytes, start: int) -> bool:
-    """Counted only where the body is long enough to hold so many: most are not, and most of the others hold few."""
+    """Tell whether a message has more parts or parameters than a parser should be given.
+
+    They are counted only where the body is long enough to hold so many. Most are not, and most of the others hold few.
+    """
     length = len(message)
-    if length - start <= 2 * _MOST_ENCODED_WORDS:
+    if length - start <= 3 * _MOST_PARTS:
         return False
-    if length <= _MOST_AT_ONCE and length - len(message.translate(None, b"-?;")) <= _MOST_PARTS:
+    if length <= _MOST_AT_ONCE and length - len(message.translate(None, b"-;")) <= _MOST_PARTS:
         return False
-    return (
-        _is_oftener(message, start, b"-", b"\n--", _MOST_PARTS)
-        or _is_oftener(message, start, b"?", b"=?", _MOST_ENCODED_WORDS)
-        or message.count(b";", start) > _MOST_PARAMETERS
-    )
+    return _is_oftener(message, start, b"-", b"\n--", _MOST_PARTS) or message.count(b";", start) > _MOST_PARAMETERS
 
 
 def _is_oftener(message: bytes, start: int, octet: bytes, words: bytes, most: int) -> bool:
-    """One octet is counted many times as fast as two, and is mostly seldom enough."""
+    """Tell whether the words are there more often than that; to count one byte is much faster, and mostly enough."""
     return message.count(octet, start) > most and message.count(words, start) > most
 
 
 def _mime_fields(head: Head) -> bytes:
-    seen: dict[str, str] = {}
-    for field in head.fields:
-        if field.name in _MIME_FIELDS:
-            seen.setdefault(field.name, " ".join(field.value[:_MOST_FIELD].split()))
-    lines = [f"{name}: {value}\r\n" for name, value in seen.items()]
+    lines = [f"{name}: {head.text(name)[:_MOST_FIELD]}\r\n" for name in _MIME_FIELDS if name in head.names]
     return "".join([*lines, "\r\n"]).encode("utf-8", "replace")
 
 
@@ -94,46 +138,64 @@ def _unreadable(octets: int) -> Body:
     return Body(attachments=(Attachment("", "application/octet-stream", octets),))
 
 
-def _read_fast(raw: bytes) -> Body:
-    mail = parse_email(raw, mode="lazy")
-    attachments = (_attachment(part.filename, part.mimetype, _decoded_size(part)) for part in mail.attachments)
-    return Body(tuple(mail.text_plain), tuple(mail.text_html), _bounded(attachments))
-
-
-def _decoded_size(part: PyLazyAttachment) -> int:
-    """Exact, by decoding: that costs less than any arithmetic on encodings that lie is worth."""
-    try:
-        return len(part.content)
-    except ParseError:
-        return part.encoded_size * 57 // 78  # broken base64: what so many octets hold when they are whole
-
-
-def _read_standard(raw: bytes) -> Body:
-    plain: list[str] = []
-    html: list[str] = []
-    attachments: list[Attachment] = []
-    for part in _leaves(message_from_bytes(raw)):
-        _shorten(part)
-        content = _payload(part)
-        media_type = part.get_content_type()
-        if part.get_content_disposition() == "attachment" or media_type not in {"text/plain", "text/html"}:
-            attachments.append(_attachment(str(part.get_filename("")), media_type, len(content)))
+def _body_of(parts: Iterable[_Part]) -> Body:
+    """Sort the parts (R20): text without a file name is the body's, all else is attached."""
+    texts: dict[str, list[str]] = {"text/plain": [], "text/html": []}
+    attached: list[_Part] = []
+    for part in parts:
+        if part.is_shown and not part.name:
+            texts[part.media_type].append(part.text)
         else:
-            (plain if media_type == "text/plain" else html).append(_text(content, part))
-    return Body(tuple(plain), tuple(html), _bounded(iter(attachments)))
+            attached.append(part)
+    if not any(text for found in texts.values() for text in found):  # the first words of a file that is shown
+        for part in attached:
+            if part.is_shown:
+                texts[part.media_type].append(part.text)
+    attachments = (_attachment(part.name, part.media_type, part.size) for part in attached)
+    return Body(tuple(texts["text/plain"]), tuple(texts["text/html"]), _bounded(attachments))
 
 
-def _leaves(part: "Message[str, str]") -> Iterator["Message[str, str]"]:
-    """The parts that hold something themselves; a mail within a mail is one of them."""
+def _fast_parts(node: PyLazyMimePart) -> Iterator[_Part]:
+    """Yield the parts that hold something themselves.
+
+    Raises:
+        ParseError: A multipart has no parts: this parser cannot read some boundaries, such as ``"a;b"``.
+    """
+    if node.children and not node.is_message:
+        for inner in node.children:
+            yield from _fast_parts(inner)
+    elif node.content_type.lower().startswith("multipart/") and not node.is_message:
+        raise ParseError("a multipart without parts")
+    else:
+        disposition = _field(node, "Content-Disposition") if node.disposition is not None else ""
+        yield _Part(node.content_type, _field(node, "Content-Type"), disposition, node)
+
+
+def _field(node: PyLazyMimePart, name: str) -> str:
+    values = node.headers.get(name) or next(
+        (values for key, values in node.headers.items() if key.lower() == name.lower()), [""]
+    )
+    return values[0].replace("=\x1a", "=?")
+
+
+def _standard_parts(part: "Message[str, str]") -> Iterator[_Part]:
+    """Yield the parts that hold something themselves; a mail within a mail is one of them."""
     if part.get_content_maintype() == "multipart" and part.is_multipart():
         for inner in part.get_payload():
-            yield from _leaves(cast("Message[str, str]", inner))
-    else:
-        yield part
+            yield from _standard_parts(cast("Message[str, str]", inner))
+        return
+    _shorten(part)
+    fields = {name.lower(): _octets(value) for name, value in reversed(list(part.raw_items()))}
+    content_type, disposition = (decode(fields.get(name, b"")) for name in ("content-type", "content-disposition"))
+    yield _Part(part.get_content_type(), content_type, disposition, _Decoded(_payload(part)))
+
+
+def _octets(value: object) -> bytes:
+    return str(value).encode("utf-8", "surrogateescape")
 
 
 def _shorten(part: "Message[str, str]") -> None:
-    """Its parameters take the standard library time by the square of their length."""
+    """Drop overlong fields: their parameters take the standard library time by the square of their length."""
     for name in _MIME_FIELDS:
         if len(str(part.get(name, ""))) > _MOST_FIELD:
             del part[name]
@@ -146,15 +208,8 @@ def _payload(part: "Message[str, str]") -> bytes:
     return content if isinstance(content, bytes) else b""
 
 
-def _text(content: bytes, part: "Message[str, str]") -> str:
-    try:
-        return content.decode(str(part.get_content_charset("utf-8")), "replace")
-    except (LookupError, ValueError):
-        return content.decode("utf-8", "replace")
-
-
 def _attachment(name: str, media_type: str, size: int) -> Attachment:
-    stated = without_tokens(clean(media_type.lower(), _MOST_MEDIA_TYPE)) or "application/octet-stream"
+    stated = without_tokens(clean(media_type, _MOST_MEDIA_TYPE)) or "application/octet-stream"
     return Attachment(without_tokens(clean(name, _MOST_NAME)), stated, size)
 
 

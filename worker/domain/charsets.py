@@ -1,0 +1,114 @@
+"""Text from the bytes of a mail: charset labels as WHATWG reads them, and encoded words (RFC 2047).
+
+Mail is labelled wrongly so often that mail programs and browsers agree on what a label really means: gb2312 is GBK,
+iso-8859-1 is windows-1252. Python's codecs of those names are the narrow ones.
+"""
+
+import binascii
+import codecs
+import re
+from functools import lru_cache
+
+_MOST_ENCODED = 8 * 1024
+"""Characters of a field in which encoded words are looked for; a subject or a name is cut long before."""
+_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bq])\?((?:(?!\?=|=\?(?!=)).)*+)\?=", re.IGNORECASE | re.DOTALL)
+"""Charset, perhaps a language (RFC 2231 §5), encoding, text."""
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]+")
+_BY_LABEL = {
+    **dict.fromkeys(("iso-8859-8-i", "iso-8859-8-e", "csiso88598i", "csiso88598e", "logical", "visual"), "iso-8859-8"),
+    **dict.fromkeys(("iso-8859-6-i", "iso-8859-6-e", "csiso88596i", "csiso88596e"), "iso-8859-6"),
+    **dict.fromkeys(("windows-874", "dos-874"), "cp874"),
+    **dict.fromkeys(("gb_2312", "gb_2312-80", "csgb2312", "x-gbk"), "gb18030"),
+    **dict.fromkeys(("cn-big5", "x-x-big5"), "big5hkscs"),
+    **dict.fromkeys(("windows-31j", "x-sjis"), "cp932"),
+    **dict.fromkeys(("cseucpkdfmtjapanese", "x-euc-jp"), "euc_jp"),
+    **dict.fromkeys(("ks_c_5601-1989", "ksc_5601", "windows-949", "iso-ir-149", "csksc56011987", "cseuckr"), "cp949"),
+    **dict.fromkeys(("csmacintosh", "mac", "x-mac-roman"), "mac-roman"),
+    **dict.fromkeys(("x-mac-cyrillic", "x-mac-ukrainian"), "mac-cyrillic"),
+    **dict.fromkeys(("koi", "koi8"), "koi8-r"),
+    **dict.fromkeys(("unicode", "csunicode", "ucs-2", "iso-10646-ucs-2", "unicodefeff"), "utf-16-le"),
+    **dict.fromkeys(("unicode-1-1-utf-8", "unicode11utf8", "unicode20utf8", "x-unicode20utf8"), "utf-8"),
+    **{f"x-cp125{number}": f"cp125{number}" for number in range(9)},
+    **{f"iso8859{part}": f"iso-8859-{part}" for part in (*range(1, 12), 13, 14, 15)},
+    "koi8-ru": "koi8-u",
+    "csisolatin9": "iso-8859-15",
+    "sun_eu_greek": "iso-8859-7",
+    "unicodefffe": "utf-16-be",
+}
+"""Labels of the WHATWG table that Python does not know."""
+_WIDER = {
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "big5": "big5hkscs",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+}
+"""By the name of Python's codec: the codec that the WHATWG table gives its labels."""
+_NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "ascii"})
+"""Codecs that are no charset; and ASCII, which is said of mail of any charset."""
+
+
+def decode(octets: bytes, label: str = "") -> str:
+    """Decode bytes by the label of their charset; never raises. Without a known label it is UTF-8 or windows-1252."""
+    codec = _codec(label)
+    if codec is None:
+        return _decode_unlabelled(octets)
+    try:
+        return octets.decode(codec, "replace")
+    except (LookupError, ValueError):
+        return _decode_unlabelled(octets)
+
+
+def decode_words(text: str) -> str:
+    """Decode the encoded words of a field's value; whatever is broken stays as it is written."""
+    if "=?" not in text:
+        return text
+    text = text[:_MOST_ENCODED]
+    pieces: list[str] = []
+    waiting: list[bytes] = []
+    label = ""
+    end = 0
+    for word in _WORD.finditer(text):
+        between = text[end : word.start()]
+        is_continued = bool(waiting) and not between.strip()
+        if waiting and not (is_continued and word[1].lower() == label):
+            # A character may be split between two words of one charset.
+            pieces.append(decode(b"".join(waiting), label))
+            waiting.clear()
+        if not is_continued:
+            pieces.append(between)
+        waiting.append(_octets(word[2], word[3]))
+        label, end = word[1].lower(), word.end()
+    pieces.append(decode(b"".join(waiting), label) if waiting else "")
+    return "".join([*pieces, text[end:]])
+
+
+def _octets(encoding: str, text: str) -> bytes:
+    if encoding in "qQ":
+        return binascii.a2b_qp(text.encode("utf-8", "replace"), header=True)
+    digits = _NOT_BASE64.sub("", text)
+    if len(digits) % 4 == 1:
+        digits = digits[:-1]
+    return binascii.a2b_base64(digits + "=" * (-len(digits) % 4))
+
+
+def _decode_unlabelled(octets: bytes) -> str:
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("cp1252", "replace")
+
+
+@lru_cache(maxsize=256)
+def _codec(label: str) -> str | None:
+    """Return the name of the codec for a label, or None for a label that is unknown or says nothing."""
+    stated = label.strip(" \t\"'").lower()[:40]
+    try:
+        name = codecs.lookup(_BY_LABEL.get(stated, stated)).name
+    except (LookupError, ValueError):
+        return None
+    return None if name in _NO_CHARSETS else _WIDER.get(name, name)
