@@ -95,9 +95,9 @@ def read_body(head: Head, message: bytes, start: int) -> Body:
     A body that no parser can read is one attachment of its size. The parsers get only the fields that describe the
     body; all other fields are read once, by `read_head`. This copies the body once, and it may be long.
     """
-    if _is_overdone(message, start):
+    raw = parsable(head, message, start)
+    if raw is None:
         return _unreadable(len(message) - start)
-    raw = _mime_fields(head) + memoryview(message)[start:]
     try:
         return _body_of(_fast_parts(parse_email_tree(raw.replace(*_HIDE), mode="lazy")))
     except ParseError:
@@ -109,6 +109,11 @@ def read_body(head: Head, message: bytes, start: int) -> Body:
         return _body_of(_standard_parts(message_from_bytes(raw)))
     except Exception:  # noqa: BLE001 - of hostile mail it raises anything, RecursionError too
         return _unreadable(len(message) - start)
+
+
+def parsable(head: Head, message: bytes, start: int) -> bytes | None:
+    """Return what of a message a parser should be given, or None where its body would cost too much."""
+    return None if _is_overdone(message, start) else _mime_fields(head) + memoryview(message)[start:]
 
 
 def _is_overdone(message: bytes, start: int) -> bool:

@@ -18,9 +18,9 @@ _PIECE = 1024 * 1024
 
 def read_content(raw: bytes) -> Content:
     """Read a message; never raises. Bytes that cannot be decoded are replaced, fields that are absent are empty."""
-    start_of_body = _start_of_body(raw)
-    head = read_head(raw[:start_of_body])
-    body = read_body(head, raw, start_of_body)
+    start = start_of_body(raw)
+    head = read_head(raw[:start])
+    body = read_body(head, raw, start)
     return Content(
         head=head,
         raw=raw,
@@ -30,7 +30,7 @@ def read_content(raw: bytes) -> Content:
         sent_at=read_date(head.first("date")),
         snippet=without_tokens(snippet_of(body.plain, body.html)),
         attachments=body.attachments,
-        body_digest=_body_digest(raw, start_of_body),
+        body_digest=_body_digest(raw, start),
     )
 
 
@@ -39,7 +39,7 @@ def subject_of(head: Head) -> str:
     return without_tokens(clean(decode_words(head.text("subject"))))
 
 
-def _start_of_body(raw: bytes) -> int:
+def start_of_body(raw: bytes) -> int:
     """Return where the body begins: behind the first empty line, which may be the very first."""
     if raw.startswith((b"\n", b"\r\n")):
         return raw.index(b"\n") + 1

@@ -14,7 +14,10 @@ _MAILTO = "mailto:"
 
 
 def text_of_html(html: str, *, most_read: int, most_shown: int) -> str:
-    """Return the first ``most_shown`` visible characters, or a few more, out of ``most_read`` characters of HTML."""
+    """Return the first ``most_shown`` visible characters, or a few more, out of ``most_read`` characters of HTML.
+
+    The last line may be cut.
+    """
     reader = _TextOfHtml()
     try:
         for start in range(0, min(len(html), most_read), _PIECE):

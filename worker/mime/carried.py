@@ -1,0 +1,68 @@
+"""The mails within a mail: as attachments, byte for byte, and as text that a client wrote (R28)."""
+
+from collections.abc import Sequence
+
+from fast_mail_parser import ParseError, PyLazyAttachment, parse_email
+
+from worker.domain.forwards import MOST_ORIGINALS, Carried, Original
+from worker.domain.messages import Content
+from worker.mime.body import parsable, read_body
+from worker.mime.content import read_content, start_of_body
+from worker.mime.html_text import text_of_html
+
+_MAILS = frozenset({"message/rfc822", "message/global"})
+"""RFC 2046 §5.2.1, and RFC 6532 §3.7 for mail in UTF-8."""
+_MOST_HTML = 512 * 1024
+"""Characters of HTML in which the block is looked for, style sheets included."""
+_MOST_TEXT = 64 * 1024
+_MOST_ENCODED_WORDS = 20_000
+"""In one parameter they cost the parser time by the square of their number."""
+
+
+def read_carried(content: Content) -> Carried:
+    """Read a message again for the mails within it; never raises."""
+    start = start_of_body(content.raw)
+    body = read_body(content.head, content.raw, start)
+    html = (text_of_html(text, most_read=_MOST_HTML, most_shown=_MOST_TEXT) for text in body.html)
+    texts = ("\n\n".join(body.plain), "\n\n".join(html))
+    mails, left_out = _attached(content, start, MOST_ORIGINALS)
+    originals: list[Original] = []
+    for mail in mails:
+        inner, more = _inner(mail, MOST_ORIGINALS - len(mails) - sum(len(each.inner) for each in originals))
+        originals.append(Original(mail, inner))
+        left_out += more
+    return Carried(tuple(text for text in texts if text.strip()), tuple(originals), left_out)
+
+
+def _inner(mail: Content, most: int) -> tuple[tuple[Content, ...], int]:
+    mails, left_out = _attached(mail, start_of_body(mail.raw), most)
+    return tuple(mails), left_out
+
+
+def _attached(content: Content, start: int, most: int) -> tuple[Sequence[Content], int]:
+    """Return the attached mails, and how many of them are left out."""
+    parts = _mail_parts(content, start)
+    known = max(len(parts), sum(attachment.media_type in _MAILS for attachment in content.attachments))
+    mails = [read_content(raw) for raw in [part for part in parts if part][:most]]
+    return mails, known - len(mails)
+
+
+def _mail_parts(content: Content, start: int) -> list[bytes]:
+    """Take out the attached mails; one whose bytes are not certain is empty."""
+    raw = parsable(content.head, content.raw, start)
+    if raw is None or raw.count(b"=?") > _MOST_ENCODED_WORDS:
+        return []
+    try:
+        mail = parse_email(raw, mode="lazy")
+    except ParseError:
+        return []
+    found = {place: _bytes_of(part) for place, part in enumerate(mail.attachments) if part.mimetype.lower() in _MAILS}
+    lossy = {warning.part_path for warning in mail.warnings}
+    return [b"" if f"attachments[{place}]" in lossy else decoded for place, decoded in found.items()]
+
+
+def _bytes_of(part: PyLazyAttachment) -> bytes:
+    try:
+        return part.content
+    except ParseError:  # broken base64
+        return b""
