@@ -9,7 +9,7 @@ from worker.imap import ImapAccess, ImapMailbox, Mechanism
 from worker.imap import Tls as MailboxTls
 from worker.imap.oauth import OAuthClient, TokenSource
 from worker.logs import configure, log_deferred, log_filed
-from worker.mime.authentication import organisational_domain, read_authentication
+from worker.mime.authentication import organisational_domain, read_results
 from worker.outgoing import Notifier
 from worker.outgoing.configured import mail_server_of, post_of
 from worker.poll import Limits, Poller, Watcher
@@ -103,7 +103,8 @@ def rules_of(settings: Settings) -> Rules:
         authserv_id=settings.authserv_id if settings.requires_sender_auth else None,
         max_attachment_bytes=settings.max_attachment_bytes,
         max_recipients=settings.max_recipients,
-        read_authentication=read_authentication,
+        max_new_records_per_day=settings.max_new_records_per_day,
+        read_results=read_results,
         organisational_domain=organisational_domain,
     )
 

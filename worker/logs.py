@@ -56,6 +56,7 @@ class Event(StrEnum):
     MESSAGE_QUARANTINED = "message.quarantined"
     MESSAGE_DEFERRED = "message.deferred"
     MESSAGE_LATE = "message.late"
+    RECORDS_LIMITED = "records.limited"
     MAILBOX_CONNECTED = "mailbox.connected"
     MAILBOX_LOST = "mailbox.lost"
     MAILBOX_LOGIN_REFUSED = "mailbox.login_refused"
@@ -125,7 +126,7 @@ def log_filed(filing: Filing, seconds: float) -> None:
     if verdict.reason:
         fields["reason"] = verdict.reason.value
     if event is Event.MESSAGE_QUARANTINED:
-        fields["error"] = verdict.trace.note
+        fields["error"] = verdict.trace.note and verdict.trace.note.values.get("error")
     fields["seconds"] = round(seconds, 3)
     log = structlog.get_logger()
     if event is Event.MESSAGE_QUARANTINED:
@@ -134,6 +135,9 @@ def log_filed(filing: Filing, seconds: float) -> None:
         log.info(event, **fields)
     if seconds > LATE_SECONDS:
         log.warning(Event.MESSAGE_LATE, uid=filing.uid, message_id=filing.message_id, seconds=round(seconds, 3))
+    for limited in (verdict for verdict in filing.verdicts if verdict.is_limited and verdict.owner):
+        owner = limited.owner and limited.owner.login
+        log.warning(Event.RECORDS_LIMITED, uid=filing.uid, message_id=filing.message_id, owner=owner)
 
 
 def log_deferred(uid: int, error: str, message_id: str | None = None, seconds: float | None = None) -> None:

@@ -190,7 +190,7 @@ def test_r13_without_authentication_the_sender_is_not_believed(dropbox: Dropbox)
     address = dropbox.add_user(JANE)
     dropbox.settings["BCC_DROPBOX_AUTHSERV_ID"] = "mx.drop.example"
     assert reason(dropbox, letter(address)) == "sender_unauthenticated"
-    vouched = "mx.drop.example; dmarc=pass header.from=acme.example"
+    vouched = "mx.drop.example; dmarc=pass header.from=acme.example; dkim=pass header.d=acme.example"
     dropbox.deliver(letter(address, Authentication_Results=vouched))
     assert dropbox.poll() == {"associated": 1}
 

@@ -1,15 +1,18 @@
 """Every end of a message is told in words, and every rejection with what to do."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from worker.cli.advice import Ended, advice_on
+from worker.cli.reasons import sentence
 from worker.cli.story import story_of
 from worker.crm.explanations import Explanation, OwnersVerdict
 from worker.domain.outcomes import Outcome, Reason
-from worker.domain.routing import NOT_RECORDED, RECORDED
-from worker.domain.senders import UNPROVEN
+from worker.domain.patterns import Module
+from worker.domain.traces import Code, Value, detail
+from worker.domain.verdicts import NamedRecord, RecipientResult, RecipientTrace, Trace
 
 ARRIVED = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 
@@ -32,8 +35,14 @@ def told(*verdicts: OwnersVerdict) -> str:
     )
 
 
-def ended(reason: Reason | None, outcome: Outcome = Outcome.REJECTED, **more: str | None) -> Ended:
-    return Ended(7, outcome, reason, **more)
+def ended(
+    reason: Reason | None,
+    outcome: Outcome = Outcome.REJECTED,
+    owner: str | None = None,
+    account: str | None = None,
+    **trace: Any,
+) -> Ended:
+    return Ended(7, outcome, reason, owner, account, Trace(**trace))
 
 
 @pytest.mark.parametrize("reason", Reason)
@@ -44,14 +53,33 @@ def test_every_reason_comes_with_advice(reason: Reason) -> None:
     assert advice_on(ended(reason))
 
 
+VALUES: dict[str, Value] = {
+    **dict.fromkeys(("count", "limit", "size"), 7),
+    **dict.fromkeys(("method", "domain", "field", "value", "error", "text", "module", "top"), "this"),
+    **dict.fromkeys(("faults", "fields", "searched"), ("this", "that")),
+}
+
+
+@pytest.mark.parametrize("code", Code)
+def test_every_code_of_a_trace_has_a_sentence(code: Code) -> None:
+    said = sentence(detail(code, **VALUES))
+    assert said
+    assert not {"{", "?"} & set(said)
+
+
+def test_a_value_that_is_not_there_is_not_made_up() -> None:
+    assert sentence(detail(Code.BEYOND_LIMIT)) == "beyond the first ? recipients"
+
+
 @pytest.mark.parametrize("outcome", [Outcome.ASSOCIATED, Outcome.DUPLICATE])
 def test_where_all_is_well_there_is_nothing_to_do(outcome: Outcome) -> None:
     assert advice_on(ended(None, outcome, owner="jane@acme.example")) is None
 
 
 def test_mail_for_no_dropbox_is_told_from_mail_whose_envelope_is_lost() -> None:
-    assert str(advice_on(ended(Reason.NO_TOKEN, note=RECORDED))).startswith("Nothing, if it was for no dropbox")
-    lost = str(advice_on(ended(Reason.NO_TOKEN, note=NOT_RECORDED)))
+    other = ended(Reason.NO_TOKEN, note=detail(Code.RECIPIENT_IS_NO_DROPBOX))
+    assert str(advice_on(other)).startswith("Nothing, if it was for no dropbox")
+    lost = str(advice_on(ended(Reason.NO_TOKEN, note=detail(Code.RECIPIENT_NOT_RECORDED))))
     assert "`bcc-dropbox check --probe` tells" in lost
     assert "TOKEN_HEADERS" in lost
 
@@ -59,7 +87,10 @@ def test_mail_for_no_dropbox_is_told_from_mail_whose_envelope_is_lost() -> None:
 def test_an_address_that_waits_for_its_code_is_not_to_be_added_once_more() -> None:
     """The command that would have been advised is refused for it, or sends one more code."""
     waits = ended(
-        Reason.SENDER_NOT_REGISTERED, sender_check=UNPROVEN, owner="jane@acme.example", sender="jane@home.example"
+        Reason.SENDER_NOT_REGISTERED,
+        sender_check=detail(Code.UNPROVEN),
+        owner="jane@acme.example",
+        sender="jane@home.example",
     )
     advice = str(advice_on(waits))
     assert "`bcc-dropbox sender verify jane@acme.example CODE`" in advice
@@ -85,7 +116,7 @@ def test_commands_name_the_account_where_there_are_several(reason: Reason) -> No
 
 
 def test_a_message_without_owner_and_without_anything_is_told() -> None:
-    story = told(OwnersVerdict(Outcome.REJECTED, Reason.NO_TOKEN, None, None, {}))
+    story = told(OwnersVerdict(Outcome.REJECTED, Reason.NO_TOKEN, None, None, Trace()))
     assert "Message 7 of drop@mx.example/INBOX is in the folder Rejected." in story
     assert "2026-11-02T09:00:01Z, 1.2 s after arrival" in story
     assert "For no owner: rejected (no_token)" in story
@@ -93,35 +124,40 @@ def test_a_message_without_owner_and_without_anything_is_told() -> None:
 
 
 def test_a_quarantined_message_is_told_with_its_error() -> None:
-    story = told(OwnersVerdict(Outcome.QUARANTINED, None, None, None, {"note": "ValueError: odd"}))
+    story = told(
+        OwnersVerdict(Outcome.QUARANTINED, None, None, None, Trace(note=detail(Code.ERROR, error="ValueError: odd")))
+    )
     assert "ValueError: odd" in story
     assert "folder Quarantine" in story
 
 
 def test_each_owner_has_a_part_of_the_story() -> None:
-    trace = {
-        "route": {"header": "Delivered-To", "token": "k7m2…"},
-        "sender": {"address": "jane@acme.example", "check": "registered", "authentication": "DMARC passes"},
-        "recipients": [
-            {"address": "carl@client.example", "result": "matched", "why": "the oldest", "module": "lead", "record": 5}
-        ],
-    }
+    why = detail(Code.OLDEST_RECORD, module="lead")
+    trace = Trace(
+        "Delivered-To",
+        "k7m2…",
+        "jane@acme.example",
+        sender_check=detail(Code.REGISTERED),
+        authentication=detail(Code.PASSES, method="DMARC", domain="acme.example"),
+        recipients=(RecipientTrace("carl@client.example", RecipientResult.MATCHED, why, NamedRecord(Module.LEAD, 5)),),
+    )
     story = told(
         OwnersVerdict(Outcome.ASSOCIATED, None, "jane@acme.example", 3, trace),
-        OwnersVerdict(Outcome.REJECTED, Reason.USER_DISABLED, "ben@acme.example", None, {}),
+        OwnersVerdict(Outcome.REJECTED, Reason.USER_DISABLED, "ben@acme.example", None, Trace()),
     )
     assert "k7m2… found in Delivered-To" in story
     assert "jane@acme.example: registered" in story
-    assert "  checked     DMARC passes\n" in story
-    assert "carl@client.example: matched lead 5: the oldest" in story
+    assert "  checked     DMARC passes for acme.example\n" in story
+    assert "carl@client.example: matched lead 5: the oldest lead with this address" in story
     assert "bcc-dropbox email show 3" in story
     assert "user enable ben@acme.example" in story
 
 
-def unmatched(*addresses: str) -> dict[str, object]:
-    recipients = [{"address": each, "result": "unmatched", "why": "nobody has it"} for each in addresses]
-    skipped = {"address": "jane@acme.example", "result": "skipped", "why": "the owner's own address"}
-    return {"recipients": [*recipients, skipped]}
+def unmatched(*addresses: str) -> Trace:
+    nobody, own = detail(Code.NOBODY_FOUND, searched=("contact",)), detail(Code.OWN_ADDRESS)
+    recipients = [RecipientTrace(each, RecipientResult.UNMATCHED, nobody) for each in addresses]
+    skipped = RecipientTrace("jane@acme.example", RecipientResult.SKIPPED, own)
+    return Trace(recipients=(*recipients, skipped))
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def test_an_email_is_listed_with_the_promised_fields(cli: CommandLine, jane: str
         "sender",
         "sent_at",
         "sent_at_is_arrival",
+        "verified",
         "owner",
         "list",
         "direction",

@@ -13,7 +13,9 @@ from worker.crm.users import add_user
 from worker.crm.work import Crm
 from worker.domain.messages import Arrival, Head
 from worker.domain.outcomes import Outcome, Reason
+from worker.domain.patterns import Module
 from worker.domain.ports import Queue
+from worker.domain.verdicts import NamedRecord, RecipientResult
 from worker.filing import quarantined
 from worker.store.poll_store import PollStore
 
@@ -34,16 +36,17 @@ def test_a_message_is_found_by_uid_and_by_message_id(crm: Crm, jane: str, arrive
 def test_the_trace_names_the_record_that_was_made(crm: Crm, jane: str, arrive: Arrive) -> None:
     arrive(jane)
     [found] = explanations.explain_uid(crm, 1, limit=None)
-    [recipient] = found.deciding.trace["recipients"]
-    assert (recipient["address"], recipient["result"], recipient["module"]) == (CARL, "created", "contact")
-    assert isinstance(recipient["record"], int)
+    [recipient] = found.deciding.trace.recipients
+    assert (recipient.address, recipient.result) == (CARL, RecipientResult.CREATED)
+    assert isinstance(recipient.record, NamedRecord)
+    assert recipient.record.module is Module.CONTACT
 
 
 def test_a_rejection_tells_its_reason_and_owner(crm: Crm, jane: str, arrive: Arrive) -> None:
     arrive(jane, sender="stranger@elsewhere.example")
     [found] = explanations.explain_uid(crm, 1, limit=None)
     assert (found.deciding.reason, found.deciding.owner) == (Reason.SENDER_NOT_REGISTERED, JANE)
-    assert found.deciding.trace["sender"]["address"] == "stranger@elsewhere.example"
+    assert found.deciding.trace.sender == "stranger@elsewhere.example"
 
 
 def test_messages_are_found_by_their_people(crm: Crm, ben: str, arrive: Arrive) -> None:

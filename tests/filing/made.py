@@ -12,19 +12,19 @@ from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Filing, Verdict
 from worker.filing import Candidate, Rules, file_batch, judge_content, routed
 from worker.mime import read_content
-from worker.mime.authentication import organisational_domain, read_authentication
+from worker.mime.authentication import organisational_domain, read_results
 
 RULES = Rules(
     DROPBOX,
     received_by="mx.drop.example",
-    read_authentication=read_authentication,
+    read_results=read_results,
     organisational_domain=organisational_domain,
 )
 AUTHENTICATED = Rules(
     DROPBOX,
     received_by="mx.drop.example",
     authserv_id="mx.drop.example",
-    read_authentication=read_authentication,
+    read_results=read_results,
     organisational_domain=organisational_domain,
 )
 

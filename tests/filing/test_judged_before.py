@@ -11,7 +11,9 @@ from worker.filing import Rules, holds_for, judge_content, judge_head, judged_be
 from worker.mime import read_content, read_head
 
 ISSUED = issued((JANES_TOKEN, owner()))
-STAMP = "Authentication-Results: mx.drop.example; dmarc=pass header.from=sales.example\n"
+STAMP = (
+    "Authentication-Results: mx.drop.example; dmarc=pass header.from=sales.example; dkim=pass header.d=sales.example\n"
+)
 FETCHED = (
     "return-path",
     "delivered-to",
@@ -55,6 +57,7 @@ def test_the_same_fields_lead_to_the_same_judgement(rules: Rules) -> None:
         (raw_mail(extra=f"{LOOP_MARK}: 1\n"), raw_mail()),
         (raw_mail(extra="Content-Type: multipart/report; report-type=delivery-status\n"), raw_mail()),
         (raw_mail(to="eve@client.example"), raw_mail()),
+        (raw_mail(top=STAMP, extra="Subject: another\n"), raw_mail(top=STAMP)),
         (raw_mail(extra="DKIM-Signature: d=evil.example; i=x=3B=20dkim=3Dpass@evil.example\n"), raw_mail()),
     ],
     ids=[
@@ -69,6 +72,7 @@ def test_the_same_fields_lead_to_the_same_judgement(rules: Rules) -> None:
         "our own mark",
         "a delivery report",
         "another To, where a token may stand",
+        "a field that stands twice",
         "a signature that could forge results",
     ],
 )

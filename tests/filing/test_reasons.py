@@ -10,10 +10,13 @@ from tests.filing.made import AUTHENTICATED, RULES, World, arrival, raw_mail, wo
 from worker.domain.outcomes import Folder, Outcome, Reason
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import STANDARD, Permission
+from worker.domain.traces import Code, detail
 from worker.filing import judge_head, judge_size, quarantined, rejected_by_head, routed
 from worker.mime import read_head
 
-PASSES = "Authentication-Results: mx.drop.example; dmarc=pass header.from=sales.example\n"
+PASSES = (
+    "Authentication-Results: mx.drop.example; dmarc=pass header.from=sales.example; dkim=pass header.d=sales.example\n"
+)
 FAILS = "Authentication-Results: mx.drop.example; dmarc=fail header.from=sales.example\n"
 STANDARD_WITHOUT_BOTH = STANDARD.permissions - {Permission.LEADS, Permission.CONTACTS}
 
@@ -85,6 +88,12 @@ def test_an_ordinary_mail_is_associated() -> None:
             Reason.SENDER_UNAUTHENTICATED,
             id="R13 a forged field below",
         ),
+        pytest.param(
+            World(rules=AUTHENTICATED),
+            raw_mail(top="Subject: another\n" + PASSES),
+            Reason.FIELDS_REPEATED,
+            id="R13 a field on top of a signed mail",
+        ),
         pytest.param(World(), raw_mail(extra="Auto-Submitted: auto-replied\n"), Reason.AUTOMATIC, id="R23 automatic"),
         pytest.param(World(), raw_mail(to="undisclosed-recipients:;"), Reason.NO_RECIPIENTS, id="R14 nobody"),
         pytest.param(World(), raw_mail(to="drop@drop.example"), Reason.NO_RECIPIENTS, id="R14 the dropbox only"),
@@ -130,7 +139,7 @@ def test_an_authenticated_sender_is_let_in_and_the_trace_says_why() -> None:
     """R13."""
     verdict = World(rules=AUTHENTICATED).verdict(raw_mail(top=PASSES))
     assert verdict.outcome is Outcome.ASSOCIATED
-    assert verdict.trace.authentication == "DMARC passes for sales.example"
+    assert verdict.trace.authentication == detail(Code.PASSES, method="DMARC", domain="sales.example")
 
 
 def test_an_authenticated_first_mail_proves_an_address() -> None:
@@ -200,7 +209,7 @@ def test_a_message_on_which_the_code_failed_goes_to_a_person() -> None:
     raw = raw_mail()
     filing = quarantined(arrival(raw), read_head(raw), "ZeroDivisionError: division by zero")
     assert (filing.deciding.outcome, filing.folder) == (Outcome.QUARANTINED, Folder.QUARANTINE)
-    assert filing.deciding.trace.note == "ZeroDivisionError: division by zero"
+    assert filing.deciding.trace.note == detail(Code.ERROR, error="ZeroDivisionError: division by zero")
 
 
 def test_no_trace_holds_a_whole_token() -> None:

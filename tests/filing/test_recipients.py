@@ -4,6 +4,7 @@ import pytest
 
 from tests.domain.made import JANES_TOKEN, JOHNS_TOKEN, NOW, owner
 from tests.filing.made import World, raw_mail, world_of
+from worker.cli.reasons import sentence
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.patterns import Module, SearchPattern
 from worker.domain.records import AccountView, NewRecord, Record
@@ -19,7 +20,8 @@ def made(verdict: Verdict) -> list[str]:
 
 
 def skipped(verdict: Verdict) -> dict[str, str]:
-    return {t.address: t.why for t in verdict.trace.recipients if t.result is RecipientResult.SKIPPED}
+    """As people are told."""
+    return {t.address: sentence(t.why) for t in verdict.trace.recipients if t.result is RecipientResult.SKIPPED}
 
 
 def test_to_and_cc_count_in_order_each_once_and_groups_are_flattened() -> None:
@@ -101,7 +103,7 @@ def test_those_who_do_not_count_do_not_use_up_the_fifty() -> None:
 def test_a_thousand_recipients_beyond_the_limit_are_counted_not_listed() -> None:
     to = ", ".join(f"c{number}@client.example" for number in range(1050))
     verdict = World().verdict(raw_mail(to=to))
-    assert skipped(verdict)["800 more"] == "beyond the first 50 recipients"
+    assert skipped(verdict)[""] == "800 more beyond the first 50 recipients"
     assert len(verdict.trace.recipients) == 50 + 200 + 1
 
 
@@ -247,7 +249,7 @@ def test_one_record_gets_one_association_however_many_of_its_addresses_are_named
 def test_the_trace_tells_of_each_recipient_why() -> None:
     view = AccountView(records={"bob@client.example": (Record(5, Module.CONTACT, 1, NOW),)})
     verdict = world_of(owner(), view).verdict(raw_mail(to="bob@client.example, new@client.example"))
-    assert [(t.address, t.result, t.why) for t in verdict.trace.recipients] == [
+    assert [(t.address, t.result, sentence(t.why)) for t in verdict.trace.recipients] == [
         ("bob@client.example", RecipientResult.MATCHED, "the owner's own contact with this address"),
         ("new@client.example", RecipientResult.CREATED, "nobody among contacts or leads: new contact"),
     ]

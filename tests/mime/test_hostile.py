@@ -16,7 +16,7 @@ from worker.domain.from_field import read_from
 from worker.domain.received import read_received
 from worker.filing import file_batch, judge_content, judge_head, rejected_by_head, routed
 from worker.mime import read_content, read_head
-from worker.mime.authentication import read_authentication
+from worker.mime.authentication import read_results
 
 MIXED = b'Content-Type: multipart/mixed; boundary="x"\r\n\r\n'
 BROKEN = MIXED + b"--x\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!!\r\n"
@@ -163,7 +163,7 @@ def test_whatever_arrives_ends_with_a_decision(raw: bytes) -> None:
     tokens = issued((JANES_TOKEN, owner()))
     arrived = arrival(raw)
     head = read_head(raw)
-    read_authentication(head)
+    read_results(head.first("authentication-results"))
     filing = rejected_by_head(arrived, head, judge_head(head, routed(head, RULES), RULES, {}, now))
     assert filing.deciding.reason
     for rules in (RULES, AUTHENTICATED):

@@ -13,6 +13,7 @@ from worker.domain.owners import Owner
 from worker.domain.patterns import DEFAULT_PATTERN
 from worker.domain.profiles import Permission
 from worker.domain.tokens import IssuedToken
+from worker.domain.traces import Code, detail
 from worker.domain.verdicts import Verdict
 from worker.filing import Judgement, Rules, judge_head, judge_size, quarantined, routed
 
@@ -36,14 +37,15 @@ def vouching(*domains: str) -> Rules:
     """R13: the server vouches for these domains, by a signature of each."""
     passed = tuple(MethodResult("dkim", "pass", {"header.d": domain}) for domain in domains)
     found = AuthenticationResults("mx.example", passed)
-    return replace(RULES, authserv_id="mx.example", read_authentication=lambda _head: found)
+    return replace(RULES, authserv_id="mx.example", read_results=lambda _value: found)
 
 
 VOUCHED = vouching("acme.example", "home.example")
 
 
 def judged(owner: Owner, *fields: Field, rules: Rules = VOUCHED, revoked: bool = False) -> Judgement:
-    head = Head((Field("delivered-to", f"drop+{TOKEN}@drop.example"), *fields))
+    stamp = Field("authentication-results", "read by the rules")
+    head = Head((Field("delivered-to", f"drop+{TOKEN}@drop.example"), stamp, *fields))
     return judge_head(
         head, routed(head, rules), rules, {TOKEN: IssuedToken(TOKEN, owner, NOW if revoked else None)}, NOW
     )
@@ -137,7 +139,11 @@ def test_a_quarantined_mail_is_told_to_whom_it_is_certainly_of() -> None:
         return [(verdict, cause_of(verdict)) for verdict in quarantined(arrival, Head(()), "KeyError", claims).verdicts]
 
     ((verdict, cause),) = ends()
-    assert (cause, verdict.owner, verdict.trace.note) == (Outcome.QUARANTINED, JOE, "KeyError")
+    assert (cause, verdict.owner, verdict.trace.note) == (
+        Outcome.QUARANTINED,
+        JOE,
+        detail(Code.ERROR, error="KeyError"),
+    )
     ((verdict, cause),) = ends(rules=RULES)
     assert (cause, verdict.owner) == (None, JOE)
     (unknown,) = quarantined(arrival, Head(()), "KeyError").verdicts

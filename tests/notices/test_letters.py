@@ -9,10 +9,11 @@ from email.policy import SMTP, SMTPUTF8, default
 import pytest
 
 from worker.domain.addresses import Address
-from worker.domain.messages import Head
-from worker.domain.notices import Cause, Notice, NoticeKey
+from worker.domain.messages import Field, Head
+from worker.domain.notices import Cause, Limit, Notice, NoticeKey
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.senders import automatic_sign
+from worker.domain.traces import Code, detail
 from worker.mime import read_content, read_head
 from worker.outgoing import code_letter, notice_letter
 
@@ -27,7 +28,7 @@ NOTICE = Notice(
     recipients=("jane@client.example",),
     message_id=LONG_ID,
     arrived_at=NOW,
-    note="attachments of 12000000 octets, the limit is 10485760",
+    note=detail(Code.ATTACHMENTS_SIZE, size=12_000_000, limit=10_485_760),
 )
 
 
@@ -53,7 +54,7 @@ def test_a_notice_says_which_mail_why_and_what_to_do() -> None:
         "To:         jane@client.example\n"
         "Arrived:    02 November 2026, 09:00 UTC\n"
         f"Message-ID: {LONG_ID}\n\n"
-        "Why: its attachments are too large (attachments of 12000000 octets, the limit is 10485760).\n\n"
+        "Why: its attachments are too large (12000000 bytes, the limit is 10485760).\n\n"
         "Send it again with smaller ones, or with a link to them.\n\n"
         "Of other mails that end for the same reason today you are not told.\n"
     )
@@ -64,6 +65,7 @@ def test_a_notice_says_which_mail_why_and_what_to_do() -> None:
     [
         *(Reason.REVOKED_TOKEN, Reason.USER_DISABLED, Reason.PERMISSION_DENIED, Reason.MODULE_FORBIDDEN),
         *(Reason.NO_RECIPIENTS, Reason.ATTACHMENTS_TOO_LARGE, Reason.MESSAGE_TOO_LARGE, Outcome.QUARANTINED),
+        Limit.NEW_RECORDS,
     ],
 )
 def test_each_cause_has_words_of_its_own(cause: Cause) -> None:
@@ -71,8 +73,16 @@ def test_each_cause_has_words_of_its_own(cause: Cause) -> None:
     assert "a rule said no" not in text
 
 
+def test_a_mail_that_made_no_records_is_not_said_to_be_missing() -> None:
+    letter = sent(replace(NOTICE, key=replace(NOTICE.key, cause=Limit.NEW_RECORDS), note=None))
+    assert letter["Subject"] == "Filed without new records: Our offer"
+    assert "was filed in the CRM, but no new lead or contact was made" in letter.get_content()
+
+
 def test_what_broke_the_program_is_not_for_the_owner() -> None:
-    broken = replace(NOTICE, key=replace(NOTICE.key, cause=Outcome.QUARANTINED), note="KeyError: 'x' (html.py:3)")
+    broken = replace(
+        NOTICE, key=replace(NOTICE.key, cause=Outcome.QUARANTINED), note=detail(Code.ERROR, error="KeyError: 'x'")
+    )
     assert "KeyError" not in sent(broken).get_content()
 
 
@@ -91,9 +101,9 @@ def test_no_machine_answers_a_notice_and_none_is_ever_filed() -> None:
     for letter in (notice, code):
         assert letter["X-Auto-Response-Suppress"] == "All"
         head = read_head(letter.as_bytes())
-        assert automatic_sign(head) == "this worker's own loop mark"
+        assert automatic_sign(head) == Field("x-bcc-dropbox-loop", "yes")
         unmarked = Head(tuple(field for field in head.fields if field.name != "x-bcc-dropbox-loop"))
-        assert automatic_sign(unmarked) == f"Auto-Submitted: {letter['Auto-Submitted']}"
+        assert automatic_sign(unmarked) == Field("auto-submitted", letter["Auto-Submitted"])
 
 
 def test_nothing_of_a_mail_breaks_out_of_its_line() -> None:

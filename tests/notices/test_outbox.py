@@ -12,6 +12,7 @@ from worker.domain.errors import Conflict
 from worker.domain.messages import Attachment
 from worker.domain.notices import Notice
 from worker.domain.outcomes import Outcome, Reason
+from worker.domain.traces import Code, detail
 from worker.store.database import Database
 from worker.store.notices import NoticeOutbox
 from worker.store.poll_store import PollStore
@@ -62,7 +63,7 @@ def test_a_rejection_of_certain_mail_leaves_a_notice(store: PollStore, outbox: N
     assert (notice.subject, notice.sender, notice.recipients, notice.message_id, notice.arrived_at) == (
         *("Our film", "joe@acme.example", ("jane@client.example",), "<1@mail.example>", NOW),
     )
-    assert notice.note == "attachments of 11534336 octets, the limit is 10485760"
+    assert notice.note == detail(Code.ATTACHMENTS_SIZE, size=11534336, limit=10485760)
 
 
 def test_a_notice_names_the_account_where_there_are_several(

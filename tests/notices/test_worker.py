@@ -23,7 +23,7 @@ from worker.store.database import Database
 from worker.store.notices import NoticeOutbox
 from worker.store.poll_store import PollStore
 
-VOUCHED = "mx.drop.example; dmarc=pass header.from=acme.example"
+VOUCHED = "mx.drop.example; dmarc=pass header.from=acme.example; dkim=pass header.d=acme.example"
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_the_third_strike_quarantines(scene: Scene) -> None:
     report = scene.poll()
     assert (scene.quarantined, report.counts["quarantined"]) == ([2], 1)
     (verdict,) = scene.store.tables.filings[2].verdicts
-    assert "no body of UID 2" in (verdict.trace.note or "")
+    assert "no body of UID 2" in str(verdict.trace.note)
     assert verdict.owner is not None, "its head says whose it is"
     assert scene.store.tables.marks == {}
 

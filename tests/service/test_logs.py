@@ -24,6 +24,7 @@ from worker.domain.owners import Owner
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import Permission
 from worker.domain.tokens import new_token
+from worker.domain.traces import Code, detail
 from worker.domain.verdicts import Filing, Trace, Verdict
 from worker.logs import Event, log_deferred, log_filed
 from worker.outgoing import Round
@@ -144,7 +145,9 @@ def test_a_message_of_two_owners_leaves_the_line_of_its_better_end() -> None:
 
 def test_a_quarantined_message_is_an_error_with_its_cause() -> None:
     with capture_logs() as lines:
-        log_filed(filing(Verdict(Outcome.QUARANTINED, Trace(note="ValueError (html.py:3)"))), 2)
+        log_filed(
+            filing(Verdict(Outcome.QUARANTINED, Trace(note=detail(Code.ERROR, error="ValueError (html.py:3)")))), 2
+        )
     assert lines == [
         {
             "event": "message.quarantined",

@@ -68,6 +68,7 @@ class Mail:
         message_id = self.message_id or f"<{self.uid}@mail.example>"
         fields = (
             Field("delivered-to", f"drop+{self.token}@drop.example"),
+            Field("authentication-results", "read by the rules"),
             Field("from", self.sender),
             Field("to", ", ".join(self.to)),
             Field("message-id", message_id),

@@ -16,6 +16,7 @@ from worker.domain.messages import Attachment
 from worker.domain.outcomes import Folder, Outcome, Reason
 from worker.domain.patterns import SearchPattern
 from worker.domain.records import SOURCE
+from worker.domain.traces import Code, detail
 from worker.filing import Rules, quarantined
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
@@ -44,8 +45,8 @@ def joe(crm: Crm) -> User:
 
 def proving_rules() -> Rules:
     """R13: the server vouches for acme.example."""
-    passes = AuthenticationResults("mx.example", (MethodResult("dmarc", "pass", {"header.from": "acme.example"}),))
-    return replace(RULES, authserv_id="mx.example", read_authentication=lambda head: passes)
+    passes = AuthenticationResults("mx.example", (MethodResult("dkim", "pass", {"header.d": "acme.example"}),))
+    return replace(RULES, authserv_id="mx.example", read_results=lambda _value: passes)
 
 
 def test_a_created_record_is_as_the_rules_say(store: PollStore, crm: Crm, joe: User) -> None:
@@ -93,6 +94,7 @@ def test_an_email_is_kept_with_its_original_and_its_fields(store: PollStore, crm
         "arrived_at": NOW,
         "stored_at": NOW,
         "size": len(raw),
+        "verified": False,
     }
 
 
@@ -111,19 +113,19 @@ def test_the_decision_tells_the_story_with_the_numbers_of_new_records(store: Pol
         "email_id": email["id"],
         "trace": {
             "route": {"header": "Delivered-To", "token": joe.token[:4] + "…"},
-            "sender": {"address": "joe@acme.example", "check": "registered", "authentication": None},
+            "sender": {"address": "joe@acme.example", "check": {"code": "registered"}, "authentication": None},
             "recipients": [
                 {
                     "address": "jane@client.example",
                     "result": "created",
-                    "why": "nobody among contacts or leads: new contact",
+                    "why": {"code": "new_record", "searched": ["contact", "lead"], "module": "contact"},
                     "module": "contact",
                     "record": record["id"],
                 },
                 {
                     "address": "joe@acme.example",
                     "result": "skipped",
-                    "why": "the owner's own address",
+                    "why": {"code": "own_address"},
                     "module": None,
                     "record": None,
                 },
@@ -143,7 +145,7 @@ def test_a_rejected_and_a_quarantined_message_leave_a_decision_and_nothing_else(
         ("rejected", Reason.SENDER_NOT_REGISTERED),
         ("quarantined", None),
     ]
-    assert crm.rows(VerdictRow)[1]["trace"]["note"] == "KeyError: x"
+    assert crm.rows(VerdictRow)[1]["trace"]["note"] == {"code": "error", "error": "KeyError: x"}
     assert crm.count(EmailRow) == crm.count(RecordRow) == 0
     assert store.known(QUEUE, [1, 2, 3]).decided == {1: Folder.REJECTED, 2: Folder.QUARANTINE}
 
@@ -200,14 +202,14 @@ def test_what_no_database_takes_is_left_out_of_texts(store: PollStore, crm: Crm,
     mail = Mail(1, joe.token, joe.login, more={"subject": nasty, "snippet": nasty, "thread_id": nasty})
     mail.attachments = (Attachment(nasty, "text/plain", 1),)
     (filing,) = decide(store, mail)
-    verdict = replace(filing.verdicts[0], trace=replace(filing.verdicts[0].trace, note=nasty))
+    verdict = replace(filing.verdicts[0], trace=replace(filing.verdicts[0].trace, note=detail(Code.ERROR, error=nasty)))
     hostile = replace(filing, message_id=nasty, sender=nasty, recipients=(nasty,), verdicts=(verdict,))
     commit(store, QUEUE, [hostile], NOW)
     (email,), (decision,) = crm.rows(EmailRow), crm.rows(DecisionRow)
     clean = "abc\\u0000"
     assert {email["subject"], email["snippet"], email["sender"], decision["message_id"]} == {clean}
     assert (email["recipients"], email["attachments"][0]["name"]) == ([clean], clean)
-    assert crm.rows(VerdictRow)[0]["trace"]["note"] == clean
+    assert crm.rows(VerdictRow)[0]["trace"]["note"] == {"code": "error", "error": clean}
 
 
 def test_an_endless_message_id_does_not_break_the_index(store: PollStore, crm: Crm, joe: User) -> None:

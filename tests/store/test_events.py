@@ -14,6 +14,7 @@ from worker.domain.addresses import Address
 from worker.domain.events import event_id, event_number
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.patterns import Module, SearchPattern
+from worker.domain.traces import Code, detail
 from worker.domain.verdicts import Trace, Verdict
 from worker.store.poll_store import PollStore
 from worker.store.tables import EventRow, WebhookRow
@@ -116,7 +117,9 @@ def test_a_mail_that_is_not_filed_is_reported_only_where_it_is_certainly_the_own
     owner = filing.deciding.owner
     ends = [
         Verdict(Outcome.REJECTED, Trace(), Reason.NO_RECIPIENTS, owner, is_certain=is_certain),
-        Verdict(Outcome.QUARANTINED, Trace(note="KeyError"), None, owner, is_certain=is_certain),
+        Verdict(
+            Outcome.QUARANTINED, Trace(note=detail(Code.ERROR, error="KeyError")), None, owner, is_certain=is_certain
+        ),
     ]
     commit(store, QUEUE, [replace(filing, uid=uid, verdicts=(end,)) for uid, end in enumerate(ends, 7)], NOW)
     found = events(crm)

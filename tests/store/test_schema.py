@@ -1,8 +1,9 @@
 """Migrations: they make what `tables.py` describes, once, whoever starts at the same time."""
 
+import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,13 +15,17 @@ from sqlalchemy import inspect, text
 
 from tests.servers.postgres import Postgres
 from tests.store.crm import NOW, Crm, Mail, file, look
+from worker.cli.reasons import sentence
 from worker.domain.errors import Refused
 from worker.domain.records import Wanted
+from worker.domain.traces import Code
+from worker.domain.verdicts import Trace
 from worker.store import schema
 from worker.store.database import Database
 from worker.store.ids import NUMBERED, allocate
 from worker.store.poll_store import PollStore
-from worker.store.tables import AssociationRow, EmailRow, RecordRow, UserRow
+from worker.store.tables import AssociationRow, EmailRow, RecordRow, UserRow, VerdictRow
+from worker.store.traces import read_trace, stored_trace
 
 MIGRATE = "import sys; from worker.store.schema import *; migrate(Database.open(sys.argv[1]))"
 
@@ -115,6 +120,120 @@ def test_a_database_of_an_earlier_release_keeps_what_it_holds_and_becomes_as_a_n
     assert [(row["record_id"], row["created"]) for row in crm.rows(AssociationRow)] == [(101, True)]
     file(PollStore(database), Mail(2, "token", "joe@acme.example", [*MATCHES, "new@client.example"]))
     assert [crm.count(row) for row in (RecordRow, AssociationRow)] == [5, 1 + 3 + 1]
+
+
+def told(why: str, result: str = "skipped", **more: object) -> dict[str, object]:
+    return {"address": "x@y.example", "result": result, "why": why, "module": None, "record": None, **more}
+
+
+OLD_TRACES: list[tuple[str, str | None, dict[str, object]]] = [
+    (
+        "associated",
+        None,
+        {
+            "route": {"header": "Delivered-To", "token": "k7m2…"},
+            "sender": {
+                "address": "joe@acme.example",
+                "check": "registered",
+                "authentication": "DKIM passes for acme.example",
+            },
+            "recipients": [
+                told("nobody among contacts or leads: new contact", "created", module="contact", record=101),
+                told("the owner's own lead with this address", "matched", module="lead", record=102),
+                told("the oldest contact with this address", "matched", module="contact", record=103),
+                told("contact made by an earlier message of the same poll", "matched", module="contact", record=104),
+                told("nobody among contacts, and the pattern or permissions make none", "unmatched"),
+                *(told(why) for why in ("a dropbox address", "the owner's own address", "on the never-log list")),
+                told("y.example is on the never-log list"),
+                told("a colleague: never made a record, and none exists"),
+                told("beyond the first 50 recipients"),
+                told("beyond the first 50 recipients", address="800 more"),
+                told("cannot be read whole: stray >; space within an address"),
+            ],
+            "note": None,
+        },
+    ),
+    ("rejected", "sender_ambiguous", {"sender": {"check": "stray >; text after the address"}}),
+    ("rejected", "sender_ambiguous", {"sender": {"check": "2 From fields"}}),
+    ("rejected", "sender_missing", {"sender": {"check": "no mailbox in From; empty angle brackets"}}),
+    ("rejected", "sender_unauthenticated", {"sender": {"check": "registered", "authentication": "DMARC fails"}}),
+    ("rejected", "sender_unauthenticated", {"sender": {"authentication": "DMARC has several results"}}),
+    ("rejected", "sender_not_registered", {"sender": {"check": "registered, not proven yet"}}),
+    ("rejected", "attachments_too_large", {"note": "attachments of 11534336 octets, the limit is 10485760"}),
+    ("rejected", "automatic", {"note": "Auto-Submitted: auto-replied"}),
+    ("quarantined", None, {"note": "KeyError: x (html.py:3)"}),
+    ("rejected", "no_recipients", {"sender": {"authentication": "a sentence of long ago"}}),
+]
+SENTENCES = [
+    "registered",
+    "DKIM passes for acme.example",
+    "nobody among contacts or leads: new contact",
+    "the owner's own lead with this address",
+    "the oldest contact with this address",
+    "contact made by an earlier message of the same poll",
+    "nobody among contacts, and the pattern or permissions make none",
+    "a dropbox address",
+    "the owner's own address",
+    "on the never-log list",
+    "y.example is on the never-log list",
+    "a colleague: never made a record, and none exists",
+    "beyond the first 50 recipients",
+    "800 more beyond the first 50 recipients",
+    "cannot be read whole: stray >; space within an address",
+    "From is not written plainly: stray >; text after the address",
+    "2 From fields",
+    "no mailbox in From: empty angle brackets",
+    "registered",
+    "DMARC fails",
+    "our server's Authentication-Results fields disagree about dmarc",
+    "registered, not proven yet",
+    "attachments of 11534336 bytes, the limit is 10485760",
+    "auto-submitted: auto-replied",
+    "KeyError: x (html.py:3)",
+    "a sentence of long ago",
+]
+
+
+def said(trace: Trace) -> Iterator[str]:
+    parts = (trace.sender_check, trace.authentication, *(each.why for each in trace.recipients), trace.note)
+    yield from (sentence(part) for part in parts if part)
+
+
+def test_the_traces_of_an_earlier_release_are_read_as_codes(
+    empty_url: str, open_database: Callable[[str], Database]
+) -> None:
+    database = open_database(empty_url)
+    with database.begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(schema._MIGRATIONS))
+        upgrade(config, "0007")
+        rows = (row for row in EARLIER_ROWS if "INTO record" not in row and "INTO association" not in row)
+        mailbox = "INSERT INTO mailbox (id, name, backlog) VALUES (1, 'drop@mx.example/INBOX', 0)"
+        for row in (*rows, mailbox):
+            connection.execute(text(row), {"now": str(NOW), "digest": b"digest"} if "digest" in row else {"now": NOW})
+        for number, (outcome, reason, trace) in enumerate(OLD_TRACES, 1):
+            values = {"id": number, "outcome": outcome, "now": str(NOW), "reason": reason, "trace": json.dumps(trace)}
+            email = "1001" if outcome == "associated" else "NULL"
+            decision = (
+                "INSERT INTO decision (id, mailbox_id, uidvalidity, uid, outcome, message_id, sender, subject,"
+                " recipients, size, arrived_at, decided_at)"
+                " VALUES (:id, 1, 1, :id, :outcome, '', '', '', '[]', 1, :now, :now)"
+            )
+            verdict = (
+                "INSERT INTO verdict (decision_id, ordinal, account_id, user_id, outcome, reason, email_id, trace)"
+                f" VALUES (:id, 0, 1, 1, :outcome, :reason, {email}, :trace)"
+            )
+            for row in (decision, verdict):
+                connection.execute(text(row), values)
+    schema.migrate(database)
+    crm = Crm(database)
+    stored = [row["trace"] for row in sorted(crm.rows(VerdictRow), key=lambda row: row["decision_id"])]
+    traces = [read_trace(each) for each in stored]
+    assert [line for trace in traces for line in said(trace)] == SENTENCES
+    codes = [part.code for trace in traces for part in (trace.note, trace.authentication) if part]
+    assert codes.count(Code.TEXT) == 1, "only of the sentence that nobody knows"
+    assert [row["verified"] for row in crm.rows(EmailRow)] == [True]
+    assert stored[0] == json.loads(json.dumps(stored_trace(traces[0], {}))), "written and read alike"
 
 
 def test_processes_that_migrate_at_once_do_it_once(empty_url: str, open_database: Callable[[str], Database]) -> None:

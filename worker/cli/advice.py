@@ -1,11 +1,11 @@
 """What to do about a mail that is not there: for each reason the command or the change that mends it."""
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from worker.domain.outcomes import Outcome, Reason
-from worker.domain.routing import RECORDED
-from worker.domain.senders import UNPROVEN
+from worker.domain.traces import Code, Detail
+from worker.domain.verdicts import Trace
 
 _AGAIN = "Then `bcc-dropbox replay {uid}` has it decided anew, `--rejected {reason}` all such mail."
 _THIS_AGAIN = "Then `bcc-dropbox replay {uid}` has it decided anew."
@@ -29,6 +29,9 @@ _ADVICE = {
     " `bcc-dropbox sender add {owner} {sender}{at}` registers it. " + _THIS_AGAIN,
     Reason.SENDER_UNAUTHENTICATED: "The mail server did not vouch for the sender. The mail has to go out through the"
     " sender's own mail service (SPF, DKIM); `bcc-dropbox check` tells whether the server stamps its findings at all.",
+    Reason.FIELDS_REPEATED: "A mail has each of these fields once. With a second one on top, anybody can show another"
+    " subject or other recipients on a mail that was signed by the user. If the user's own program writes them twice,"
+    " the mail has to be sent with another program.",
     Reason.AUTOMATIC: "Nothing to do: replies, reports and notices of machines are no correspondence.",
     Reason.NO_RECIPIENTS: "Nobody in To and Cc is a customer: own addresses, colleagues and the never-log list do not"
     " count. `bcc-dropbox never-log list{at}` shows the list.",
@@ -41,6 +44,10 @@ _ADVICE = {
 _FOR_NO_DROPBOX = (
     "Nothing, if it was for no dropbox: it was delivered to another address of this mailbox. If somebody did put a"
     " dropbox into Bcc, `bcc-dropbox check --probe` tells whether the mail server loses it."
+)
+_DMARC_ALONE = (
+    "The mail server says that DMARC passes, and not by what. It has to write its DKIM or SPF result as well. Where"
+    " these stand in fields of their own, set BCC_DROPBOX_RECEIVED_BY, so that all fields of the server count."
 )
 _UNPROVEN = (
     "The address is registered, and does not count before it is proven: `bcc-dropbox sender verify {owner} CODE{at}`"
@@ -63,9 +70,7 @@ class Ended:
     owner: str | None = None
     account: str | None = None
     """None where there is no other to choose from."""
-    sender: str | None = None
-    sender_check: str | None = None
-    note: str | None = None
+    trace: Trace = field(default_factory=Trace)
 
 
 def advice_on(ended: Ended) -> str | None:
@@ -75,7 +80,7 @@ def advice_on(ended: Ended) -> str | None:
         uid=ended.uid,
         reason=ended.reason,
         owner=shlex.quote(ended.owner or "USER"),
-        sender=shlex.quote(ended.sender or "ADDRESS"),
+        sender=shlex.quote(ended.trace.sender or "ADDRESS"),
         at=in_account(ended.account),
     )
 
@@ -94,9 +99,11 @@ def _words(ended: Ended) -> str | None:
     match ended:
         case Ended(outcome=Outcome.QUARANTINED):
             return _QUARANTINED
-        case Ended(reason=Reason.NO_TOKEN, note=note) if note == RECORDED:
+        case Ended(reason=Reason.NO_TOKEN, trace=Trace(note=Detail(code=Code.RECIPIENT_IS_NO_DROPBOX))):
             return _FOR_NO_DROPBOX
-        case Ended(reason=Reason.SENDER_NOT_REGISTERED, sender_check=check) if check == UNPROVEN:
+        case Ended(reason=Reason.SENDER_NOT_REGISTERED, trace=Trace(sender_check=Detail(code=Code.UNPROVEN))):
             return _UNPROVEN
+        case Ended(reason=Reason.SENDER_UNAUTHENTICATED, trace=Trace(authentication=Detail(code=Code.DMARC_ALONE))):
+            return _DMARC_ALONE
         case _:
             return _ADVICE[ended.reason] if ended.reason else None

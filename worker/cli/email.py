@@ -55,7 +55,7 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
                 e.id,
                 _sent_text(e),
                 _direction_text(e),
-                e.sender,
+                _sender_text(e),
                 e.subject,
                 e.owners,
                 [_record_text(r) for r in e.records],
@@ -115,6 +115,7 @@ def _summary_fields(email: "EmailSummary") -> dict[str, Any]:
         "sender": email.sender,
         "sent_at": email.sent_at,
         "sent_at_is_arrival": email.is_arrival,
+        "verified": email.verified,
         "owner": ", ".join(email.owners),
         "list": email.direction.list_name,
         "direction": email.direction.value,
@@ -155,7 +156,7 @@ def _detail_lines(email: "EmailDetail") -> list[tuple[str, Cell]]:
         ("id", summary.id),
         ("Message-ID", summary.message_id),
         ("subject", summary.subject),
-        ("from", summary.sender),
+        ("from", summary.sender if summary.verified else f"{summary.sender} (sender not verified)"),
         ("to", email.recipients),
         ("sent at", _sent_text(summary)),
         ("arrived at", email.arrived_at),
@@ -175,6 +176,10 @@ def _direction_text(email: "EmailSummary") -> str:
 
 def _sent_text(email: "EmailSummary") -> str:
     return time_text(email.sent_at) + (" (arrival)" if email.is_arrival else "")
+
+
+def _sender_text(email: "EmailSummary") -> str:
+    return email.sender if email.verified else f"{email.sender} (not verified)"
 
 
 def _record_text(record: "EmailRecord") -> str:

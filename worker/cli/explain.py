@@ -134,11 +134,14 @@ def _fields(explanation: "Explanation") -> dict[str, Any]:
 
 
 def _verdict_fields(verdict: "OwnersVerdict") -> dict[str, Any]:
+    """The trace is shown as it is stored: codes and values."""
+    from worker.store.traces import stored_trace  # noqa: PLC0415
+
     return {
         "outcome": verdict.outcome.value,
         "reason": verdict.reason.value if verdict.reason else None,
         "owner": verdict.owner,
         "email_id": verdict.email_id,
-        "trace": verdict.trace,
+        "trace": stored_trace(verdict.trace, {}),
         "unmatched": sorted(verdict.waiting),
     }

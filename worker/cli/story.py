@@ -1,13 +1,14 @@
 """A decision as a story that a person can follow, in the order in which the rules were applied."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from worker.cli.advice import Ended, advice_on, advice_on_waiting, in_account
 from worker.cli.output import time_text
+from worker.cli.reasons import sentence
 from worker.domain.outcomes import Outcome
 from worker.domain.text import clean
-from worker.domain.verdicts import RecipientResult
+from worker.domain.verdicts import NamedRecord, RecipientResult, RecipientTrace
 
 if TYPE_CHECKING:
     from worker.crm.explanations import Explanation, OwnersVerdict
@@ -54,8 +55,8 @@ def _verdict_lines(uid: int, verdict: "OwnersVerdict") -> Iterator[str]:
     account = f" (account {verdict.account})" if verdict.account else ""
     reason = f" ({verdict.reason})" if verdict.reason else ""
     yield f"{whose}{account}: {verdict.outcome}{reason}: {_meaning(verdict)}."
-    yield from _evidence_lines(verdict.trace)
-    for recipient in verdict.trace.get("recipients") or []:
+    yield from _evidence_lines(verdict)
+    for recipient in verdict.trace.recipients:
         yield from _recipient_lines(recipient, verdict)
     if verdict.email_id is not None:
         command = f"`bcc-dropbox email show {verdict.email_id}{in_account(verdict.account)}`"
@@ -65,49 +66,53 @@ def _verdict_lines(uid: int, verdict: "OwnersVerdict") -> Iterator[str]:
 
 
 def _meaning(verdict: "OwnersVerdict") -> str:
-    if verdict.waiting and not any(_has_record(each, verdict) for each in verdict.trace.get("recipients") or []):
+    if verdict.waiting and not any(_has_record(each, verdict) for each in verdict.trace.recipients):
         return "stored, and on no record so far: it waits for one with a recipient's address"
     return _MEANINGS[verdict.outcome]
 
 
-def _has_record(recipient: dict[str, Any], verdict: "OwnersVerdict") -> bool:
-    """Found or made then, or added since."""
-    return recipient["result"] != RecipientResult.SKIPPED and recipient["address"] not in verdict.waiting
+def _has_record(recipient: RecipientTrace, verdict: "OwnersVerdict") -> bool:
+    """Tell whether a record was found or made then, or added since."""
+    return recipient.result is not RecipientResult.SKIPPED and recipient.address not in verdict.waiting
 
 
 def _ended(uid: int, verdict: "OwnersVerdict") -> Ended:
-    sender = verdict.trace.get("sender") or {}
     return Ended(
         uid,
         verdict.outcome,
         verdict.reason,
         owner=verdict.owner,
         account=verdict.account,
-        sender=sender.get("address"),
-        sender_check=sender.get("check"),
-        note=verdict.trace.get("note"),
+        trace=verdict.trace,
     )
 
 
-def _evidence_lines(trace: dict[str, Any]) -> Iterator[str]:
-    """How the owner was found, what the sender check said, what else the decision rests on."""
-    route, sender = trace.get("route") or {}, trace.get("sender") or {}
-    if route.get("header"):
-        yield _labelled("token", f"{route.get('token')} found in {route['header']}")
-    if sender.get("address") or sender.get("check"):
-        yield _labelled("sender", ": ".join(filter(None, (sender.get("address"), sender.get("check")))))
-    if sender.get("authentication"):
-        yield _labelled("checked", sender["authentication"])
-    if trace.get("note"):
-        yield _labelled("because", trace["note"])
+def _evidence_lines(verdict: "OwnersVerdict") -> Iterator[str]:
+    """Say how the owner was found, what the sender check said, what else the decision rests on."""
+    trace = verdict.trace
+    if trace.token_header:
+        yield _labelled("token", f"{trace.token} found in {trace.token_header}")
+    if trace.sender or trace.sender_check:
+        check = sentence(trace.sender_check) if trace.sender_check else None
+        yield _labelled("sender", ": ".join(filter(None, (trace.sender, check))))
+    if trace.authentication:
+        yield _labelled("checked", sentence(trace.authentication))
+    elif verdict.outcome.is_filed:
+        yield _labelled("checked", "nothing: the sender is not verified")
+    if trace.note:
+        yield _labelled("because", sentence(trace.note))
 
 
-def _recipient_lines(recipient: dict[str, Any], verdict: "OwnersVerdict") -> Iterator[str]:
-    record = f" {recipient.get('module')} {recipient['record']}" if recipient.get("record") is not None else ""
-    yield _labelled("recipient", f"{recipient['address']}: {recipient['result']}{record}: {recipient['why']}")
-    if recipient["address"] in verdict.waiting:
-        yield _labelled("", advice_on_waiting(recipient["address"], verdict.account))
-    elif recipient["result"] == RecipientResult.UNMATCHED:
+def _recipient_lines(recipient: RecipientTrace, verdict: "OwnersVerdict") -> Iterator[str]:
+    named = recipient.record
+    record = f" {named.module} {named.id}" if isinstance(named, NamedRecord) else ""
+    yield _labelled(
+        "recipient",
+        ": ".join(filter(None, (recipient.address, f"{recipient.result}{record}", sentence(recipient.why)))),
+    )
+    if recipient.address in verdict.waiting:
+        yield _labelled("", advice_on_waiting(recipient.address, verdict.account))
+    elif recipient.result is RecipientResult.UNMATCHED:
         yield _labelled("", "A record with this address was added since, and has the email on its list.")
 
 

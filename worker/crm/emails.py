@@ -52,6 +52,8 @@ class EmailSummary:
     sent_at: datetime
     is_arrival: bool
     """The mail has no Date that can be read: ``sent_at`` is when it arrived."""
+    verified: bool
+    """Our own mail server vouched for the sender (R13)."""
     owners: tuple[str, ...]
     records: tuple[EmailRecord, ...]
     direction: Direction
@@ -149,6 +151,7 @@ _SUMMARY = (
     col(EmailRow.sender),
     func.coalesce(col(EmailRow.sent_at), col(EmailRow.arrived_at)),
     col(EmailRow.sent_at).is_(None),
+    col(EmailRow.verified),
 )
 
 

@@ -12,9 +12,11 @@ from sqlmodel import col
 from worker.crm.decision_search import MessageFilter, matching_ids, of_known_queue, of_present_queue
 from worker.crm.work import Account, Crm, Work
 from worker.domain.outcomes import Outcome, Reason
+from worker.domain.verdicts import Trace
 from worker.store.account_names import name_among_several
 from worker.store.keys import among_numbers
 from worker.store.tables import AttemptRow, DecisionRow, MailboxRow, UnmatchedRow, UserRow, VerdictRow
+from worker.store.traces import read_trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class OwnersVerdict:
     reason: Reason | None
     owner: str | None
     email_id: int | None
-    trace: dict[str, Any]
+    trace: Trace
     waiting: frozenset[str] = frozenset()
     """The recipients of the trace that have no record up to now (R15)."""
     account: str | None = None
@@ -172,7 +174,9 @@ def _verdicts(
     for row in rows:
         reason = Reason(row.reason) if row.reason else None
         still = frozenset(waiting[row.account_id, row.email_id])
-        verdict = OwnersVerdict(Outcome(row.outcome), reason, row.login, row.email_id, row.trace, still, row.account)
+        verdict = OwnersVerdict(
+            Outcome(row.outcome), reason, row.login, row.email_id, read_trace(row.trace), still, row.account
+        )
         verdicts[row.decision_id].append(verdict)
     return verdicts
 

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from worker.diagnostics.findings import AUTHENTICATION_RECIPE, RECIPES, Finding, failed, passed, warned
-from worker.domain.authentication import NOT_OURS, UNREADABLE
 from worker.domain.errors import DropboxError
-from worker.domain.routing import NOT_RECORDED, OPEN_FIELDS, RECORDED
+from worker.domain.routing import OPEN_FIELDS
+from worker.domain.traces import Code
+from worker.domain.verdicts import Trace
 from worker.settings import Settings
 from worker.store import health
 from worker.store.database import Database
@@ -16,7 +16,9 @@ from worker.store.recent import recent_traces
 from worker.store.schema import HEAD, revision_of
 
 _RECORD = f"let your mail server record it: see {RECIPES}"
-_UNSTAMPED = frozenset({UNREADABLE, NOT_OURS})
+_UNSTAMPED = frozenset({Code.NO_RESULTS, Code.RESULTS_NOT_OURS})
+_UNREAD = frozenset({Code.FIELDS_REPEATED, Code.SIGNATURE_NOT_PLAIN})
+"""The mail itself was refused before its stamps were looked at."""
 _POLLED_WITHIN = timedelta(minutes=5)
 
 
@@ -51,14 +53,15 @@ def _worker(mailboxes: Sequence[health.MailboxHealth]) -> Finding:
     return passed("worker", seen)
 
 
-def _envelope(traces: Sequence[dict[str, Any]]) -> Iterator[Finding]:
+def _envelope(traces: Sequence[Trace]) -> Iterator[Finding]:
     """R4, R5: each mail passes the same server, so one that lost the envelope recipient shows how others will."""
     what = "envelope recipient"
-    headers = Counter(header for trace in traces if (header := trace.get("route", {}).get("header")))
+    headers = Counter(header for trace in traces if (header := trace.token_header))
     named = {name: count for name, count in headers.items() if name.lower() not in OPEN_FIELDS}
-    notes = Counter(trace.get("note") for trace in traces)
+    notes = Counter(trace.note.code for trace in traces if trace.note)
     opened = headers.total() - sum(named.values())
-    recorded, lost = sum(named.values()) + notes[RECORDED], opened + notes[NOT_RECORDED]
+    recorded = sum(named.values()) + notes[Code.RECIPIENT_IS_NO_DROPBOX]
+    lost = opened + notes[Code.RECIPIENT_NOT_RECORDED]
     seen = ", ".join(f"{name} in {count}" for name, count in named.items())
     if not recorded and lost:
         # Where the address stood openly in To or Cc, a mail to it came, and its envelope was not recorded.
@@ -74,11 +77,12 @@ def _envelope(traces: Sequence[dict[str, Any]]) -> Iterator[Finding]:
         yield passed(what, seen or f"recorded in {recorded}, none of them for a dropbox")
 
 
-def _vouching(traces: Sequence[dict[str, Any]], authserv_id: str) -> Finding:
+def _vouching(traces: Sequence[Trace], authserv_id: str) -> Finding:
     """R13: a server that stamps some mail only lets a forged stamp stand on top of the rest."""
     what = "sender authentication"
-    checked = [text for trace in traces if (text := trace.get("sender", {}).get("authentication"))]
-    stamped = [text for text in checked if text not in _UNSTAMPED]
+    said = [trace.authentication.code for trace in traces if trace.authentication]
+    checked = [code for code in said if code not in _UNREAD]
+    stamped = [code for code in checked if code not in _UNSTAMPED]
     seen = f"{len(stamped)} of the last {len(checked)} messages were stamped by {authserv_id}"
     if checked and not stamped:
         return failed(

@@ -11,7 +11,7 @@ from worker.domain.messages import Head
 from worker.domain.outcomes import Folder
 from worker.domain.received import read_received
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS, route
-from worker.mime.authentication import read_authentication
+from worker.mime.authentication import read_results
 
 _STAMP = "authentication-results"
 _SPELLINGS = {name.lower(): name for name in DEFAULT_TOKEN_HEADERS}
@@ -62,6 +62,7 @@ class Stamp:
     authserv_id: str | None
     """Its first word, also where the rest cannot be read (Exim ends it there for unsigned mail); None without one."""
     found: AuthenticationResults | None
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ class Copies:
     def _stamp(self, head: Head) -> Stamp:
         value = head.first(_STAMP)
         words = value.replace(";", " ").split()
-        return Stamp(self.probe.forged in value, words[0] if words else None, read_authentication(head))
+        return Stamp(self.probe.forged in value, words[0] if words else None, read_results(value), value)
 
 
 def _spelt(name: str) -> str:

@@ -8,11 +8,11 @@ from worker.diagnostics.findings import AUTHENTICATION_RECIPE, RECIPES, Finding,
 from worker.diagnostics.probe import Returned, send_and_await
 from worker.diagnostics.probe_copies import Copies, Trust
 from worker.diagnostics.probe_letter import Probe
-from worker.domain.authentication import authenticate
+from worker.domain.authentication import Stamps, authenticate
 from worker.domain.errors import DropboxError
 from worker.domain.outcomes import Folder
 from worker.imap import ImapMailbox
-from worker.mime.authentication import organisational_domain
+from worker.mime.authentication import organisational_domain, read_results
 from worker.outgoing.configured import post_of
 from worker.settings import Settings
 
@@ -123,8 +123,8 @@ def _stamp(copies: Copies, settings: Settings) -> Finding:
     if ours is None or stated.lower() != ours.lower():
         found = failed if settings.requires_sender_auth else warned
         return found(what, f"the mail server writes them as {stated}", "set", (f"BCC_DROPBOX_AUTHSERV_ID={stated}",))
-    check = authenticate(stamp.found, ours, copies.probe.sender.domain, organisational_domain)
-    says = check.why if stamp.found else "nothing"
+    check = authenticate(Stamps((stamp.value,)), read_results, ours, copies.probe.sender.domain, organisational_domain)
+    says = check.why.code.replace("_", " ") if stamp.found else "nothing"
     return passed(what, f"stamped by {stated}, no forged one would be believed; of the probe it says: {says}")
 
 

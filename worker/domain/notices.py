@@ -1,15 +1,24 @@
-"""Word to an owner whose mail was not filed: what is told, and the door to where untold notices wait."""
+"""Notices to owners whose mail was not filed, or not wholly: what they say, and the port to where they wait."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Protocol
 
 from worker.domain.addresses import Address
 from worker.domain.outcomes import Outcome, Reason
+from worker.domain.traces import Detail
 from worker.domain.verdicts import Verdict
 
-Cause = Reason | Outcome
-"""Why a mail was rejected, or `Outcome.QUARANTINED`."""
+
+class Limit(StrEnum):
+    """A limit that a filed mail reached."""
+
+    NEW_RECORDS = "new_records_limit"
+
+
+Cause = Reason | Outcome | Limit
+"""Why a mail was rejected, `Outcome.QUARANTINED`, or what limit it reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,7 @@ class Notice:
     recipients: tuple[str, ...]
     message_id: str
     arrived_at: datetime
-    note: str | None
+    note: Detail | None
     account: str | None = None
     """The owner's account, where there are several."""
 
@@ -55,9 +64,12 @@ def cause_of(verdict: Verdict) -> Cause | None:
     """What the owner is to be told of this end of their mail; None when there is nothing, or it may not be theirs."""
     if verdict.owner is None or not verdict.is_certain:
         return None
-    return verdict.outcome if verdict.outcome is Outcome.QUARANTINED else verdict.reason
+    if verdict.outcome is Outcome.QUARANTINED:
+        return verdict.outcome
+    return Limit.NEW_RECORDS if verdict.is_limited else verdict.reason
 
 
 def cause_named(name: str) -> Cause:
-    """The cause with this value."""
-    return Outcome.QUARANTINED if name == Outcome.QUARANTINED.value else Reason(name)
+    """Return the cause with this value."""
+    causes: dict[str, Cause] = {cause.value: cause for cause in (Outcome.QUARANTINED, *Limit, *Reason)}
+    return causes[name]

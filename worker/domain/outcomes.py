@@ -51,6 +51,7 @@ class Reason(StrEnum):
     SENDER_AMBIGUOUS = "sender_ambiguous"
     SENDER_NOT_REGISTERED = "sender_not_registered"
     SENDER_UNAUTHENTICATED = "sender_unauthenticated"
+    FIELDS_REPEATED = "fields_repeated"
     AUTOMATIC = "automatic"
     NO_RECIPIENTS = "no_recipients"
     ATTACHMENTS_TOO_LARGE = "attachments_too_large"

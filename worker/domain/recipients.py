@@ -17,6 +17,7 @@ from worker.domain.patterns import Module, Search
 from worker.domain.records import AccountView, NewRecord, Record, best_match
 from worker.domain.text import clean
 from worker.domain.tokens import DropboxAddress
+from worker.domain.traces import Code, Detail, detail
 from worker.domain.verdicts import RecipientResult, RecipientTrace
 
 MOST_NAMED = 200
@@ -49,6 +50,21 @@ _UNDISCLOSED = (
 """*Undisclosed* in the same languages."""
 
 
+@dataclass(slots=True)
+class Allowance:
+    """How many records one owner's mail may still make today (R13)."""
+
+    limit: int
+    made: int = 0
+
+    def take(self) -> bool:
+        """Count one more record; False where the limit is reached."""
+        if self.made >= self.limit:
+            return False
+        self.made += 1
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Recipients:
     """The recipients that count, and why the others do not."""
@@ -71,18 +87,24 @@ def recipients_of(head: Head, owner: Owner, dropbox: DropboxAddress, view: Accou
         else:
             beyond += 1
             if beyond <= MOST_NAMED:
-                skipped.append(_skipped(address.text, f"beyond the first {most} recipients"))
+                skipped.append(_skipped(address.text, detail(Code.BEYOND_LIMIT, limit=most)))
     if beyond > MOST_NAMED:
-        skipped.append(_skipped(f"{beyond - MOST_NAMED} more", f"beyond the first {most} recipients"))
+        skipped.append(_skipped("", detail(Code.MORE_BEYOND_LIMIT, count=beyond - MOST_NAMED, limit=most)))
     return Recipients(tuple(counted), tuple(skipped))
 
 
-def resolve(
-    address: Address, owner: Owner, search: Search, view: AccountView, made: Iterable[NewRecord]
+def resolve(  # noqa: PLR0913, PLR0917 - what is known of one recipient
+    address: Address,
+    owner: Owner,
+    search: Search,
+    view: AccountView,
+    made: Iterable[NewRecord],
+    allowance: Allowance,
 ) -> RecipientTrace:
     """Find the record of one recipient, or say which to make (R15 to R17).
 
-    ``made`` are the records that earlier messages of the same batch make for this address.
+    ``made`` are the records that earlier messages of the same batch make for this address. ``allowance`` bounds how
+    many the owner's mail may make (R13).
     """
     made_by_module = {record.module: record for record in made}
     known = view.records.get(address.key, ())
@@ -91,77 +113,74 @@ def resolve(
             return _matched(address, existing, owner)
         if new := made_by_module.get(module):
             return RecipientTrace(
-                address.text,
-                RecipientResult.MATCHED,
-                f"{module} made by an earlier message of the same poll",
-                new,
+                address.text, RecipientResult.MATCHED, detail(Code.JUST_MADE, module=module.value), new
             )
     if why := _no_customer(address, view):
-        return _skipped(address.text, f"{why}: never made a record, and none exists")
-    where = _named(search.modules)
+        return _skipped(address.text, why)
     if search.makes is None:
-        return RecipientTrace(
-            address.text,
-            RecipientResult.UNMATCHED,
-            f"nobody among {where}, and the pattern or permissions make none",
-        )
+        why = detail(Code.NOBODY_FOUND, searched=_named(search.modules))
+        return RecipientTrace(address.text, RecipientResult.UNMATCHED, why)
+    if not allowance.take():
+        why = detail(Code.NEW_RECORDS_LIMIT, limit=allowance.limit)
+        return RecipientTrace(address.text, RecipientResult.UNMATCHED, why)
     record = NewRecord(owner.account_id, search.makes, address, owner.id)
-    return RecipientTrace(address.text, RecipientResult.CREATED, f"nobody among {where}: new {search.makes}", record)
+    why = detail(Code.NEW_RECORD, searched=_named(search.modules), module=search.makes.value)
+    return RecipientTrace(address.text, RecipientResult.CREATED, why, record)
 
 
-def _no_customer(address: Address, view: AccountView) -> str | None:
+def _no_customer(address: Address, view: AccountView) -> Detail | None:
     """Return why no record is made of an address, or None. A record that exists still matches (R14)."""
     if address.key in view.colleagues:
-        return "a colleague"
+        return detail(Code.COLLEAGUE)
     return _why_no_customer(address)
 
 
 @lru_cache(maxsize=4096)
-def _why_no_customer(address: Address) -> str | None:
+def _why_no_customer(address: Address) -> Detail | None:
     local, _, domain = address.key.rpartition("@")
     top = domain.rpartition(".")[2]
     if top == domain:
-        return "a domain without a dot"
+        return detail(Code.DOMAIN_WITHOUT_DOT)
     if top in _NOT_ON_THE_INTERNET:
-        return f"an address within a network (.{top})"
+        return detail(Code.DOMAIN_WITHIN_NETWORK, top=top)
     if _EXCHANGE_INTERNAL.match(local.lstrip('"')):
-        return "an Exchange-internal address"
+        return detail(Code.EXCHANGE_INTERNAL)
     letters = "".join(char for char in unicodedata.normalize("NFKD", local) if char.isalpha())
     if any(stem in letters for stem in _RECIPIENTS) and any(stem in letters for stem in _UNDISCLOSED):
-        return "undisclosed recipients"
+        return detail(Code.UNDISCLOSED)
     return None
 
 
 @cache
-def _named(modules: tuple[Module, ...]) -> str:
-    return " or ".join(f"{module}s" for module in modules) or "no module"
+def _named(modules: tuple[Module, ...]) -> tuple[str, ...]:
+    return tuple(module.value for module in modules)
 
 
 def _matched(address: Address, record: Record, owner: Owner) -> RecipientTrace:
-    whose = "the owner's own" if record.owner_id == owner.id else "the oldest"
-    return RecipientTrace(address.text, RecipientResult.MATCHED, f"{whose} {record.module} with this address", record)
+    code = Code.OWN_RECORD if record.owner_id == owner.id else Code.OLDEST_RECORD
+    why = detail(code, module=record.module.value)
+    return RecipientTrace(address.text, RecipientResult.MATCHED, why, record)
 
 
 def _unread(faults: Iterable[Fault]) -> Iterator[RecipientTrace]:
     """Yield one line for each entry with a fault. An address that is whole within it still counts."""
     for entry, found in groupby(faults, key=attrgetter("entry")):
-        why = "; ".join(dict.fromkeys(fault.what for fault in found))
-        yield _skipped(
-            clean(without_anything_like_tokens(entry), _MOST_OF_ENTRY), f"cannot be read whole: {without_tokens(why)}"
-        )
+        whats = tuple(dict.fromkeys(without_tokens(fault.what) for fault in found))
+        shown = clean(without_anything_like_tokens(entry), _MOST_OF_ENTRY)
+        yield _skipped(shown, detail(Code.ENTRY_UNREADABLE, faults=whats))
 
 
-def _exclusion(address: Address, owner: Owner, dropbox: DropboxAddress, view: AccountView) -> str | None:
+def _exclusion(address: Address, owner: Owner, dropbox: DropboxAddress, view: AccountView) -> Detail | None:
     if dropbox.covers(address):
-        return "a dropbox address"
+        return detail(Code.DROPBOX_ADDRESS)
     if address.key in owner.senders or address.key in owner.unproven_senders:
-        return "the owner's own address"
+        return detail(Code.OWN_ADDRESS)
     if address.key in view.never_log:
-        return "on the never-log list"
+        return detail(Code.NEVER_LOG)
     if address.domain in view.never_log:
-        return f"{address.domain} is on the never-log list"
+        return detail(Code.NEVER_LOG_DOMAIN, domain=address.domain)
     return None
 
 
-def _skipped(text: str, why: str) -> RecipientTrace:
+def _skipped(text: str, why: Detail) -> RecipientTrace:
     return RecipientTrace(text, RecipientResult.SKIPPED, why)

@@ -86,6 +86,8 @@ class AccountView:
     """Those of the addresses and of their domains that are on the never-log list."""
     emails: Mapping[bytes, StoredEmail] = field(default_factory=dict)
     """By fingerprint."""
+    made_today: Mapping[int, int] = field(default_factory=dict)
+    """How many records mail has made today (UTC), by the owner's id (R13)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,8 @@ class Wanted:
 
     addresses: frozenset[str]
     fingerprints: frozenset[bytes]
+    owners: frozenset[int] = frozenset()
+    """Ids of the owners who get mail."""
 
     @property
     def domains(self) -> frozenset[str]:

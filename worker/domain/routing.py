@@ -26,9 +26,6 @@ DEFAULT_TOKEN_HEADERS = (
 OPEN_FIELDS = frozenset({"to", "cc"})
 """Which the sender writes; in lower case."""
 _SEPARATORS = re.compile(r"[\s,;<>()\"]+")
-RECORDED = "the mail server recorded an envelope recipient, and it is no dropbox address"
-NOT_RECORDED = "no field that records the envelope recipient stands where it can be believed"
-"""What the trace says of a message without a token; `check` reads it."""
 MOST_TOKENS = 100
 """How many tokens of one message are looked at: strangers may write guesses into To by the thousand."""
 
@@ -98,7 +95,7 @@ def _envelope_addresses(field: Field) -> list[str]:
 def _trusted_fields(head: Head, received_by: str | None) -> list[Field]:
     if received_by is None:
         return _topmost_of_each(head)
-    boundary = _boundary(head, received_by.lower().rstrip("."))
+    boundary = boundary_of(head, received_by)
     return [] if boundary is None else list(head.fields[: boundary + 1])
 
 
@@ -109,12 +106,13 @@ def _topmost_of_each(head: Head) -> list[Field]:
     return list(topmost.values())
 
 
-def _boundary(head: Head, host: str) -> int | None:
-    """The place of the Received field with which our server took the mail in from outside.
+def boundary_of(head: Head, received_by: str) -> int | None:
+    """Return the place of the Received field with which our server took the mail in from outside (R5).
 
     That is the topmost one ``by`` our host, except that a hand-over by LMTP is not from outside: the mail server's own
     field stands right below it, and what the server wrote between the two is its own (OpenSMTPD, Cyrus).
     """
+    host = received_by.lower().rstrip(".")
     boundary: int | None = None
     for place, hop in _hops(head):
         if host in hop.hosts:

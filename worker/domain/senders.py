@@ -1,17 +1,23 @@
 """Who sent a message: one From address, registered by the owner (R12), or a machine (R23)."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from worker.domain.address_lists import AddressList
 from worker.domain.addresses import Address
 from worker.domain.comments import without_comments
 from worker.domain.from_field import read_from
-from worker.domain.messages import LOOP_MARK, Head
+from worker.domain.masking import without_tokens
+from worker.domain.messages import LOOP_MARK, Field, Head
 from worker.domain.outcomes import Reason
+from worker.domain.traces import Code, Detail, detail
 
-UNPROVEN = "registered, not proven yet"
-"""What the trace says of a sender that is registered and does not count; the advice on such mail reads it."""
+ONCE = (
+    *("from", "sender", "reply-to", "to", "cc", "subject", "date", "message-id"),
+    *("content-type", "content-transfer-encoding", "mime-version"),
+)
+"""The fields that a mail has at most once (RFC 5322 §3.6, RFC 2045); in lower case."""
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _PART_OF_WORD = r"[^\s<>()\[\],;:\"]"
@@ -20,38 +26,50 @@ _KEYWORD_END = re.compile(r"[;\s]")
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """The From address, or the reason why there is none to decide by, in words."""
+    """The From address, or the reason why there is none to decide by."""
 
     address: Address | None
-    reason: Reason | None
-    why: str
+    reason: Reason | None = None
+    why: Detail | None = None
 
 
 def sender_of(head: Head) -> Sender:
     """Return the address of From (R12): one field, one address, written so that every program reads it the same way."""
     fields = head.all("from")
     found = read_from(fields[0]) if fields else AddressList(())
-    if why := _ambiguity(head, len(fields), found):
+    if why := next(_ambiguities(head, len(fields), found), None):
         return Sender(None, Reason.SENDER_AMBIGUOUS, why)
     if not found.addresses:
-        why = "; ".join(["no mailbox in From" if fields else "no From field", *_named(found)])
+        why = detail(Code.NO_MAILBOX_IN_FROM, **_faults(found)) if fields else detail(Code.NO_FROM)
         return Sender(None, Reason.SENDER_MISSING, why)
-    return Sender(found.addresses[0], None, "one From mailbox")
+    return Sender(found.addresses[0])
 
 
-def _ambiguity(head: Head, fields: int, found: AddressList) -> str | None:
-    """Return what could be read in more than one way, or may go on where reading stopped."""
+def _ambiguities(head: Head, fields: int, found: AddressList) -> Iterator[Detail]:
+    """Name what could be read in more than one way, or might go on where reading stopped."""
     if not head.is_complete:
-        return "the header block is too long to be read whole"
+        yield detail(Code.HEAD_TOO_LONG)
     if fields > 1:
-        return f"{fields} From fields"
+        yield detail(Code.SEVERAL_FROM_FIELDS, count=fields)
     if len(found.addresses) > 1:
-        return f"{len(found.addresses)} mailboxes in From"
-    if found.addresses and found.has_group:
-        return "a group in From"
-    if found.addresses and _names_another(head.first("from"), found.addresses[0]):
-        return "another address beside the one in From"
-    return "; ".join(_named(found)) if found.addresses else None
+        yield detail(Code.SEVERAL_MAILBOXES_IN_FROM, count=len(found.addresses))
+    if not found.addresses:
+        return
+    if found.has_group:
+        yield detail(Code.GROUP_IN_FROM)
+    if _names_another(head.first("from"), found.addresses[0]):
+        yield detail(Code.ANOTHER_ADDRESS_IN_FROM)
+    if found.faults:
+        yield detail(Code.FROM_NOT_PLAIN, **_faults(found))
+
+
+def repeated_fields(head: Head) -> tuple[str, ...]:
+    """Name the fields that a mail may have once and this one has more often.
+
+    A signature covers the lowest of them (RFC 6376 §5.4.2) and people are shown the topmost, so anybody can put another
+    subject or other recipients on top of a mail that was signed by somebody else.
+    """
+    return tuple(name for name in ONCE if len(head.all(name)) > 1)
 
 
 def _names_another(value: str, address: Address) -> bool:
@@ -65,8 +83,9 @@ def _names_another(value: str, address: Address) -> bool:
     return "@" in _QUOTED.sub(" ", itself.sub(" ", value))
 
 
-def _named(found: AddressList) -> list[str]:
-    return [fault.what for fault in found.faults[:3]]
+def _faults(found: AddressList) -> dict[str, tuple[str, ...]]:
+    whats = tuple(dict.fromkeys(without_tokens(fault.what) for fault in found.faults))
+    return {"faults": whats[:3]} if whats else {}
 
 
 _REPORT = re.compile(
@@ -90,24 +109,24 @@ _MARKS = {
 others, Domain Technologie Control, cPanel, iCloud, CommuniGate Pro, FirstClass, Mailtraq, BoxTrapper, Exim."""
 
 
-def automatic_sign(head: Head) -> str | None:
-    """Return what shows that no person wrote this (R23, RFC 3834 §5, RFC 3464, RFC 8098), or None."""
-    if head.all(LOOP_MARK.lower()):
-        return "this worker's own loop mark"
+def automatic_sign(head: Head) -> Field | None:
+    """Return the field that shows that no person wrote this (R23, RFC 3834 §5, RFC 3464, RFC 8098), or None."""
+    if marks := head.all(LOOP_MARK.lower()):
+        return Field(LOOP_MARK.lower(), marks[0][:40])
     for value in head.all("auto-submitted"):
         keyword = _KEYWORD_END.split(without_comments(value[:998]).strip(), maxsplit=1)[0].lower()
         if keyword not in {"no", ""}:
-            return f"Auto-Submitted: {keyword[:40]}"
+            return Field("auto-submitted", keyword[:40])
     if "".join(head.first("return-path").split()) == "<>":
-        return "empty Return-Path"
+        return Field("return-path", "<>")
     if report := _REPORT.match(without_comments(head.first("content-type")[:998]).lower()):
-        return f"a report: {report[1]}"
+        return Field("content-type", report[1])
     return _marked(head)
 
 
-def _marked(head: Head) -> str | None:
+def _marked(head: Head) -> Field | None:
     for name in _MARKS.keys() & head.names:
         said = " ".join(without_comments(head.first(name)[:998]).lower().split())
         if _MARKS[name].search(said):
-            return f"{name}: {said[:40]}"
+            return Field(name, said[:40])
     return None

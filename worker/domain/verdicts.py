@@ -8,7 +8,9 @@ from worker.domain.addresses import Address
 from worker.domain.messages import Content
 from worker.domain.outcomes import Folder, Outcome, Reason
 from worker.domain.owners import Owner
+from worker.domain.patterns import Module
 from worker.domain.records import Direction, RecordRef, StoredEmail
+from worker.domain.traces import Code, Detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +50,21 @@ class RecipientResult(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class NamedRecord:
+    """A record as a stored trace names it."""
+
+    module: Module
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class RecipientTrace:
     """One recipient: what became of it and why, and the record if there is one."""
 
     address: str
     result: RecipientResult
-    why: str
-    record: RecordRef | None = None
+    why: Detail
+    record: RecordRef | NamedRecord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +75,9 @@ class Trace:
     token: str | None = None
     """Masked."""
     sender: str | None = None
-    sender_check: str | None = None
-    authentication: str | None = None
-    note: str | None = None
+    sender_check: Detail | None = None
+    authentication: Detail | None = None
+    note: Detail | None = None
     """What the end rests on beyond its reason: a size, a sign of automatic mail, the error of a quarantined message."""
     recipients: tuple[RecipientTrace, ...] = ()
 
@@ -100,6 +110,11 @@ class Verdict:
     """Address key of a sender that this authenticated mail has shown to be the owner's."""
     is_certain: bool = False
     """The mail is the owner's own, registered and authenticated: only then may they be told how it ended."""
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether a recipient got no record because the owner's mail has made enough for today (R13)."""
+        return any(found.why.code is Code.NEW_RECORDS_LIMIT for found in self.trace.recipients)
 
 
 @dataclass(frozen=True, slots=True)

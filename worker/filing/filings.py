@@ -8,6 +8,7 @@ from worker.domain.messages import Arrival, Content, Head
 from worker.domain.outcomes import Outcome
 from worker.domain.recipients import MOST_NAMED
 from worker.domain.text import clean
+from worker.domain.traces import Code, detail
 from worker.domain.verdicts import Filing, Trace, Verdict
 from worker.filing.judging import Claim, Judgement
 
@@ -19,11 +20,12 @@ def rejected_by_head(arrival: Arrival, head: Head, judgement: Judgement, subject
 
 def quarantined(arrival: Arrival, head: Head, error: str, claims: Sequence[Claim] = (), *, subject: str = "") -> Filing:
     """The filing of a message on which the code failed three times; ``claims`` where its head could still be judged."""
+    note = detail(Code.ERROR, error=error)
     ends = [
-        Verdict(Outcome.QUARANTINED, replace(claim.trace, note=error), owner=claim.owner, is_certain=claim.is_certain)
+        Verdict(Outcome.QUARANTINED, replace(claim.trace, note=note), owner=claim.owner, is_certain=claim.is_certain)
         for claim in claims
     ]
-    return filing_of(arrival, head, tuple(ends) or (Verdict(Outcome.QUARANTINED, Trace(note=error)),), subject)
+    return filing_of(arrival, head, tuple(ends) or (Verdict(Outcome.QUARANTINED, Trace(note=note)),), subject)
 
 
 def filing_of(

@@ -1,16 +1,16 @@
 """Whose a message is and whether it is let in: token, permission, sender, size (R1 to R13, R21, R23)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 
 from worker.domain.authentication import (
-    Authentication,
-    AuthenticationResults,
     OrganisationalDomain,
+    ReadResults,
     authenticate,
-    could_forge_results,
+    carries_odd_signature,
+    stamps_of,
 )
 from worker.domain.masking import masked, without_tokens
 from worker.domain.messages import Arrival, Content, Head
@@ -18,10 +18,11 @@ from worker.domain.outcomes import Outcome, Reason
 from worker.domain.owners import Owner
 from worker.domain.patterns import search_of
 from worker.domain.profiles import Permission
-from worker.domain.routing import DEFAULT_TOKEN_HEADERS, NOT_RECORDED, RECORDED, Route, carries_trusted_field, route
-from worker.domain.senders import UNPROVEN, Sender, automatic_sign, sender_of
+from worker.domain.routing import DEFAULT_TOKEN_HEADERS, Route, carries_trusted_field, route
+from worker.domain.senders import Sender, automatic_sign, repeated_fields, sender_of
 from worker.domain.text import clean
 from worker.domain.tokens import DropboxAddress, IssuedToken
+from worker.domain.traces import Code, Detail, detail
 from worker.domain.verdicts import Trace, Verdict
 
 Issued = Mapping[str, IssuedToken]
@@ -38,7 +39,9 @@ class Rules:
     """None: the sender's authentication is not asked for."""
     max_attachment_bytes: int = 10 * 1024 * 1024
     max_recipients: int = 50
-    read_authentication: Callable[[Head], AuthenticationResults | None] = lambda _head: None
+    max_new_records_per_day: int = 500
+    """For one owner (R13)."""
+    read_results: ReadResults = lambda _value: None
     organisational_domain: OrganisationalDomain = lambda domain: domain
 
     @property
@@ -66,7 +69,11 @@ class Claim:
     is_certain: bool = False
     """The sender is authenticated, not only registered (R13)."""
 
-    def rejected(self, reason: Reason, note: str | None = None) -> Verdict:
+    def checked(self, found: Detail) -> "Claim":
+        """Return the claim with what the check of the sender's authentication said."""
+        return replace(self, trace=replace(self.trace, authentication=found))
+
+    def rejected(self, reason: Reason, note: Detail | None = None) -> Verdict:
         """The end of this claim."""
         trace = replace(self.trace, note=note or self.trace.note)
         return replace(_rejection(reason, trace, self.owner), is_certain=self.is_certain)
@@ -95,7 +102,7 @@ def judge_head(  # noqa: PLR0913 - what is judged, and by what
     judgement over the ``is_whole`` message.
     """
     if not found.tokens:
-        return Judgement(found, (_rejection(Reason.NO_TOKEN, Trace(note=_why_no_token(head, rules))),), ())
+        return Judgement(found, (_rejection(Reason.NO_TOKEN, Trace(note=detail(_why_no_token(head, rules)))),), ())
     rejected: dict[Owner | None, Verdict] = {}
     accepted: dict[Owner, Claim] = {}
     for token in found.tokens:
@@ -120,13 +127,13 @@ def judge_size(judgement: Judgement, size: int, attachment_bytes: int, rules: Ru
         return _reject_all(
             judgement,
             Reason.ATTACHMENTS_TOO_LARGE,
-            _too_large("attachments", attachment_bytes, rules.max_attachment_bytes),
+            detail(Code.ATTACHMENTS_SIZE, size=attachment_bytes, limit=rules.max_attachment_bytes),
         )
     if size > rules.max_message_bytes:
         return _reject_all(
             judgement,
             Reason.MESSAGE_TOO_LARGE,
-            _too_large("message", size, rules.max_message_bytes),
+            detail(Code.MESSAGE_SIZE, size=size, limit=rules.max_message_bytes),
         )
     return judgement
 
@@ -142,7 +149,7 @@ def holds_for(judged: Head, whole: Head, rules: Rules) -> bool:
     """Whether a message's own octets say what the ``judged`` head said, so that its judgement needs no second one."""
     if not (judged.is_complete and whole.is_complete) or automatic_sign(whole):
         return False
-    if rules.authserv_id is not None and could_forge_results(whole.all("dkim-signature")):
+    if rules.authserv_id is not None and (carries_odd_signature(whole) or repeated_fields(whole)):
         return False
     names = _deciding(rules.token_headers)
     return [field for field in judged.fields if field.name in names] == [
@@ -161,9 +168,10 @@ def judged_before(arrival: Arrival, content: Content, judgement: Judgement, rule
     return Candidate(arrival, content, judge_size(judgement, arrival.size, content.attachment_bytes, rules))
 
 
-def _why_no_token(head: Head, rules: Rules) -> str:
-    """Whether it is the mail server that lost the envelope recipient, or the mail was for no dropbox at all."""
-    return RECORDED if carries_trusted_field(head, rules.token_headers, rules.received_by) else NOT_RECORDED
+def _why_no_token(head: Head, rules: Rules) -> Code:
+    """Tell a mail server that lost the envelope recipient from a mail that was for no dropbox at all."""
+    is_recorded = carries_trusted_field(head, rules.token_headers, rules.received_by)
+    return Code.RECIPIENT_IS_NO_DROPBOX if is_recorded else Code.RECIPIENT_NOT_RECORDED
 
 
 def _judge_token(issued: IssuedToken | None, trace: Trace, now: datetime) -> Claim | Verdict:
@@ -176,7 +184,8 @@ def _judge_token(issued: IssuedToken | None, trace: Trace, now: datetime) -> Cla
 
 def _judge_mail(claim: Claim, head: Head, rules: Rules, *, is_whole: bool) -> Claim | Verdict:
     if sign := automatic_sign(head):
-        return claim.rejected(Reason.AUTOMATIC, without_tokens(clean(sign)))
+        value = without_tokens(clean(sign.value))
+        return claim.rejected(Reason.AUTOMATIC, detail(Code.AUTOMATIC_FIELD, field=sign.name, value=value))
     if not is_whole and not head.is_complete:
         return claim
     return _judge_sender(claim.owner, sender_of(head), claim.trace, head, rules)
@@ -205,41 +214,36 @@ def _is_certainly_of(owner: Owner, head: Head, rules: Rules) -> bool:
 def _judge_sender(owner: Owner, sender: Sender, trace: Trace, head: Head, rules: Rules) -> Claim | Verdict:
     """R12, R13."""
     if sender.address is None:
-        trace = replace(trace, sender_check=without_tokens(sender.why))
+        trace = replace(trace, sender_check=sender.why)
         return _rejection(sender.reason or Reason.SENDER_MISSING, trace, owner)
     key, text = sender.address.key, without_tokens(sender.address.text)
     unproven = key in owner.unproven_senders
     if key not in owner.senders and not unproven:
-        return _rejection(
-            Reason.SENDER_NOT_REGISTERED, replace(trace, sender=text, sender_check="not registered"), owner
-        )
-    trace = replace(trace, sender=text, sender_check=UNPROVEN if unproven else "registered")
+        trace = replace(trace, sender=text, sender_check=detail(Code.NOT_REGISTERED))
+        return _rejection(Reason.SENDER_NOT_REGISTERED, trace, owner)
+    trace = replace(trace, sender=text, sender_check=detail(Code.UNPROVEN if unproven else Code.REGISTERED))
     if rules.authserv_id is None:
-        if unproven:
-            return _rejection(Reason.SENDER_NOT_REGISTERED, trace, owner)
-        return Claim(owner, trace)
-    check = _authenticated(sender.address.domain, rules.authserv_id, head, rules)
-    trace = replace(trace, authentication=check.why)
-    if not check.passed:
-        return _rejection(Reason.SENDER_UNAUTHENTICATED, trace, owner)
-    return Claim(owner, trace, proven_sender=key if unproven else None, is_certain=True)
+        return _rejection(Reason.SENDER_NOT_REGISTERED, trace, owner) if unproven else Claim(owner, trace)
+    claim = _judge_authentication(Claim(owner, trace), sender.address.domain, rules.authserv_id, head, rules)
+    return replace(claim, proven_sender=key) if unproven and isinstance(claim, Claim) else claim
 
 
-def _authenticated(domain: str, authserv_id: str, head: Head, rules: Rules) -> Authentication:
-    """R13."""
-    if could_forge_results(head.all("dkim-signature")):
-        return Authentication(passed=False, why="a DKIM-Signature is written so that it could forge results")
-    return authenticate(rules.read_authentication(head), authserv_id, domain, rules.organisational_domain)
+def _judge_authentication(claim: Claim, domain: str, authserv_id: str, head: Head, rules: Rules) -> Claim | Verdict:
+    """Ask whether our own server vouches for the From domain (R13)."""
+    if repeated := repeated_fields(head):
+        return claim.checked(detail(Code.FIELDS_REPEATED, fields=repeated)).rejected(Reason.FIELDS_REPEATED)
+    if carries_odd_signature(head):
+        return claim.checked(detail(Code.SIGNATURE_NOT_PLAIN)).rejected(Reason.SENDER_UNAUTHENTICATED)
+    stamps = stamps_of(head, rules.received_by)
+    check = authenticate(stamps, rules.read_results, authserv_id, domain, rules.organisational_domain)
+    claim = claim.checked(check.why)
+    return replace(claim, is_certain=True) if check.passed else claim.rejected(Reason.SENDER_UNAUTHENTICATED)
 
 
 def _rejection(reason: Reason, trace: Trace, owner: Owner | None = None) -> Verdict:
     return Verdict(Outcome.REJECTED, trace, reason, owner)
 
 
-def _reject_all(judgement: Judgement, reason: Reason, note: str) -> Judgement:
+def _reject_all(judgement: Judgement, reason: Reason, note: Detail) -> Judgement:
     ends = tuple(claim.rejected(reason, note) for claim in judgement.accepted)
     return Judgement(judgement.route, (*ends, *judgement.rejected), ())
-
-
-def _too_large(what: str, octets: int, limit: int) -> str:
-    return f"{what} of {octets} octets, the limit is {limit}"

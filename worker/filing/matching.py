@@ -7,12 +7,13 @@ from worker.domain.messages import Content
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.owners import Owner
 from worker.domain.patterns import search_of
-from worker.domain.recipients import recipients_of, resolve
+from worker.domain.recipients import Allowance, recipients_of, resolve
 from worker.domain.records import AccountView, NewRecord, Record, StoredEmail, Wanted
 from worker.domain.verdicts import (
     Association,
     EmailRef,
     Filing,
+    NamedRecord,
     NewEmail,
     RecipientResult,
     RecipientTrace,
@@ -28,16 +29,18 @@ def wanted(candidates: Sequence[Candidate]) -> dict[int, Wanted]:
     """By account: what has to be read before `file_batch` can decide."""
     addresses: dict[int, set[str]] = {}
     fingerprints: dict[int, set[bytes]] = {}
+    owners: dict[int, set[int]] = {}
     for candidate in candidates:
-        accounts = {claim.owner.account_id for claim in candidate.judgement.accepted}
-        if not accounts:
+        claimed = [claim.owner for claim in candidate.judgement.accepted]
+        if not claimed:
             continue
         keys = {address.key for address in candidate.content.head.addressees.addresses}
-        for account_id in accounts:
-            addresses.setdefault(account_id, set()).update(keys)
-            fingerprints.setdefault(account_id, set()).add(candidate.content.fingerprint)
+        for owner in claimed:
+            addresses.setdefault(owner.account_id, set()).update(keys)
+            fingerprints.setdefault(owner.account_id, set()).add(candidate.content.fingerprint)
+            owners.setdefault(owner.account_id, set()).add(owner.id)
     return {
-        account_id: Wanted(frozenset(keys), frozenset(fingerprints[account_id]))
+        account_id: Wanted(frozenset(keys), frozenset(fingerprints[account_id]), frozenset(owners[account_id]))
         for account_id, keys in addresses.items()
     }
 
@@ -56,6 +59,7 @@ class _Batch:
         self._views = views
         self._made: dict[tuple[int, str], list[NewRecord]] = {}
         self._emails: dict[NewEmail, _Copies] = {}
+        self._allowances: dict[tuple[int, int], Allowance] = {}
 
     def file(self, candidate: Candidate) -> Filing:
         """One message, for each of its owners."""
@@ -70,8 +74,9 @@ class _Batch:
         email, copies = self._email(content, owner.account_id, view)
         recipients = recipients_of(content.head, owner, self._rules.dropbox, view, self._rules.max_recipients)
         search = search_of(owner.pattern, owner.permissions)
+        allowance = self._allowance(owner, view)
         traces = [
-            resolve(address, owner, search, view, self._made.get((owner.account_id, address.key), ()))
+            resolve(address, owner, search, view, self._made.get((owner.account_id, address.key), ()), allowance)
             for address in recipients.counted
         ]
         trace = replace(claim.trace, recipients=(*traces, *recipients.skipped))
@@ -94,9 +99,15 @@ class _Batch:
             associations=associations,
             unmatched=waiting,
             proven_sender=claim.proven_sender,
+            is_certain=claim.is_certain,
         )
         self._remember(verdict, copies, owner)
         return verdict
+
+    def _allowance(self, owner: Owner, view: AccountView) -> Allowance:
+        """Return what is left of the owner's new records for today (R13)."""
+        fresh = Allowance(self._rules.max_new_records_per_day, view.made_today.get(owner.id, 0))
+        return self._allowances.setdefault((owner.account_id, owner.id), fresh)
 
     def _email(self, content: Content, account_id: int, view: AccountView) -> tuple[EmailRef, "_Copies"]:
         fingerprint = content.fingerprint
@@ -135,7 +146,7 @@ class _Copies:
         found: dict[Record | NewRecord, Association] = {}
         for trace in traces:
             record = trace.record
-            if record is None or record in self.records:
+            if record is None or isinstance(record, NamedRecord) or record in self.records:
                 continue
             if isinstance(record, Record) and record.id in self.record_ids:
                 continue

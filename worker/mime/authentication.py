@@ -5,27 +5,31 @@ from functools import cache, lru_cache
 from typing import Any
 
 from worker.domain.authentication import AuthenticationResults, MethodResult
-from worker.domain.messages import Head
 
-_FIELD = "authentication-results"
 _MOST_CHARACTERS = 16 * 1024
 """authres takes time by the square of the length; receiving servers write one or two thousand characters."""
-_OUTSIDE_COMMENTS = re.compile(r'\\.|"(?:[^"\\]|\\.)*+"|[()"]', re.DOTALL)
+_PIECE = re.compile(r'"[^"]*"|[()"]')
+
+_OWN_WORD = re.compile(r"[\s;][A-Za-z0-9-]+=[A-Za-z]+\Z")
+"""What the server itself writes before a comment: ``dmarc=pass(p=REJECT)``."""
+_UNQUOTED = re.compile(r"(?<==)(\[[0-9A-Za-z:.]+\]|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)(?=[\s;]|\Z)")
+"""An IPv6 address or an address literal, which RFC 8601 wants within quotes and Exim writes without."""
+_BEGINNINGS, _ENDS = ("", " ", "\t", ";"), ("", " ", "\t", ";")
 _SIGNER = "header.d"
 
 
-def read_authentication(head: Head) -> AuthenticationResults | None:
-    """The topmost Authentication-Results; None when there is none, or none that can be read in one way only."""
-    value = head.first(_FIELD).strip()
+def read_results(value: str) -> AuthenticationResults | None:
+    """Read one Authentication-Results field; None when it cannot be read in one way only."""
+    value = value.strip()
     return _read(value) if 0 < len(value) <= _MOST_CHARACTERS else None
 
 
 @lru_cache(maxsize=512)  # each field is asked for twice: with the heads of a batch and with its bodies
 def _read(value: str) -> AuthenticationResults | None:
-    if _has_quote_in_comment(value):
+    if not _is_plain(value):
         return None
     try:
-        found = _features().parse_value(_with_results(value))
+        found = _features().parse_value(_with_results(_UNQUOTED.sub(r'"\1"', value)))
     except Exception:  # noqa: BLE001 - its own errors, and RecursionError or TypeError of hostile values
         return None
     results = tuple(_method_result(result) for result in found.results)
@@ -34,14 +38,29 @@ def _read(value: str) -> AuthenticationResults | None:
     return AuthenticationResults(found.authserv_id, results)
 
 
-def _has_quote_in_comment(value: str) -> bool:
-    """A comment that quotes a stranger's local part, which may well end the comment: what follows is theirs, too."""
+def _is_plain(value: str) -> bool:
+    """Tell whether comments and quotes are the server's own.
+
+    A server may write a stranger's local part or host name down as it stands: a bracket or a quote in it begins or ends
+    what the server wrote, so none may stand where only a stranger would put one.
+    """
+    if "\\" in value or not value.replace("\t", " ").isprintable():
+        return False
     depth = 0
-    for found in _OUTSIDE_COMMENTS.finditer(value):
-        if depth and found[0].startswith('"'):
-            return True
-        depth += (found[0] == "(") - (found[0] == ")")
-    return False
+    for found in _PIECE.finditer(value):
+        piece, before, behind = found[0], value[: found.start()][-80:], value[found.end() : found.end() + 1]
+        if piece[0] == '"':
+            if depth or before[-1:] != "=" or behind not in _ENDS:
+                return False
+        elif piece == "(":
+            if not (depth or before[-1:] in _BEGINNINGS or _OWN_WORD.search(before)):
+                return False
+            depth += 1
+        else:
+            depth -= 1
+            if depth < 0 or not (depth or behind in _ENDS):
+                return False
+    return depth == 0
 
 
 def _with_results(value: str) -> str:

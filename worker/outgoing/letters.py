@@ -10,7 +10,7 @@ from typing import Self
 
 from worker.domain.addresses import Address
 from worker.domain.messages import LOOP_MARK
-from worker.domain.notices import Cause, Notice
+from worker.domain.notices import Cause, Limit, Notice
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.text import clean
 from worker.outgoing.post import wire_address
@@ -67,7 +67,13 @@ _WORDS: dict[Cause, tuple[str, str]] = {
         "the program failed on it; it is kept for a person to look at",
         "You need not do anything. Your CRM administrator knows where it is.",
     ),
+    Limit.NEW_RECORDS: (
+        "your mail has made as many records today as it may",
+        "Its recipients wait for a record. Your CRM administrator can add them. Tell them of mail that is not yours.",
+    ),
 }
+_SUBJECTS: dict[Cause, str] = {Limit.NEW_RECORDS: "Filed without new records"}
+_ENDS: dict[Cause, str] = {Limit.NEW_RECORDS: "was filed in the CRM, but no new lead or contact was made"}
 _SIZES = frozenset({Reason.ATTACHMENTS_TOO_LARGE, Reason.MESSAGE_TOO_LARGE})
 
 
@@ -80,7 +86,9 @@ def notice_letter(notice: Notice, sender: Address, now: datetime) -> EmailMessag
     recipients = _some(notice.recipients)
     key = notice.key
     letter = _letter(notice.login, sender, now, "auto-replied")
-    letter["Subject"] = _Verbatim("Subject", f"Not filed: {subject or f'your mail to {recipients}'}")
+    letter["Subject"] = _Verbatim(
+        "Subject", f"{_SUBJECTS.get(key.cause, 'Not filed')}: {subject or f'your mail to {recipients}'}"
+    )
     letter["Message-ID"] = f"<notice.{key.account_id}.{key.user_id}.{key.cause.value}.{key.day:%Y%m%d}@{sender.domain}>"
     if _MESSAGE_ID.fullmatch(notice.message_id):
         letter["In-Reply-To"] = _Verbatim("In-Reply-To", notice.message_id)
@@ -94,7 +102,8 @@ def notice_letter(notice: Notice, sender: Address, now: datetime) -> EmailMessag
     ]
     told = "\n".join(f"{name + ':':<12}{text}" for name, text in facts if text)
     letter.set_content(
-        f"This mail of yours was not filed in the CRM:\n\n{told}\n\nWhy: {why}.\n\n{what_to_do}\n\n"
+        f"This mail of yours {_ENDS.get(key.cause, 'was not filed in the CRM')}:\n\n{told}\n\nWhy: {why}.\n\n"
+        f"{what_to_do}\n\n"
         "Of other mails that end for the same reason today you are not told.\n",
         cte="quoted-printable",
     )
@@ -130,8 +139,8 @@ def _letter(to: Address, sender: Address, now: datetime, auto_submitted: str) ->
 def _words(notice: Notice) -> tuple[str, str]:
     cause = notice.key.cause
     why, what_to_do = _WORDS.get(cause, (f"a rule said no ({cause.value})", "Your CRM administrator can see why."))
-    if cause in _SIZES and notice.note:
-        return f"{why} ({clean(notice.note, most=200)})", what_to_do
+    if cause in _SIZES and notice.note and "size" in notice.note.values:
+        return f"{why} ({notice.note.values['size']} bytes, the limit is {notice.note.values['limit']})", what_to_do
     return why, what_to_do
 
 

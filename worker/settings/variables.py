@@ -77,6 +77,7 @@ class Variables(BaseSettings):
     )
     max_attachment_bytes: int = _number(10 * 1024 * 1024, 1, 1024**3, "a whole number of octets")
     max_recipients: int = _number(50, 1, 1000, "a whole number")
+    max_new_records_per_day: int = _number(500, 0, 1_000_000, "a whole number")
 
     smtp_url: values.SmtpUrl | None = Field(
         None,

@@ -27,6 +27,7 @@ from worker.store.bulk import insert_rows
 from worker.store.events import write_events
 from worker.store.ids import allocate
 from worker.store.notices import write_notices
+from worker.store.quotas import count_made
 from worker.store.tables import (
     AssociationRow,
     DecisionRow,
@@ -84,6 +85,7 @@ def commit(
     batch = _numbered(connection, filings, now)
     insert_rows(connection, RecordRow, _records(batch))
     insert_rows(connection, RecordAddressRow, _addresses(batch))
+    count_made(connection, batch.records, now.date())
     insert_rows(connection, EmailRow, _emails(batch))
     insert_rows(connection, EmailContentRow, _contents(batch), at_once=10)
     insert_rows(connection, EmailOwnerRow, _owners(batch))
@@ -157,11 +159,17 @@ def _addresses(batch: _Batch) -> list[dict[str, Any]]:
 def _emails(batch: _Batch) -> list[dict[str, Any]]:
     """The parsed fields of new emails (R20); the filing in which an email first stands tells when it came."""
     filing_of: dict[NewEmail, Filing] = {}
+    verified: set[NewEmail] = set()
     for filing in batch.filings:
         for verdict in filing.verdicts:
             if isinstance(verdict.email, NewEmail):
-                filing_of.setdefault(verdict.email, filing)
-    rows = [_email(email, number, filing_of[email], batch.now) for email, number in batch.emails.items()]
+                first = filing_of.setdefault(verdict.email, filing)
+                if verdict.is_certain and first is filing:
+                    verified.add(verdict.email)
+    rows = [
+        {**_email(email, number, filing_of[email], batch.now), "verified": email in verified}
+        for email, number in batch.emails.items()
+    ]
     return sorted(rows, key=lambda row: (row["account_id"], row["fingerprint"]))
 
 

@@ -15,6 +15,7 @@ from worker.domain.verdicts import Filing
 from worker.store.account_names import name_among_several
 from worker.store.database import Database
 from worker.store.tables import DecisionRow, NoticeRow, UserRow, VerdictRow
+from worker.store.traces import read_trace
 
 _IN_HAND = timedelta(minutes=15)
 """Far longer than any mail server is waited for: whoever took a notice and is silent for so long has died with it."""
@@ -115,6 +116,6 @@ def _notice(row: Row[*tuple[Any, ...]]) -> Notice:
         tuple(row.recipients),
         row.message_id,
         row.arrived_at,
-        row.trace.get("note"),
+        read_trace(row.trace).note,
         row.account,
     )

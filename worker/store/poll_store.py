@@ -128,7 +128,7 @@ class PollStore:
         """
         with self._work_on(queue) as (connection, messages):
             waiting.lock(connection, wanted, alone=True)
-            filings = decide(views.views(connection, wanted))
+            filings = decide(views.views(connection, wanted, now.date()))
             filed = replace(messages, uids=[filing.uid for filing in filings])
             commit.commit(connection, filed, filings, now, gives_notice=self._gives_notice)
             fills = any(verdict.associations for filing in filings for verdict in filing.verdicts)

@@ -1,16 +1,16 @@
 """What the last decisions say of the mail server in front: which fields named the token, what was vouched for."""
 
-from typing import Any
-
 from sqlalchemy import select
 from sqlmodel import col
 
+from worker.domain.verdicts import Trace
 from worker.store.database import Database
 from worker.store.tables import DecisionRow, MailboxRow, VerdictRow
+from worker.store.traces import read_trace
 
 
-def recent_traces(database: Database, mailbox: str, most: int = 100) -> list[dict[str, Any]]:
-    """The traces of the deciding verdicts of a mailbox, newest first."""
+def recent_traces(database: Database, mailbox: str, most: int = 100) -> list[Trace]:
+    """Return the traces of the deciding verdicts of a mailbox, newest first."""
     of_mailbox = select(col(MailboxRow.id)).where(col(MailboxRow.name) == mailbox).scalar_subquery()
     query = (
         select(col(VerdictRow.trace))
@@ -20,4 +20,4 @@ def recent_traces(database: Database, mailbox: str, most: int = 100) -> list[dic
         .limit(most)
     )
     with database.read() as connection:
-        return list(connection.scalars(query))
+        return [read_trace(stored) for stored in connection.scalars(query)]

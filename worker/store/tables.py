@@ -10,6 +10,7 @@ from sqlalchemy import (
     Date,
     ForeignKeyConstraint,
     Index,
+    Integer,
     LargeBinary,
     UniqueConstraint,
     false,
@@ -234,6 +235,17 @@ class FormerRecordRow(SQLModel, table=True):
     ended_by: int | None = Field(default=None, sa_type=BigInteger)
 
 
+class RecordQuotaRow(SQLModel, table=True):
+    """How many records an owner's mail has made on the last day (UTC) on which it made any (R13)."""
+
+    __tablename__ = "record_quota"
+    __table_args__ = (_of_account("user_id", to="dropbox_user"),)
+    account_id: int = Field(primary_key=True, sa_type=BigInteger)
+    user_id: int = Field(primary_key=True, sa_type=BigInteger)
+    day: date = Field(sa_type=Date)
+    made: int = Field(sa_type=Integer)
+
+
 class EmailRow(SQLModel, table=True):
     """The parsed fields of a stored email (R20); the original is in `email_content`."""
 
@@ -256,6 +268,8 @@ class EmailRow(SQLModel, table=True):
     arrived_at: datetime = Field(sa_type=UtcDateTime)
     stored_at: datetime = Field(sa_type=UtcDateTime)
     size: int = Field(sa_type=BigInteger)
+    verified: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    """Our own mail server vouched for the sender (R13)."""
 
 
 class EmailContentRow(SQLModel, table=True):

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlmodel import col
 from worker.domain.patterns import Module
 from worker.domain.records import FIRST_OTHER, AccountView, Record, StoredEmail, Wanted
 from worker.store.keys import digest_pairs, text_pairs, wanted_digests, wanted_texts
+from worker.store.quotas import made_on
 from worker.store.tables import (
     AssociationRow,
     EmailOwnerRow,
@@ -25,13 +27,14 @@ from worker.store.tables import (
 _Found = dict[int, dict[str, tuple[Record, ...]]]
 
 
-def views(connection: Connection, wanted: Mapping[int, Wanted]) -> dict[int, AccountView]:
-    """By account id; no account's view holds anything of another's."""
+def views(connection: Connection, wanted: Mapping[int, Wanted], day: date) -> dict[int, AccountView]:
+    """Return what each account knows, by its id, on this ``day`` (UTC). No view holds anything of another account."""
     addresses = [(account, key) for account, want in wanted.items() for key in want.addresses]
     domains = [(account, domain) for account, want in wanted.items() for domain in want.domains]
     records = records_of(connection, addresses)
     colleagues = _colleagues(connection, addresses)
     never_log = _never_log(connection, addresses + domains)
+    made = made_on(connection, {account: want.owners for account, want in wanted.items()}, day)
     emails = _emails(
         connection, [(account, fingerprint) for account, want in wanted.items() for fingerprint in want.fingerprints]
     )
@@ -41,6 +44,7 @@ def views(connection: Connection, wanted: Mapping[int, Wanted]) -> dict[int, Acc
             frozenset(colleagues.get(account, ())),
             frozenset(never_log.get(account, ())),
             emails.get(account, {}),
+            made.get(account, {}),
         )
         for account in wanted
     }

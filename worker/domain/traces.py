@@ -1,0 +1,82 @@
+"""The reasons in a trace: a code and its values, never a sentence. `cli/reasons.py` has a sentence for each code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Value = str | int | tuple[str, ...]
+
+
+class Code(StrEnum):
+    """Every reason that a trace can give; its values stand behind it. The names are stored: they never change."""
+
+    # The envelope recipient (R4, R5)
+    RECIPIENT_IS_NO_DROPBOX = "recipient_is_no_dropbox"
+    RECIPIENT_NOT_RECORDED = "recipient_not_recorded"
+
+    # From (R12)
+    REGISTERED = "registered"
+    NOT_REGISTERED = "not_registered"
+    UNPROVEN = "unproven"
+    NO_FROM = "no_from"
+    NO_MAILBOX_IN_FROM = "no_mailbox_in_from"  # faults
+    SEVERAL_FROM_FIELDS = "several_from_fields"  # count
+    SEVERAL_MAILBOXES_IN_FROM = "several_mailboxes_in_from"  # count
+    GROUP_IN_FROM = "group_in_from"
+    ANOTHER_ADDRESS_IN_FROM = "another_address_in_from"
+    FROM_NOT_PLAIN = "from_not_plain"  # faults
+    HEAD_TOO_LONG = "head_too_long"
+
+    # The sender's authentication (R13)
+    PASSES = "passes"  # method, domain
+    NO_RESULTS = "no_results"
+    RESULTS_NOT_OURS = "results_not_ours"
+    RESULTS_DISAGREE = "results_disagree"  # method
+    DMARC_FAILS = "dmarc_fails"
+    DMARC_ALONE = "dmarc_alone"
+    NOT_ALIGNED = "not_aligned"
+    SIGNATURE_NOT_PLAIN = "signature_not_plain"
+    FIELDS_REPEATED = "fields_repeated"  # fields
+
+    # What the end rests on
+    AUTOMATIC_FIELD = "automatic_field"  # field, value
+    ATTACHMENTS_SIZE = "attachments_size"  # size, limit
+    MESSAGE_SIZE = "message_size"  # size, limit
+    ERROR = "error"  # error
+
+    # Recipients: found, made or waiting (R15 to R17)
+    OWN_RECORD = "own_record"  # module
+    OLDEST_RECORD = "oldest_record"  # module
+    JUST_MADE = "just_made"  # module
+    NEW_RECORD = "new_record"  # searched, module
+    NOBODY_FOUND = "nobody_found"  # searched
+    NEW_RECORDS_LIMIT = "new_records_limit"  # limit
+
+    # Recipients: skipped (R14)
+    COLLEAGUE = "colleague"
+    DOMAIN_WITHOUT_DOT = "domain_without_dot"
+    DOMAIN_WITHIN_NETWORK = "domain_within_network"  # top
+    EXCHANGE_INTERNAL = "exchange_internal"
+    UNDISCLOSED = "undisclosed"
+    DROPBOX_ADDRESS = "dropbox_address"
+    OWN_ADDRESS = "own_address"
+    NEVER_LOG = "never_log"
+    NEVER_LOG_DOMAIN = "never_log_domain"  # domain
+    BEYOND_LIMIT = "beyond_limit"  # limit
+    MORE_BEYOND_LIMIT = "more_beyond_limit"  # count, limit
+    ENTRY_UNREADABLE = "entry_unreadable"  # faults
+
+    TEXT = "text"  # text: a sentence of an older version that no code says
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """One reason."""
+
+    code: Code
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+
+def detail(code: Code, **values: Value) -> Detail:
+    """Return the reason with these values."""
+    return Detail(code, values)
