@@ -75,7 +75,7 @@ def test_a_profile_without_dropbox_shows_no_address(cli: CommandLine) -> None:
         ("lead add a@b.example --owner nobody@acme.example", f"there are {JANE}"),
         ("email show 7", "`email list` shows what there is"),
         ("email export 7", "`email list` shows what there is"),
-        ("email list --contact nonsense", "must be an e-mail address"),
+        ("email list --contact nonsense", "by its ID, by its address or by external:KEY"),
         ("explain 7", "explain --to ADDRESS"),
         ("explain '<none@acme.example>'", "no decision on '<none@acme.example>'"),
     ],

@@ -16,18 +16,19 @@ from sqlalchemy import event
 
 from tests.crm.conftest import BEN, CARL, JANE
 from tests.store.crm import NOW, QUEUE, Mail, commit, decide, file
-from worker.crm import dropboxes, emails, explanations, records, replays
+from worker.crm import dropboxes, emails, explanations, record_life, records, replays, unmatched
 from worker.crm.decision_search import MessageFilter
 from worker.crm.emails import EmailFilter
-from worker.crm.record_rows import RecordDraft
+from worker.crm.record_import import ImportPlan, import_records
 from worker.crm.records import RecordFilter
 from worker.crm.users import add_user
-from worker.crm.work import Crm
+from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
 from worker.domain.messages import Head
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.patterns import Module
 from worker.domain.ports import Queue
+from worker.domain.record_changes import RecordChange
 from worker.filing import quarantined
 from worker.store import health
 from worker.store.bulk import insert_rows
@@ -48,6 +49,7 @@ UIDS = count(10)
 DORA = "dora@acme.example"
 LEA = "lea@client.example"
 WHY = "<why@acme.example>"
+BY = By(None, NOW)
 
 
 @dataclass
@@ -111,7 +113,8 @@ def remember(company: Company, past: int) -> None:
 def live_today(company: Company) -> None:
     """One message for each end, one that failed, one record of the other module."""
     store, token = company.store, company.token(JANE)
-    records.add_record(company.crm, Module.LEAD, RecordDraft(Address.parse(LEA)), now=NOW)
+    added = RecordChange(email=Address.parse(LEA), external_id="K1")
+    record_life.add_record(company.crm, Module.LEAD, added, BY)
     file(store, Mail(1, token, JANE, message_id=WHY, to=[CARL]), Mail(2, token, JANE, to=[LEA]))
     file(store, Mail(3, token, "stranger@elsewhere.example"))
     commit(store, QUEUE, [quarantined(Mail(4, token, JANE).arrival, Head(()), "ValueError: odd")], NOW)
@@ -136,6 +139,11 @@ def recorded(module: Module, **wanted: Any) -> Callable[[Company], Any]:
     return lambda c: records.list_records(c.crm, RecordFilter(module, **wanted), limit=5)
 
 
+def changed_name(email: str | None = None) -> RecordChange:
+    name = f"Name {next(UIDS)}"
+    return RecordChange(last_name=name, email=Address.parse(email), line=2) if email else RecordChange(last_name=name)
+
+
 def matching(**people: str) -> Callable[[Company], Any]:
     return lambda c: explanations.explain_matching(c.crm, MessageFilter(YESTERDAY, **people), limit=5)
 
@@ -152,7 +160,15 @@ ASKED: dict[str, Callable[[Company], Any]] = {
     "email list --contact --owner": listed(module=Module.CONTACT, record=CARL, owner=BEN),
     "contact list": recorded(Module.CONTACT),
     "contact list --email": recorded(Module.CONTACT, email=CARL),
+    "contact list --owner": recorded(Module.CONTACT, owner=JANE),
+    "contact list --owner of none": recorded(Module.CONTACT, owner=DORA),
     "lead list": recorded(Module.LEAD),
+    "contact show ADDRESS": lambda c: records.show_record(c.crm, Module.CONTACT, CARL),
+    "lead show external:KEY": lambda c: records.show_record(c.crm, Module.LEAD, "external:K1"),
+    "unmatched list": lambda c: unmatched.list_unmatched(c.crm, limit=5),
+    "email list --unmatched": listed(waits=True),
+    "lead edit": lambda c: record_life.edit_record(c.crm, Module.LEAD, LEA, changed_name(), BY),
+    "contact import": lambda c: list(import_records(c.crm, ImportPlan(Module.LEAD), [changed_name(email=LEA)], BY)),
     "explain UID": lambda c: explanations.explain_uid(c.crm, 1, limit=5),
     "explain UID --account": lambda c: explanations.explain_uid(c.account, 1, limit=5),
     "explain UID of one that failed": lambda c: explanations.attempts_on(c.crm, 5),

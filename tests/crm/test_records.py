@@ -1,78 +1,98 @@
-"""Leads and contacts by hand and by import, and the mail that waits for them (R15, R16)."""
+"""The life of leads and contacts, and the mail that follows them (R15, R16, R25)."""
+
+import json
+from typing import Any
 
 import pytest
 
 from tests.crm.conftest import BEN, CARL, JANE, Arrive
 from tests.store.crm import NOW
-from worker.crm import accounts, dropboxes, emails, never_log, profiles, record_import, records, users
-from worker.crm.record_rows import RecordDraft
-from worker.crm.work import Crm
+from tests.store.crm import Crm as Rows
+from worker.crm import accounts, dropboxes, emails, never_log, profiles, record_life, records, unmatched, users
+from worker.crm.emails import EmailFilter
+from worker.crm.record_life import ChangedRecord
+from worker.crm.records import RecordFilter
+from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.patterns import Module
 from worker.domain.profiles import Permission
+from worker.domain.record_changes import RecordChange
+from worker.store.tables import AssociationRow, EmailRow, EventRow, RecordRow, UnmatchedRow
+
+BY = By(None, NOW)
+CONTACT, LEAD = Module.CONTACT, Module.LEAD
+NEW = "carl@new.example"
 
 
-def draft(email: str = CARL, secondary: str | None = None, owner: str | None = None, line: int = 0) -> RecordDraft:
-    return RecordDraft(
-        Address.parse(email),
-        secondary_email=Address.parse(secondary) if secondary else None,
-        owner=owner,
-        line=line,
-    )
+def change(email: str | None = None, secondary: str | None = None, **more: Any) -> RecordChange:
+    given = {"email": email, "secondary_email": secondary}
+    addresses: dict[str, Any] = {name: Address.parse(text) for name, text in given.items() if text}
+    return RecordChange(**addresses, **more)
 
 
-def add(crm: Crm, record: RecordDraft, module: Module = Module.CONTACT) -> records.AddedRecord:
-    return records.add_record(crm, module, record, now=NOW)
+def add(crm: Crm, email: str = CARL, module: Module = CONTACT, **more: Any) -> int:
+    return record_life.add_record(crm, module, change(email, **more), BY).record.summary.id
 
 
-def listed(crm: Crm, module: Module = Module.CONTACT, email: str | None = None) -> list[str | None]:
-    found = records.list_records(crm, records.RecordFilter(module, email), limit=None)
-    return [record.email for record in found]
+def edit(crm: Crm, number: int, module: Module = CONTACT, **more: Any) -> ChangedRecord:
+    return record_life.edit_record(crm, module, str(number), change(**more), BY)
 
 
-def on_record(crm: Crm, module: Module, address: str = CARL) -> int:
-    return len(emails.list_emails(crm, emails.EmailFilter(module, address), limit=None))
+def listed(crm: Crm, module: Module = CONTACT, email: str | None = None) -> list[str | None]:
+    return [record.email for record in records.list_records(crm, RecordFilter(module, email), limit=None)]
+
+
+def on_record(crm: Crm, name: str | int, module: Module = CONTACT) -> int:
+    return len(emails.list_emails(crm, EmailFilter(module, str(name)), limit=None))
 
 
 def wait_for(crm: Crm, login: str) -> None:
     dropboxes.set_pattern(crm, login, "contacts-then-leads-only")
 
 
+def told(crm: Crm) -> list[str]:
+    return [f"{row['type']} {json.loads(row['data']).get('record_id')}" for row in Rows(crm.database).rows(EventRow)]
+
+
 def test_a_record_without_a_name_gets_its_address_as_last_name(crm: Crm, jane: str) -> None:
-    record = add(crm, draft("Carl@Client.Example", owner="JANE@acme.example")).record
-    assert (record.last_name, record.owner) == ("Carl@client.example", JANE)
+    added = record_life.add_record(crm, CONTACT, change("Carl@Client.Example", owner="JANE@acme.example"), BY)
+    assert (added.record.summary.last_name, added.record.summary.owner) == ("Carl@client.example", JANE)
 
 
 def test_modules_are_listed_apart_newest_first_and_up_to_the_limit(crm: Crm) -> None:
     for number in range(3):
-        add(crm, draft(f"c{number}@client.example"))
-    add(crm, draft("lea@client.example"), Module.LEAD)
+        add(crm, f"c{number}@client.example")
+    add(crm, "lea@client.example", LEAD)
     assert listed(crm) == ["c2@client.example", "c1@client.example", "c0@client.example"]
-    assert listed(crm, Module.LEAD) == ["lea@client.example"]
-    assert len(records.list_records(crm, records.RecordFilter(Module.CONTACT), limit=2)) == 2
+    assert listed(crm, LEAD) == ["lea@client.example"]
+    assert len(records.list_records(crm, RecordFilter(CONTACT), limit=2)) == 2
 
 
 def test_a_record_is_found_by_its_secondary_email_and_by_its_owner(crm: Crm, jane: str) -> None:
-    add(crm, draft(secondary="carl@home.example", owner=jane))
-    add(crm, draft("dora@client.example"))
+    add(crm, secondary="carl@home.example", owner=jane)
+    add(crm, "dora@client.example")
     assert listed(crm, email="CARL@HOME.example") == [CARL]
-    wanted = records.RecordFilter(Module.CONTACT, owner=jane)
+    wanted = RecordFilter(CONTACT, owner=jane)
     assert [record.email for record in records.list_records(crm, wanted, limit=None)] == [CARL]
 
 
 def test_an_unknown_owner_is_refused_and_nothing_is_made(crm: Crm, jane: str) -> None:
     with pytest.raises(Refused, match="no user"):
-        add(crm, draft(owner="nobody@acme.example"))
+        add(crm, owner="nobody@acme.example")
     assert listed(crm) == []
 
 
 def test_accounts_do_not_see_each_others_records(crm: Crm) -> None:
-    accounts.add_account(crm, "One", now=NOW)
-    accounts.add_account(crm, "Two", now=NOW)
-    add(Crm(crm.database, "One"), draft())
-    assert listed(Crm(crm.database, "One")) == [CARL]
-    assert listed(Crm(crm.database, "Two")) == []
+    for name in ("One", "Two"):
+        accounts.add_account(crm, name, now=NOW)
+    one, two = (Crm(crm.database, name) for name in ("One", "Two"))
+    number = add(one, external_id="K1")
+    assert (listed(one), listed(two)) == ([CARL], [])
+    for name in (str(number), CARL, "external:K1"):
+        with pytest.raises(Refused, match="no contact"):
+            records.show_record(two, CONTACT, name)
+    assert add(two, external_id="K1") != number
 
 
 @pytest.mark.parametrize("module", list(Module))
@@ -82,16 +102,16 @@ def test_waiting_mail_attaches_itself_to_the_first_record_only(
     wait_for(crm, jane)
     arrive(jane, subject="one")
     arrive(jane, subject="two")
-    assert add(crm, draft(), module).attached == 2
-    assert on_record(crm, module) == 2
-    assert add(crm, draft(), module).attached == 0
+    assert record_life.add_record(crm, module, change(CARL), BY).attached == 2
+    assert on_record(crm, CARL, module) == 2
+    assert record_life.add_record(crm, module, change(CARL), BY).attached == 0
 
 
 def test_waiting_mail_finds_a_secondary_email(crm: Crm, jane: str, arrive: Arrive) -> None:
     wait_for(crm, jane)
     arrive(jane, to=["Carl@Home.example", CARL])
-    assert add(crm, draft(secondary="carl@home.example")).attached == 1
-    [email] = emails.list_emails(crm, emails.EmailFilter(Module.CONTACT, "carl@home.example"), limit=None)
+    add(crm, secondary="carl@home.example")
+    [email] = emails.list_emails(crm, EmailFilter(CONTACT, "carl@home.example"), limit=None)
     assert [(record.email, record.created) for record in email.records] == [(CARL, False)]
     assert emails.show_email(crm, email.id).unmatched == ()
 
@@ -100,8 +120,8 @@ def test_waiting_mail_stays_out_of_a_module_that_its_owner_may_not_see(crm: Crm,
     wait_for(crm, ben)
     arrive(ben)
     profiles.revoke(crm, "Standard", Permission.LEADS, acting=JANE)
-    assert add(crm, draft(), Module.LEAD).attached == 0
-    assert add(crm, draft(), Module.CONTACT).attached == 1
+    assert record_life.add_record(crm, LEAD, change(CARL), BY).attached == 0
+    assert record_life.add_record(crm, CONTACT, change(CARL), BY).attached == 1
 
 
 def test_waiting_mail_of_another_account_is_left_alone(crm: Crm, jane: str, arrive: Arrive) -> None:
@@ -112,39 +132,208 @@ def test_waiting_mail_of_another_account_is_left_alone(crm: Crm, jane: str, arri
     wait_for(other, BEN)
     arrive(jane, at=mine)
     arrive(BEN, to=["dora@client.example"], at=other)
-    assert add(other, draft()).attached == 0
-    assert add(mine, draft()).attached == 1
+    assert record_life.add_record(other, CONTACT, change(CARL), BY).attached == 0
+    assert record_life.add_record(mine, CONTACT, change(CARL), BY).attached == 1
 
 
-def test_an_import_makes_the_good_rows_names_the_bad_and_attaches(crm: Crm, jane: str, arrive: Arrive) -> None:
-    wait_for(crm, jane)
+def test_a_changed_address_keeps_matching_and_a_cleared_or_removed_one_does_not(
+    crm: Crm, jane: str, arrive: Arrive
+) -> None:
+    number = add(crm)
+    done = edit(crm, number, email=NEW, last_name="Carl")
+    assert (done.record.summary.email, done.record.addresses) == (NEW, (NEW, CARL))
+    assert (done.record.changed_at, done.record.changed_by) == (NOW, None)
     arrive(jane)
-    drafts = [
-        draft("a@client.example", line=2),
-        draft(owner=jane, line=3),
-        draft("b@client.example", owner="nobody@acme.example", line=4),
-        draft("c@client.example", owner="no address", line=5),
-    ]
-    steps: list[int] = []
-    done = record_import.import_records(crm, Module.CONTACT, drafts, now=NOW, progress=steps.append)
-    assert (done.records, done.attached) == (2, 1)
-    assert [row.line for row in done.bad] == [4, 5]
-    assert "nobody@acme.example" in done.bad[0].why
-    assert listed(crm) == [CARL, "a@client.example"]
-    assert steps == [4]
+    arrive(jane, to=[NEW])
+    assert on_record(crm, number) == 2
+    edit(crm, number, remove=(Address.parse(CARL),))
+    arrive(jane, subject="to a stranger")
+    assert on_record(crm, number) == 2
+    assert sorted(map(str, listed(crm))) == [CARL, NEW]
 
 
-def test_an_import_of_more_than_one_step_makes_every_record(crm: Crm) -> None:
-    drafts = [draft(f"p{number}@client.example") for number in range(record_import.AT_ONCE + 1)]
-    steps: list[int] = []
-    done = record_import.import_records(crm, Module.LEAD, drafts, now=NOW, progress=steps.append)
-    assert done.records == len(drafts)
-    assert steps == [record_import.AT_ONCE, len(drafts)]
+def test_an_address_that_an_edit_adds_gets_the_mail_that_waits_for_it(crm: Crm, jane: str, arrive: Arrive) -> None:
+    """Also where the email is on the record already, by another address."""
+    number = add(crm)
+    wait_for(crm, jane)
+    arrive(jane, to=[CARL, NEW])
+    arrive(jane, to=[NEW], subject="alone")
+    assert edit(crm, number, add=(Address.parse(NEW),)).attached == 1
+    assert (on_record(crm, number), Rows(crm.database).count(UnmatchedRow)) == (2, 0)
 
 
-def test_an_import_of_nothing_makes_nothing(crm: Crm) -> None:
-    done = record_import.import_records(crm, Module.LEAD, [], now=NOW, progress=lambda _done: None)
-    assert done == record_import.Imported(0, 0, ())
+def test_an_edit_that_changes_nothing_says_so_by_leaving_no_trace(crm: Crm) -> None:
+    number = add(crm, last_name="Carl")
+    assert edit(crm, number, email=CARL, last_name="Carl").record.changed_at is None
+
+
+def test_an_external_id_belongs_to_one_record_of_a_module(crm: Crm) -> None:
+    first, second = add(crm, external_id="K1"), add(crm, "dora@client.example")
+    for act in (
+        lambda: edit(crm, second, external_id="K1"),
+        lambda: add(crm, "eve@client.example", external_id="K1"),
+    ):
+        with pytest.raises(Refused, match=f"external ID K1 is that of contact {first} already"):
+            act()
+    assert add(crm, "lea@client.example", LEAD, external_id="K1")
+
+
+def test_a_record_is_named_by_number_address_or_external_id(crm: Crm) -> None:
+    number = add(crm, external_id="K 1/Ä", secondary="carl@home.example")
+    for name in (str(number), CARL.upper(), "carl@home.example", "external:K 1/Ä"):
+        assert records.show_record(crm, CONTACT, name).summary.id == number
+    other = add(crm)
+    with pytest.raises(Refused, match=f"2 contacts have the address {CARL}: {number}, {other}"):
+        records.show_record(crm, CONTACT, CARL)
+    with pytest.raises(Refused, match=f"{number} is a contact, not a lead"):
+        records.show_record(crm, LEAD, str(number))
+    for name in ("999", "9" * 30, "carl", "external:", "nobody@client.example"):
+        with pytest.raises(Refused):
+            records.show_record(crm, CONTACT, name)
+
+
+def test_a_merged_record_leaves_its_emails_addresses_and_key_to_the_other(crm: Crm, jane: str, arrive: Arrive) -> None:
+    gone = add(crm, external_id="K1", secondary="carl@home.example")
+    kept = add(crm, NEW, last_name="Carl")
+    arrive(jane, to=[CARL], subject="one")
+    arrive(jane, to=[CARL, NEW], subject="both")
+    done = record_life.merge_records(crm, CONTACT, str(gone), By(jane, NOW), into=str(kept))
+    assert (done.record.summary.external_id, done.record.changed_by, done.lost_external_id) == ("K1", jane, None)
+    assert done.record.addresses == (NEW, CARL, "carl@home.example")
+    assert on_record(crm, kept) == 2
+    assert Rows(crm.database).count(AssociationRow) == 2
+    arrive(jane, to=["carl@home.example"], subject="later")
+    assert on_record(crm, kept) == 3
+    with pytest.raises(Refused, match=f"contact {gone} was merged into record {kept} on 2026-11-02 by {jane}"):
+        records.show_record(crm, CONTACT, str(gone))
+    assert f"record.merged {kept}" in told(crm)
+
+
+def test_of_two_external_ids_the_one_of_the_record_that_stays_is_kept(crm: Crm) -> None:
+    gone, kept = add(crm, external_id="K1"), add(crm, NEW, external_id="K2")
+    done = record_life.merge_records(crm, CONTACT, str(gone), BY, into=str(kept))
+    assert (done.record.summary.external_id, done.lost_external_id) == ("K2", "K1")
+
+
+def test_what_cannot_be_merged_is_refused_and_stays(crm: Crm) -> None:
+    contact, lead = add(crm), add(crm, "lea@client.example", LEAD)
+    for number, into, why in (
+        (contact, contact, "into itself"),
+        (contact, lead, f"contact {contact} cannot be merged into a lead"),
+        (contact, 999, "no contact 999"),
+        (999, contact, "no contact 999"),
+    ):
+        with pytest.raises(Refused, match=why):
+            record_life.merge_records(crm, CONTACT, str(number), BY, into=str(into))
+    with pytest.raises(Refused, match=f"lead {lead} cannot be merged into a contact"):
+        record_life.merge_records(crm, LEAD, str(lead), BY, into=str(contact))
+    assert Rows(crm.database).count(RecordRow) == 2
+
+
+@pytest.mark.parametrize("into", [False, True], ids=["to a new contact", "into one that exists"])
+def test_a_converted_lead_takes_its_emails_along(crm: Crm, jane: str, arrive: Arrive, into: bool) -> None:
+    lead = add(crm, CARL, LEAD, external_id="K1", last_name="Carl")
+    arrive(jane, subject="to the lead")
+    contact = add(crm, NEW) if into else None
+    done = record_life.convert_lead(crm, str(lead), BY, into=str(contact) if contact else None)
+    assert (done.record.module, done.record.summary.external_id) == (CONTACT, "K1")
+    assert done.record.summary.id == (contact or lead)
+    assert listed(crm, LEAD) == []
+    arrive(jane, subject="to the contact")
+    assert on_record(crm, CARL) == 2
+
+
+def test_a_lead_whose_key_a_contact_has_is_not_converted(crm: Crm) -> None:
+    contact, lead = add(crm, external_id="K1"), add(crm, NEW, LEAD, external_id="K1")
+    with pytest.raises(Refused, match=f"external ID K1 is that of contact {contact}"):
+        record_life.convert_lead(crm, str(lead), BY, into=None)
+    assert listed(crm, LEAD) == [NEW]
+
+
+def test_a_lead_and_a_contact_that_mail_made_for_one_address_can_become_one_module(
+    crm: Crm, jane: str, arrive: Arrive
+) -> None:
+    """R17 keeps mail from making a second record of an address, not people from having two."""
+    for pattern in ("leads-or-new-lead", "contacts-or-new-contact"):
+        dropboxes.set_pattern(crm, jane, pattern)
+        arrive(jane, subject=pattern)
+    assert record_life.convert_lead(crm, CARL, BY, into=None).record.module is CONTACT
+    assert listed(crm) == [CARL, CARL]
+
+
+def test_a_deleted_record_leaves_its_emails_and_says_which_lose_their_last_record(
+    crm: Crm, jane: str, arrive: Arrive
+) -> None:
+    number, other = add(crm), add(crm, NEW)
+    arrive(jane, subject="one")
+    arrive(jane, to=[CARL, NEW], subject="both")
+    deleted = record_life.delete_record(crm, CONTACT, CARL, By(jane, NOW))
+    assert (deleted.record.summary.id, deleted.emails_without_record) == (number, 1)
+    rows = Rows(crm.database)
+    assert (rows.count(EmailRow), on_record(crm, other)) == (2, 1)
+    with pytest.raises(Refused, match=f"contact {number} was deleted on 2026-11-02 by {jane}"):
+        records.show_record(crm, CONTACT, str(number))
+    arrive(jane, subject="again")
+    assert sorted(map(str, listed(crm))) == [CARL, NEW]
+    assert f"record.deleted {number}" in told(crm)
+
+
+def test_a_record_is_changed_only_by_a_user_who_may(crm: Crm, ben: str) -> None:
+    profiles.revoke(crm, "Standard", Permission.LEADS, acting=JANE)
+    lead, contact = add(crm, CARL, LEAD), add(crm, NEW)
+    by = By(ben, NOW)
+    for act in (
+        lambda: record_life.add_record(crm, LEAD, change("x@client.example"), by),
+        lambda: record_life.edit_record(crm, LEAD, str(lead), change(last_name="X"), by),
+        lambda: record_life.delete_record(crm, LEAD, str(lead), by),
+        lambda: record_life.convert_lead(crm, str(lead), by, into=None),
+    ):
+        with pytest.raises(Refused, match="may not change leads: the profile Standard lacks leads"):
+            act()
+    done = record_life.edit_record(crm, CONTACT, str(contact), change(last_name="X"), by)
+    assert done.record.changed_by == ben
+    users.disable_user(crm, ben)
+    with pytest.raises(Refused, match="is disabled"):
+        record_life.delete_record(crm, CONTACT, str(contact), by)
+
+
+def test_what_waits_is_listed_by_address_and_assigned_by_hand(crm: Crm, jane: str, arrive: Arrive) -> None:
+    wait_for(crm, jane)
+    arrive(jane, to=[CARL, NEW], subject="one")
+    arrive(jane, to=["Carl@client.example"], subject="two")
+    waiting = {found.address: found.emails for found in unmatched.list_unmatched(crm, limit=None)}
+    assert {address.lower(): count for address, count in waiting.items()} == {CARL: 2, NEW: 1}
+    number = add(crm, "known@client.example")
+    done = unmatched.assign_unmatched(crm, CARL, CONTACT, BY, to=str(number))
+    assert (done.attached, done.record.addresses) == (2, ("known@client.example", CARL))
+    arrive(jane, subject="three")
+    assert on_record(crm, number) == 3
+    made = unmatched.assign_unmatched(crm, NEW, LEAD, By(jane, NOW), to=None)
+    assert (made.attached, made.record.summary.owner, made.record.created_by) == (1, jane, jane)
+    assert unmatched.list_unmatched(crm, limit=None) == []
+    with pytest.raises(Refused, match=f"no email waits for {CARL}"):
+        unmatched.assign_unmatched(crm, CARL, CONTACT, BY, to=str(number))
+
+
+def test_emails_that_wait_are_listed_apart(crm: Crm, jane: str, arrive: Arrive) -> None:
+    arrive(jane, subject="known")
+    wait_for(crm, jane)
+    arrive(jane, to=[NEW], subject="unknown")
+    assert [email.subject for email in emails.list_emails(crm, EmailFilter(waits=True), limit=None)] == ["unknown"]
+
+
+def test_records_that_share_an_address_are_listed_so_that_one_is_left(crm: Crm) -> None:
+    one, two, three = (add(crm, secondary=None) for _ in range(3))
+    four = add(crm, NEW)
+    five = add(crm, "eve@client.example", secondary=NEW)
+    edit(crm, five, add=(Address.parse(CARL),))
+    add(crm, CARL, LEAD)
+    found = records.list_duplicates(crm, CONTACT, limit=None)
+    assert [(pair.id, pair.duplicate_id) for pair in found] == [(one, two), (one, three), (one, five), (one, four)]
+    for pair in found:
+        record_life.merge_records(crm, CONTACT, str(pair.duplicate_id), BY, into=str(pair.id))
+    assert records.list_duplicates(crm, CONTACT, limit=None) == []
+    assert listed(crm) == [CARL]
 
 
 def test_the_never_log_list_takes_addresses_and_domains(crm: Crm) -> None:

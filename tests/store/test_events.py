@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from tests.store.crm import NOW, QUEUE, RULES, Crm, Mail, User, commit, decide, file
-from worker.crm import records
-from worker.crm.record_rows import RecordDraft
+from worker.crm.record_life import add_record
+from worker.crm.work import By
 from worker.crm.work import Crm as WorkerCrm
 from worker.domain.addresses import Address
 from worker.domain.events import event_id, event_number
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.patterns import Module, SearchPattern
+from worker.domain.record_changes import RecordChange
 from worker.domain.traces import Code, detail
 from worker.domain.verdicts import Trace, Verdict
 from worker.store.poll_store import PollStore
@@ -102,8 +103,9 @@ def test_an_unmatched_recipient_is_reported_and_so_is_its_record_later(crm: Crm,
     file(store, Mail(1, eve.token, eve.login))
     [(type_, data)] = events(crm)
     assert (type_, data["address"], data["email_id"]) == ("email.unmatched", "jane@client.example", 1)
-    draft = RecordDraft(Address.parse("jane@client.example"))
-    records.add_record(WorkerCrm(crm.database), Module.CONTACT, draft, now=NOW)
+    jane = RecordChange(email=Address.parse("jane@client.example"))
+    add_record(WorkerCrm(crm.database), Module.CONTACT, jane, By(None, NOW))
+    assert [type_ for type_, _ in events(crm)[1:]] == ["record.created", "email.associated"]
     type_, data = events(crm)[-1]
     assert (type_, data["email"], data["created"]) == ("email.associated", "jane@client.example", False)
     assert (data["message_id"], data["owner"]) == ("<1@mail.example>", "eve@acme.example")

@@ -8,20 +8,23 @@ from sqlalchemy import Connection, text
 
 from tests.store.beside import Beside
 from tests.store.crm import NOW, Crm, Mail, User, file
-from worker.crm.record_import import import_records
-from worker.crm.record_rows import OwnedDraft, RecordDraft, insert_records
-from worker.crm.records import add_record
+from worker.crm.record_import import ImportPlan, import_records
+from worker.crm.record_life import add_record
+from worker.crm.record_rows import Author, attach, insert_records
+from worker.crm.work import By, Work
 from worker.crm.work import Crm as WorkerCrm
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module, SearchPattern
+from worker.domain.record_changes import RecordChange, RecordState, changed
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 from worker.store.presence import standing_by
 from worker.store.tables import AssociationRow, ProfileRow, UnmatchedRow
-from worker.store.waiting import attach_waiting
 
 JANE = "jane@client.example"
-DRAFT = RecordDraft(Address.parse(JANE))
+ADDED = RecordChange(email=Address.parse(JANE), line=2)
+STATE = changed(RecordState(), ADDED, None)
+BY = By(None, NOW)
 
 
 @pytest.fixture
@@ -40,9 +43,12 @@ def ends(crm: Crm) -> tuple[int, int]:
 
 
 def add_on(connection: Connection, account_id: int) -> int:
-    """What adding a record does, up to the commit."""
-    inserted = insert_records(connection, account_id, Module.CONTACT, [OwnedDraft(DRAFT, None)], NOW)
-    return attach_waiting(connection, account_id, Module.CONTACT, inserted.by_address, NOW)
+    """Do what adding a record does, up to the commit."""
+    work = Work(connection, "Acme")
+    assert work.account.id == account_id
+    author = Author(None, NOW)
+    [number] = insert_records(work, Module.CONTACT, [STATE], author)
+    return attach(work, Module.CONTACT, [(number, STATE)], author)
 
 
 @pytest.mark.parametrize("by_import", [False, True], ids=["by hand", "by import"])
@@ -54,8 +60,9 @@ def test_a_record_added_while_its_mail_is_being_filed_gets_the_mail(
 
     def add() -> int:
         if by_import:
-            return import_records(worker_crm, Module.LEAD, [DRAFT], now=NOW, progress=lambda _done: None).attached
-        return add_record(worker_crm, Module.LEAD, DRAFT, now=NOW).attached
+            [done] = import_records(worker_crm, ImportPlan(Module.LEAD), [ADDED], BY)
+            return done.attached
+        return add_record(worker_crm, Module.LEAD, ADDED, BY).attached
 
     with Beside() as beside:
         mail = Mail(1, joe.token, joe.login, [JANE, "kim@client.example"])
@@ -83,7 +90,7 @@ def test_a_record_that_the_owner_may_not_see_leaves_the_mail_waiting(
     with database.begin() as connection:
         connection.execute(text(f"UPDATE {ProfileRow.__tablename__} SET leads = false"))
     file(store, Mail(1, joe.token, joe.login))
-    assert add_record(worker_crm, Module.LEAD, DRAFT, now=NOW).attached == 0
+    assert add_record(worker_crm, Module.LEAD, ADDED, BY).attached == 0
     assert ends(crm) == (0, 1)
 
 
@@ -92,7 +99,7 @@ def test_a_record_of_another_account_leaves_the_mail_waiting(
 ) -> None:
     crm.account("Other")
     file(store, Mail(1, joe.token, joe.login))
-    assert add_record(WorkerCrm(database, "Other"), Module.CONTACT, DRAFT, now=NOW).attached == 0
+    assert add_record(WorkerCrm(database, "Other"), Module.CONTACT, ADDED, BY).attached == 0
     assert ends(crm) == (0, 1)
 
 
@@ -155,7 +162,7 @@ def test_people_who_add_records_to_one_account_do_not_wait_for_each_other(
 ) -> None:
     with database.begin() as connection:
         add_on(connection, joe.account_id)
-        assert add_record(WorkerCrm(open_database(url)), Module.LEAD, DRAFT, now=NOW).attached == 0
+        assert add_record(WorkerCrm(open_database(url)), Module.LEAD, ADDED, BY).attached == 0
 
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)

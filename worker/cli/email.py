@@ -26,9 +26,13 @@ EmailId = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help
 @app.command("list")
 def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
     ctx: typer.Context,
-    contact: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Only what stands on this contact.")] = None,
-    lead: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Only what stands on this lead.")] = None,
+    contact: Annotated[
+        str | None,
+        typer.Option(metavar="RECORD", help="Only what is on this contact: its address, ID or external:KEY."),
+    ] = None,
+    lead: Annotated[str | None, typer.Option(metavar="RECORD", help="Only what is on this lead.")] = None,
     owner: Annotated[str | None, typer.Option(metavar="USER", help="Only what came through this dropbox.")] = None,
+    unmatched: Annotated[bool, typer.Option("--unmatched", help="Only what waits for a record.")] = False,
     limit: Limit = DEFAULT_LIMIT,
     account: AccountName = None,
     as_json: Json = False,
@@ -39,7 +43,7 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
     """
     from worker.crm.emails import list_emails  # noqa: PLC0415
 
-    wanted = _filter(contact, lead, owner)
+    wanted = _filter(contact, lead, owner, waits=unmatched)
     with open_desk(ctx, account) as desk:
         emails = cut(list_emails(desk.crm, wanted, limit=one_more(limit)), limit)
     if as_json:
@@ -97,14 +101,14 @@ def export(
     write_result(original, output)
 
 
-def _filter(contact: str | None, lead: str | None, owner: str | None) -> "EmailFilter":
+def _filter(contact: str | None, lead: str | None, owner: str | None, *, waits: bool) -> "EmailFilter":
     from worker.crm.emails import EmailFilter  # noqa: PLC0415
 
     if contact is not None and lead is not None:
         raise typer.BadParameter("--contact and --lead exclude each other")
     if contact is not None:
-        return EmailFilter(Module.CONTACT, contact, owner)
-    return EmailFilter(Module.LEAD, lead, owner)
+        return EmailFilter(Module.CONTACT, contact, owner, waits)
+    return EmailFilter(Module.LEAD, lead, owner, waits)
 
 
 def _summary_fields(email: "EmailSummary") -> dict[str, Any]:

@@ -3,9 +3,12 @@
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pwd import getpwuid
 from shlex import quote
+from typing import BinaryIO
 
 import typer
 
@@ -44,20 +47,25 @@ def _write_privately(file: Path, content: bytes) -> None:
         stream.write(content)
 
 
-def read_file(file: Path) -> bytes:
-    """Read the whole file; ``-`` is stdin.
+@contextmanager
+def opened(file: Path) -> Iterator[BinaryIO]:
+    """Open the file for reading; ``-`` is stdin.
 
     Raises:
         Refused: when it cannot be read.
     """
     if file == STDIN:
-        return sys.stdin.buffer.read()
+        yield sys.stdin.buffer
+        return
     try:
-        return file.read_bytes()
+        stream = file.open("rb")
+        stream.read(0)
     except PermissionError as error:
         raise Refused(f"{_unreachable(file, 'read')}; let your shell read it: … - < {quote(str(file))}") from error
     except OSError as error:
         raise Refused(f"{file} cannot be read: {error.strerror}") from error
+    with stream:
+        yield stream
 
 
 def _unreachable(file: Path, done: str) -> str:

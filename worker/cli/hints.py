@@ -10,11 +10,16 @@ _HINTS: Final = {
     "code_void": "`sender add {login} {address}` sends a new one",
     "email_unknown": "`email list` shows what there is",
     "last_sender": "`sender add {login} ADDRESS` another one first",
+    "lead_into_contact": "`lead convert {id} --into {into}` does it",
     "never_log_entry_unknown": "`never-log list` shows what is",
     "no_code_awaited": "`sender add {login} ADDRESS` sends one",
     "no_dropbox": "`profile grant PROFILE bcc_dropbox --as ADMIN` gives it",
     "no_users": "`user add LOGIN` makes one",
     "senders_full": "`sender remove {login} ADDRESS` makes room",
+    "nothing_waits": "`unmatched list` shows what does",
+    "record_ambiguous": "name it by its ID",
+    "record_of_other_module": "`{module} show {id}` shows it",
+    "record_unknown": "`{module} list` shows what there is",
     "user_exists": "`dropbox show {login}` shows it",
 }
 

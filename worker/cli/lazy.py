@@ -35,8 +35,9 @@ ENTRIES: Final = {
     "user": Entry("worker.cli.user", "app", "Who has a dropbox: add, list, enable, disable."),
     "dropbox": Entry("worker.cli.dropbox", "app", "A user's address and pattern: show, regenerate, pattern, vcard."),
     "sender": Entry("worker.cli.sender", "app", "The addresses a user sends from: add, verify, remove, list."),
-    "lead": Entry("worker.cli.record", "lead_app", "Leads: add, list, import."),
-    "contact": Entry("worker.cli.record", "contact_app", "Contacts: add, list, import."),
+    "lead": Entry("worker.cli.record", "lead_app", "Leads: add, list, show, edit, import, merge, convert, delete."),
+    "contact": Entry("worker.cli.record", "contact_app", "Contacts: add, list, show, edit, import, merge, delete."),
+    "unmatched": Entry("worker.cli.unmatched", "app", "Recipients that wait for a record: list, assign."),
     "never-log": Entry("worker.cli.never_log", "app", "Addresses and domains never logged: add, remove, list."),
     "email": Entry("worker.cli.email", "app", "Stored emails: list, show, export."),
 }

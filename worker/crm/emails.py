@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlmodel import col
 
-from worker.crm.record_rows import ids_at
-from worker.crm.work import Crm, Work, address_of
+from worker.crm.records import find_records
+from worker.crm.work import Crm, Work
 from worker.domain.errors import Refused
 from worker.domain.patterns import Module
 from worker.domain.records import Direction
@@ -78,18 +78,22 @@ class EmailDetail:
 
 @dataclass(frozen=True, slots=True)
 class EmailFilter:
-    """Which emails a list is about: those of a record (by module and address) or of an owner."""
+    """Which emails a list is about: those of a record, named as in `find_records`, of an owner, or that wait."""
 
     module: Module | None = None
     record: str | None = None
     owner: str | None = None
+    waits: bool = False
+    """Only those of which a recipient waits for a record (R15)."""
 
 
 def list_emails(crm: Crm, wanted: EmailFilter, *, limit: int | None) -> list[EmailSummary]:
     """List the account's emails that fit the filter, the last stored first."""
     with crm.read() as work:
-        records = None if wanted.record is None else _records_at(work, wanted.module, wanted.record)
-        rows = work.connection.execute(_latest_first(work, wanted.owner, records).limit(limit)).all()
+        records = None
+        if wanted.module is not None and wanted.record is not None:
+            records = find_records(work, wanted.module, wanted.record)
+        rows = work.connection.execute(_latest_first(work, wanted, records).limit(limit)).all()
         return _summaries(work, [tuple(row) for row in rows], records or ())
 
 
@@ -155,24 +159,13 @@ _SUMMARY = (
 )
 
 
-def _records_at(work: Work, module: Module | None, address: str) -> Sequence[int]:
-    """Return the IDs of the records with this address."""
-    key = address_of(address, "the record's email").key
-    query = select(col(RecordRow.id)).where(
-        col(RecordRow.account_id) == work.account.id,
-        col(RecordRow.module) == module,
-        col(RecordRow.id).in_(ids_at(work.account.id, key)),
-    )
-    return work.connection.scalars(query).all()
-
-
-def _latest_first(work: Work, login: str | None, records: Sequence[int] | None) -> Select[*tuple[Any, ...]]:
+def _latest_first(work: Work, wanted: EmailFilter, records: Sequence[int] | None) -> Select[*tuple[Any, ...]]:
     """Select the emails, newest first. One owner's emails come from the owner's own index."""
     query = select(*_SUMMARY).where(col(EmailRow.account_id) == work.account.id)
     number = col(EmailRow.id)
-    if login is not None:
+    if wanted.owner is not None:
         number = col(EmailOwnerRow.email_id)
-        owner = work.user(login)
+        owner = work.user(wanted.owner)
         query = query.join(EmailOwnerRow).where(
             col(EmailOwnerRow.account_id) == work.account.id, col(EmailOwnerRow.user_id) == owner.id
         )
@@ -181,6 +174,9 @@ def _latest_first(work: Work, login: str | None, records: Sequence[int] | None) 
             col(AssociationRow.account_id) == work.account.id, col(AssociationRow.record_id).in_(records)
         )
         query = query.where(number.in_(on_record))
+    if wanted.waits:
+        waiting = select(col(UnmatchedRow.email_id)).where(col(UnmatchedRow.account_id) == work.account.id)
+        query = query.where(number.in_(waiting))
     return query.order_by(number.desc())
 
 

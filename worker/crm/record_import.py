@@ -1,75 +1,299 @@
-"""Leads and contacts by the hundred thousand."""
+"""The import of leads and contacts: an upsert, so that the same file twice changes nothing (R24)."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from itertools import islice
+from typing import Self
 
 from sqlalchemy import select
 from sqlmodel import col
 
 from worker.crm.accounts import make_first_account
-from worker.crm.record_rows import OwnedDraft, RecordDraft, insert_records
-from worker.crm.work import Account, Crm, Work, retry_on_conflict
+from worker.crm.record_rows import (
+    Author,
+    Holder,
+    Revision,
+    attach,
+    author_of,
+    holders,
+    ids_by_external_id,
+    insert_records,
+    read_states,
+    update_records,
+)
+from worker.crm.work import MOST_NAMED, By, Crm, Work, retry_on_conflict
 from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.patterns import Module
+from worker.domain.record_changes import UNSET, RecordChange, RecordState, Unset, changed
+from worker.domain.records import PRIMARY
 from worker.domain.text import clean
 from worker.store.tables import UserRow
-from worker.store.waiting import attach_waiting
+from worker.store.waiting import lock
 
 AT_ONCE = 5000
-"""How many records are written between two steps of the progress bar."""
+"""Rows of one transaction: mail for the account waits for its end, a fraction of a second."""
+
+
+class Key(StrEnum):
+    """What finds the record of a row."""
+
+    EXTERNAL_ID = "external_id"
+    EMAIL = "email"
 
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A line that was skipped, and why."""
+    """A row that was skipped, by the line that it begins on, and why."""
 
     line: int
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Imported:
-    """What became of an import; ``attached`` counts the waiting emails that found their record."""
+    """What became of some rows; ``attached`` counts the waiting emails that found their record."""
 
-    records: int
-    attached: int
-    bad: tuple[BadRow, ...]
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    attached: int = 0
+    bad: list[BadRow] = field(default_factory=list)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The numbers by the names that people see."""
+        return {
+            "created": self.created,
+            "updated": self.updated,
+            "unchanged": self.unchanged,
+            "skipped": len(self.bad),
+            "attached": self.attached,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ImportPlan:
+    """How rows become records. A dry run does all of it and takes it back."""
+
+    module: Module
+    key: Key | None = None
+    """None: by external ID where a row has one."""
+    dry_run: bool = False
+
+
+def import_records(crm: Crm, plan: ImportPlan, rows: Iterable[RecordChange | BadRow], by: By) -> Iterator[Imported]:
+    """Create or update the record of each row; gives what became of some thousand rows at a time, each committed.
+
+    An import that broke off can be run again: what is done already is unchanged.
+
+    Raises:
+        Refused: when the acting user may not.
+    """
+    with _Claims() as claims:
+        for chunk in _chunks(rows):
+            yield _import_chunk(crm, plan, chunk, claims, by)
+
+
+def _chunks(rows: Iterable[RecordChange | BadRow]) -> Iterator[list[RecordChange | BadRow]]:
+    rest = iter(rows)
+    while chunk := list(islice(rest, AT_ONCE)):
+        yield chunk
 
 
 @retry_on_conflict
-def import_records(
-    crm: Crm,
-    module: Module,
-    drafts: Sequence[RecordDraft],
-    *,
-    now: datetime,
-    progress: Callable[[int], None],
+def _import_chunk(
+    crm: Crm, plan: ImportPlan, rows: Sequence[RecordChange | BadRow], claims: "_Claims", by: By
 ) -> Imported:
-    """Make all records whose owner exists, in one transaction: an import that broke off can be repeated whole.
-
-    ``progress`` is told how many drafts are done.
-    """
-    bad: list[BadRow] = []
-    records = 0
-    by_address: dict[str, int] = {}
     with crm.begin() as work:
-        make_first_account(work, now)
-        account = work.account
-        owner_ids = _owner_ids(work)
-        for start in range(0, len(drafts), AT_ONCE):
-            chunk = drafts[start : start + AT_ONCE]
-            owned = [_owned(draft, owner_ids, account) for draft in chunk]
-            bad += [row for row in owned if isinstance(row, BadRow)]
-            good = [row for row in owned if isinstance(row, OwnedDraft)]
-            inserted = insert_records(work.connection, account.id, module, good, now)
-            records += len(inserted.ids)
-            for address, record_id in inserted.by_address.items():
-                by_address.setdefault(address, record_id)  # R16: the oldest gets the mail
-            progress(start + len(chunk))
-        # Last, for the worker may have to wait from here to the commit.
-        attached = attach_waiting(work.connection, account.id, module, by_address, now)
-    return Imported(records, attached, tuple(bad))
+        make_first_account(work, by.now)
+        author = author_of(work, by, plan.module)
+        lock(work.connection, [work.account.id], alone=True)
+        matching = _Matching(work, plan, claims)
+        matching.match(rows)
+        _write(work, plan.module, matching, author)
+        if plan.dry_run:
+            work.connection.rollback()
+    matching.done.bad.sort(key=lambda row: row.line)
+    return matching.done
+
+
+def _write(work: Work, module: Module, matching: "_Matching", author: Author) -> None:
+    made = insert_records(work, module, matching.new, author)
+    update_records(work, module, matching.revisions, author)
+    gained = [(revision.record_id, revision.after) for revision in matching.revisions if revision.moves_addresses]
+    matching.done.attached = attach(work, module, [*gained, *zip(made, matching.new, strict=True)], author)
+    matching.done.created, matching.done.updated = len(made), len(matching.revisions)
+
+
+@dataclass(slots=True)
+class _Row:
+    """A row on its way; ``record_id`` is None for a record that is to be made."""
+
+    change: RecordChange
+    owner_id: int | Unset | None = UNSET
+    record_id: int | None = None
+
+    @property
+    def external_id(self) -> str | None:
+        return None if isinstance(self.change.external_id, Unset) else self.change.external_id
+
+    @property
+    def email(self) -> Address | None:
+        return None if isinstance(self.change.email, Unset) else self.change.email
+
+
+class _Matching:
+    """The rows of a chunk, each with the record that it means."""
+
+    def __init__(self, work: Work, plan: ImportPlan, claims: "_Claims") -> None:
+        self._work = work
+        self._plan = plan
+        self._claims = claims
+        self.done = Imported()
+        self.new: list[RecordState] = []
+        self.revisions: list[Revision] = []
+
+    def match(self, given: Sequence[RecordChange | BadRow]) -> None:
+        """Find the record of each row, and what is to be written."""
+        self.done.bad += [row for row in given if isinstance(row, BadRow)]
+        rows = [_Row(self._without_empty_key(row)) for row in given if isinstance(row, RecordChange)]
+        rows = self._owned([row for row in rows if self._has_key(row)])
+        rows = self._first_to_claim(rows, [(key, row) for row in rows for key in self._keys(row)])
+        rows = self._found(rows)
+        # A second row for one record, by another of its addresses, would undo what the first did.
+        by_email = [(f"record {row.record_id}", row) for row in rows if row.record_id and not self._is_by_key(row)]
+        rows = self._first_to_claim(rows, by_email)
+        states = read_states(self._work, {row.record_id for row in rows if row.record_id is not None})
+        for row in rows:
+            self._compare(row, states)
+
+    def _compare(self, row: _Row, states: Mapping[int, RecordState]) -> None:
+        before = RecordState() if row.record_id is None else states[row.record_id]
+        after = changed(before, row.change, row.owner_id)
+        if row.record_id is None:
+            self.new.append(after)
+        elif after.is_written_as(before):
+            self.done.unchanged += 1
+        else:
+            self.revisions.append(Revision(row.record_id, before, after))
+
+    def _refuse(self, row: _Row, why: str) -> None:
+        self.done.bad.append(BadRow(row.change.line, why))
+
+    def _without_empty_key(self, change: RecordChange) -> RecordChange:
+        """Leave a record's external ID alone where it is the key and the row has none."""
+        is_key = self._plan.key is not Key.EMAIL
+        return replace(change, external_id=UNSET) if is_key and change.external_id is None else change
+
+    def _has_key(self, row: _Row) -> bool:
+        if row.email or self._is_by_key(row):
+            return True
+        self._refuse(row, "no email")
+        return False
+
+    def _owned(self, rows: list[_Row]) -> list[_Row]:
+        """Find the owner of each row; one who is no user refuses it."""
+        if all(row.change.owner is UNSET for row in rows):
+            return rows
+        owner_ids = _owner_ids(self._work)
+        owned = []
+        for row in rows:
+            owner = row.change.owner
+            if not isinstance(owner, Unset):
+                row.owner_id = owner_ids.get(_login_key(owner)) if owner else None
+            if owner and row.owner_id is None:
+                name = self._work.account.name
+                self._refuse(row, f"the owner {clean(str(owner), 80)} is no user of account {name}")
+            else:
+                owned.append(row)
+        return owned
+
+    def _keys(self, row: _Row) -> Iterator[str]:
+        """Give what only one row of a file may have."""
+        if row.external_id:
+            yield f"external ID {row.external_id}"
+        if row.email and not self._is_by_key(row):
+            yield f"email {row.email.key}"
+
+    def _first_to_claim(self, rows: list[_Row], claims: list[tuple[str, _Row]]) -> list[_Row]:
+        """Leave the rows that claim nothing which an earlier row of the file has claimed."""
+        lines = self._claims.claim({(key, row.change.line) for key, row in claims})
+        late = {row.change.line: key for key, row in claims if lines[key] != row.change.line}
+        for row in rows:
+            if key := late.get(row.change.line):
+                self._refuse(row, f"the {clean(key, 100)} is that of line {lines[key]} already")
+        return [row for row in rows if row.change.line not in late] if late else rows
+
+    def _found(self, rows: list[_Row]) -> list[_Row]:
+        """Find the record of each row."""
+        module = self._plan.module
+        known = ids_by_external_id(self._work, module, {row.external_id for row in rows if row.external_id})
+        sought = {
+            row.email.key for row in rows if row.email and not (self._is_by_key(row) and row.external_id in known)
+        }
+        at = holders(self._work, module, sought)
+        found = []
+        taken: set[int] = set()
+        for row in rows:
+            by_key = known.get(row.external_id) if row.external_id else None
+            held = at.get(row.email.key, []) if row.email else []
+            if self._is_by_key(row):
+                # One with a key of its own is another record of the CRM, though it has the same address.
+                held = [holder for holder in held if holder.external_id is None and holder.record_id not in taken]
+            if why := self._find(row, by_key, held):
+                self._refuse(row, why)
+                continue
+            if row.record_id is not None:
+                taken.add(row.record_id)
+            found.append(row)
+        return found
+
+    def _find(self, row: _Row, by_key: int | None, held: list[Holder]) -> str | None:
+        """Give the row its record; returns why there is no answer."""
+        if by_key is not None and self._is_by_key(row):
+            row.record_id = by_key
+            return None
+        held = [holder for holder in held if holder.position == PRIMARY] or held
+        if len(held) > 1:
+            numbers = ", ".join(str(holder.record_id) for holder in held[:MOST_NAMED])
+            return f"{len(held)} {self._plan.module}s have the address {row.email}: {numbers}"
+        row.record_id = held[0].record_id if held else None
+        if by_key not in {None, row.record_id}:
+            return f"the external ID {clean(row.external_id or '', 80)} is that of {self._plan.module} {by_key} already"
+        return None
+
+    def _is_by_key(self, row: _Row) -> bool:
+        return self._plan.key is not Key.EMAIL and bool(row.external_id)
+
+
+class _Claims:
+    """What rows of the file claim, and on which line: in a file of its own, so that memory stays bounded."""
+
+    def __init__(self) -> None:
+        self._file = sqlite3.connect("", isolation_level=None)  # SQLite deletes it when it is closed
+        self._file.execute("PRAGMA journal_mode = OFF")
+        self._file.execute("PRAGMA cache_size = -16000")
+        self._file.execute("CREATE TABLE claim (key TEXT PRIMARY KEY, line INTEGER) WITHOUT ROWID")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._file.close()
+
+    def claim(self, claims: Iterable[tuple[str, int]]) -> dict[str, int]:
+        """Claim each key for its line unless an earlier line has it; returns whose line has it."""
+        wanted = sorted(claims)
+        self._file.execute("BEGIN")
+        self._file.executemany("INSERT INTO claim VALUES (?, ?) ON CONFLICT DO NOTHING", wanted)
+        self._file.execute("COMMIT")
+        keys = json.dumps([key for key, _ in wanted])
+        return dict(
+            self._file.execute("SELECT key, line FROM claim WHERE key IN (SELECT value FROM json_each(?))", [keys])
+        )
 
 
 def _owner_ids(work: Work) -> dict[str, int]:
@@ -77,13 +301,8 @@ def _owner_ids(work: Work) -> dict[str, int]:
     return {row.login_key: row.id for row in work.connection.execute(query)}
 
 
-def _owned(draft: RecordDraft, owner_ids: Mapping[str, int], account: Account) -> OwnedDraft | BadRow:
-    if not draft.owner:
-        return OwnedDraft(draft, None)
+def _login_key(text: str) -> str:
     try:
-        owner_id = owner_ids.get(Address.parse(draft.owner).key)
+        return Address.parse(text).key
     except NotAnAddress:
-        owner_id = None
-    if owner_id is None:
-        return BadRow(draft.line, f"the owner {clean(draft.owner, 80)} is no user of account {account.name}")
-    return OwnedDraft(draft, owner_id)
+        return ""

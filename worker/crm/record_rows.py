@@ -1,47 +1,104 @@
-"""Rows of leads and contacts: new ones, and those that stand for an address."""
+"""The rows of leads and contacts: how they are found, read and written, many at a time."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Select, bindparam, delete, select, update
 from sqlmodel import col
 
+from worker.crm.work import By, Work
 from worker.domain.addresses import Address
+from worker.domain.errors import Refused
+from worker.domain.events import RecordFacts, record_created, record_updated
 from worker.domain.patterns import Module
-from worker.domain.records import PRIMARY, SECONDARY
+from worker.domain.record_changes import RecordState
+from worker.domain.records import FIRST_OTHER, PRIMARY, SECONDARY
 from worker.store.bulk import insert_rows
+from worker.store.events import write_events
 from worker.store.ids import allocate
-from worker.store.tables import RecordAddressRow, RecordRow
+from worker.store.keys import among_numbers, among_texts
+from worker.store.tables import RecordAddressRow, RecordRow, UserRow
+from worker.store.waiting import attach_waiting
+
+_COLUMNS = (
+    *(col(RecordRow.id), col(RecordRow.external_id), col(RecordRow.last_name), col(RecordRow.first_name)),
+    *(col(RecordRow.owner_id), col(RecordRow.source)),
+)
+_UPDATE = update(RecordRow).where(
+    col(RecordRow.account_id) == bindparam("of_account"), col(RecordRow.id) == bindparam("of_id")
+)
 
 
 @dataclass(frozen=True, slots=True)
-class RecordDraft:
-    """A record as somebody typed it or a line of a file gave it; ``owner`` is a login."""
+class Author:
+    """Who changes records, and when; ``user_id`` is None where no user was named."""
 
-    email: Address
-    last_name: str = ""
-    first_name: str = ""
-    secondary_email: Address | None = None
-    owner: str | None = None
-    source: str = ""
-    line: int = 0
+    user_id: int | None
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class OwnedDraft:
-    """A draft whose owner was found (None: it shall have none)."""
+class Holder:
+    """A record that has an address, and the address's position there."""
 
-    draft: RecordDraft
-    owner_id: int | None
+    record_id: int
+    position: int
+    external_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class Inserted:
-    """The numbers of the new records in order, and by address key the one that mail waiting for it goes to."""
+class Revision:
+    """A record before and after a change."""
 
-    ids: tuple[int, ...]
-    by_address: Mapping[str, int]
+    record_id: int
+    before: RecordState
+    after: RecordState
+
+    def changed_fields(self) -> list[str]:
+        """Return the names of the columns that change."""
+        names = ("external_id", "last_name", "first_name", "source", "email", "secondary_email")
+        found = [name for name in names if getattr(self.before, name) != getattr(self.after, name)]
+        if self.before.owner_id != self.after.owner_id:
+            found.append("owner")
+        if self.moves_addresses:
+            found.append("addresses")
+        return found
+
+    @property
+    def moves_addresses(self) -> bool:
+        """An address came, went, or has another position or spelling."""
+        return (self.before.email, self.before.secondary_email) != (
+            self.after.email,
+            self.after.secondary_email,
+        ) or self.before.spelling() != self.after.spelling()
+
+
+def author_of(work: Work, by: By, *modules: Module) -> Author:
+    """Return who changes records of these modules; without a user named it is the operator, who may.
+
+    Raises:
+        Refused: when the user is disabled, or has no permission for one of the modules.
+    """
+    if by.login is None:
+        return Author(None, by.now)
+    user = work.user(by.login)
+    if not user.enabled:
+        raise Refused(f"{user.login} is disabled", "acting_user_disabled")
+    for module in modules:
+        if module.permission not in user.permissions:
+            raise Refused(
+                f"{user.login} may not change {module}s: the profile {user.profile} lacks {module.permission}",
+                "module_not_permitted",
+            )
+    return Author(user.id, by.now)
+
+
+def facts_of(number: int, module: Module, state: RecordState) -> RecordFacts:
+    """Return the record as events describe it."""
+    return RecordFacts(number, module, state.email.text if state.email else None, state.external_id)
 
 
 def ids_at(account_id: int, address_key: str) -> Select[int]:
@@ -51,53 +108,189 @@ def ids_at(account_id: int, address_key: str) -> Select[int]:
     )
 
 
-def insert_records(
-    connection: Connection, account_id: int, module: Module, drafts: Sequence[OwnedDraft], now: datetime
-) -> Inserted:
-    """Write the records in one statement. `attach_waiting` has to follow, in the same transaction."""
-    if not drafts:
-        return Inserted((), {})
-    ids = allocate(connection, RecordRow, len(drafts))
-    rows = [_row(account_id, record_id, module, owned, now) for record_id, owned in zip(ids, drafts, strict=True)]
-    insert_rows(connection, RecordRow, rows)
-    insert_rows(connection, RecordAddressRow, list(_addresses(account_id, ids, drafts)))
-    return Inserted(tuple(ids), _first_by_address(ids, drafts))
+def ids_by_external_id(work: Work, module: Module, external_ids: Collection[str]) -> dict[str, int]:
+    """Find records by the CRM's own keys."""
+    if not external_ids:
+        return {}
+    query = select(col(RecordRow.external_id), col(RecordRow.id)).where(
+        *_in_module(work, module),
+        col(RecordRow.external_id).is_not(None),
+        among_texts(work.connection, col(RecordRow.external_id), external_ids),
+    )
+    return {str(row.external_id): row.id for row in work.connection.execute(query)}
 
 
-def _row(account_id: int, record_id: int, module: Module, owned: OwnedDraft, now: datetime) -> dict[str, object]:
-    draft = owned.draft
+def holders(work: Work, module: Module, address_keys: Collection[str]) -> dict[str, list[Holder]]:
+    """Find the records of a module that have these addresses, by address key, the oldest record first."""
+    found: defaultdict[str, list[Holder]] = defaultdict(list)
+    if not address_keys:
+        return found
+    query = (
+        select(
+            col(RecordAddressRow.address_key),
+            *(col(RecordAddressRow.record_id), col(RecordAddressRow.position), col(RecordRow.external_id)),
+        )
+        .join_from(RecordAddressRow, RecordRow)
+        .where(
+            col(RecordAddressRow.account_id) == work.account.id,
+            among_texts(work.connection, col(RecordAddressRow.address_key), address_keys),
+            col(RecordRow.module) == module.value,
+        )
+        .order_by(col(RecordAddressRow.address_key), col(RecordAddressRow.record_id))
+    )
+    for key, number, position, external_id in work.connection.execute(query):
+        found[key].append(Holder(number, position, external_id))
+    return found
+
+
+def read_states(work: Work, record_ids: Collection[int]) -> dict[int, RecordState]:
+    """Read records by their numbers; those that are gone are absent."""
+    if not record_ids:
+        return {}
+    records = select(*_COLUMNS).where(
+        col(RecordRow.account_id) == work.account.id, among_numbers(work.connection, col(RecordRow.id), record_ids)
+    )
+    columns = (col(RecordAddressRow.record_id), col(RecordAddressRow.position))
+    addresses = (
+        select(*columns, col(RecordAddressRow.address_key), col(RecordAddressRow.address))
+        .where(
+            col(RecordAddressRow.account_id) == work.account.id,
+            among_numbers(work.connection, col(RecordAddressRow.record_id), record_ids),
+        )
+        .order_by(*columns)
+    )
+    places: defaultdict[int, dict[int, Address]] = defaultdict(dict)
+    for number, position, key, text in work.connection.execute(addresses):
+        places[number][position] = Address(key, text)
+    return {number: _state(row, places[number]) for number, *row in work.connection.execute(records)}
+
+
+def _state(row: Sequence[Any], places: dict[int, Address]) -> RecordState:
+    external_id, last_name, first_name, owner_id, source = row
+    return RecordState(
+        *(external_id, last_name, first_name, owner_id, source),
+        email=places.get(PRIMARY),
+        secondary_email=places.get(SECONDARY),
+        others=tuple(address for position, address in places.items() if position >= FIRST_OTHER),
+    )
+
+
+def insert_records(work: Work, module: Module, states: Sequence[RecordState], author: Author) -> list[int]:
+    """Write new records; returns their numbers in the same order. `attach` has to follow."""
+    ids = allocate(work.connection, RecordRow, len(states))
+    rows = [
+        {
+            "account_id": work.account.id,
+            "id": number,
+            "module": module.value,
+            **_columns(state),
+            "created_at": author.now,
+            "created_by": author.user_id,
+        }
+        for number, state in zip(ids, states, strict=True)
+    ]
+    insert_rows(work.connection, RecordRow, rows)
+    insert_rows(work.connection, RecordAddressRow, list(_addresses(work.account.id, zip(ids, states, strict=True))))
+    logins = _logins(work, {state.owner_id for state in states if state.owner_id is not None})
+    events = [
+        record_created(
+            work.account.id,
+            facts_of(number, module, state),
+            owner=logins.get(state.owner_id or 0),
+            source=state.source,
+        )
+        for number, state in zip(ids, states, strict=True)
+    ]
+    write_events(work.connection, events, author.now)
+    return ids
+
+
+def update_records(work: Work, module: Module, revisions: Sequence[Revision], author: Author) -> None:
+    """Write changed records. `attach` has to follow where addresses came."""
+    if not revisions:
+        return
+    values = [
+        {
+            "of_account": work.account.id,
+            "of_id": revision.record_id,
+            **_columns(revision.after),
+            "changed_at": author.now,
+            "changed_by": author.user_id,
+        }
+        for revision in revisions
+    ]
+    events = [
+        record_updated(work.account.id, facts_of(each.record_id, module, each.after), each.changed_fields())
+        for each in revisions
+    ]
+    write_events(work.connection, events, author.now)
+    columns: dict[str, Any] = {name: bindparam(name) for name in values[0] if not name.startswith("of_")}
+    work.connection.execute(_UPDATE.values(columns), values)
+    moved = [revision for revision in revisions if revision.moves_addresses]
+    if moved:
+        remove_addresses(work, [revision.record_id for revision in moved])
+        work.connection.execute(
+            update(RecordRow)
+            .where(
+                col(RecordRow.account_id) == work.account.id,
+                among_numbers(work.connection, col(RecordRow.id), [revision.record_id for revision in moved]),
+            )
+            .values(made_for=None)
+        )
+        rows = _addresses(work.account.id, ((revision.record_id, revision.after) for revision in moved))
+        insert_rows(work.connection, RecordAddressRow, list(rows))
+
+
+def remove_addresses(work: Work, record_ids: Collection[int]) -> None:
+    """Delete every address of these records."""
+    work.connection.execute(
+        delete(RecordAddressRow).where(
+            col(RecordAddressRow.account_id) == work.account.id,
+            among_numbers(work.connection, col(RecordAddressRow.record_id), record_ids),
+        )
+    )
+
+
+def attach(work: Work, module: Module, gained: Iterable[tuple[int, RecordState]], author: Author) -> int:
+    """Put waiting mail on records that gained these addresses, the oldest first; returns how many emails."""
+    records: dict[str, int] = {}
+    for number, state in sorted(gained, key=lambda pair: pair[0]):
+        for address in state.addresses():
+            records.setdefault(address.key, number)
+    return attach_waiting(work.connection, work.account.id, module, records, author.now) if records else 0
+
+
+def _logins(work: Work, user_ids: Collection[int]) -> dict[int, str]:
+    query = select(col(UserRow.id), col(UserRow.login)).where(
+        col(UserRow.account_id) == work.account.id, among_numbers(work.connection, col(UserRow.id), user_ids)
+    )
+    return {row.id: row.login for row in work.connection.execute(query)} if user_ids else {}
+
+
+def _columns(state: RecordState) -> Mapping[str, Any]:
     return {
-        "account_id": account_id,
-        "id": record_id,
-        "module": module.value,
-        "last_name": draft.last_name or draft.email.text,
-        "first_name": draft.first_name,
-        "email": draft.email.text,
-        "owner_id": owned.owner_id,
-        "source": draft.source,
-        "made_for": None,
-        "created_at": now,
+        "external_id": state.external_id,
+        "last_name": state.last_name,
+        "first_name": state.first_name,
+        "email": state.email.text if state.email else None,
+        "owner_id": state.owner_id,
+        "source": state.source,
     }
 
 
-def _addresses(account_id: int, ids: Sequence[int], drafts: Sequence[OwnedDraft]) -> Iterator[dict[str, object]]:
-    for record_id, owned in zip(ids, drafts, strict=True):
-        for position, address in ((PRIMARY, owned.draft.email), (SECONDARY, owned.draft.secondary_email)):
-            if address and not (position == SECONDARY and address == owned.draft.email):
+def _addresses(account_id: int, records: Iterable[tuple[int, RecordState]]) -> Iterator[dict[str, Any]]:
+    for number, state in records:
+        places = ((PRIMARY, state.email), (SECONDARY, state.secondary_email), *enumerate(state.others, FIRST_OTHER))
+        for position, address in places:
+            if address:
                 yield {
                     "account_id": account_id,
-                    "record_id": record_id,
+                    "record_id": number,
                     "position": position,
                     "address_key": address.key,
                     "address": address.text,
                 }
 
 
-def _first_by_address(ids: Sequence[int], drafts: Sequence[OwnedDraft]) -> dict[str, int]:
-    """R16: of several new records with one address the oldest gets the mail."""
-    records: dict[str, int] = {}
-    for record_id, owned in zip(ids, drafts, strict=True):
-        records.setdefault(owned.draft.email.key, record_id)
-        if owned.draft.secondary_email:
-            records.setdefault(owned.draft.secondary_email.key, record_id)
-    return records
+def _in_module(work: Work, module: Module) -> tuple[Any, ...]:
+    return col(RecordRow.account_id) == work.account.id, col(RecordRow.module) == module.value

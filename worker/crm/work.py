@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -57,6 +58,14 @@ class User:
     def may_have_dropbox(self) -> bool:
         """The profile has the permission `bcc_dropbox` (R9)."""
         return Permission.BCC_DROPBOX in self.permissions
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who makes a change, and when; without a login it is the operator."""
+
+    login: str | None
+    now: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def among_numbers(connection: Connection, column: Mapped[int], values: Collectio
     return _among(connection, column, list(values), BigInteger())
 
 
-def among_texts(connection: Connection, column: Mapped[str], values: Collection[str]) -> ColumnElement[bool]:
+def among_texts(connection: Connection, column: Mapped[Any], values: Collection[str]) -> ColumnElement[bool]:
     """Return the condition that the column holds one of the texts."""
     return _among(connection, column, [storable(value) for value in values], Text())
 

@@ -19,7 +19,7 @@ from worker.domain.patterns import Module
 from worker.domain.records import NewRecord
 from worker.store.bulk import insert_rows
 from worker.store.events import attached, write_events
-from worker.store.keys import among_texts, among_wanted, values
+from worker.store.keys import among_numbers, among_texts, among_wanted, values
 from worker.store.tables import AccountRow, AssociationRow, EmailOwnerRow, ProfileRow, UnmatchedRow, UserRow
 
 LOCKS = 0x62636364
@@ -95,7 +95,8 @@ def _attach(  # noqa: PLR0913, PLR0917 - what is attached, and to what
         )
     )
     places = {(row.email_id, records[row.address_key]): (row.direction, row.claimed) for row in taken}
-    found = sorted(place for place in places if (account_id, *place) not in standing)
+    present = standing | _associated(connection, account_id, places)
+    found = sorted(place for place in places if (account_id, *place) not in present)
     rows = [
         dict(zip(_ASSOCIATION, (account_id, email, record, False, *places[email, record]), strict=True))
         for email, record in found
@@ -103,6 +104,20 @@ def _attach(  # noqa: PLR0913, PLR0917 - what is attached, and to what
     insert_rows(connection, AssociationRow, rows)
     write_events(connection, attached(connection, account_id, found), now)
     return len(rows)
+
+
+def _associated(
+    connection: Connection, account_id: int, wanted: Collection[tuple[int, int]]
+) -> set[tuple[int, int, int]]:
+    """Return the associations that these emails have: one may stand on its record by another address."""
+    if not wanted:
+        return set()
+    columns = (col(AssociationRow.account_id), col(AssociationRow.email_id), col(AssociationRow.record_id))
+    query = select(*columns).where(
+        col(AssociationRow.account_id) == account_id,
+        among_numbers(connection, col(AssociationRow.email_id), {email for email, _ in wanted}),
+    )
+    return {(account, email, record) for account, email, record in connection.execute(query)}
 
 
 def lock(connection: Connection, accounts: Collection[int], *, alone: bool) -> None:

@@ -1,0 +1,78 @@
+"""Recipients that wait for a record: listed by address, and assigned to a record by hand (R15, R25)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from worker.crm.record_life import ChangedRecord
+from worker.crm.record_rows import Revision, attach, author_of, insert_records, read_states, update_records
+from worker.crm.records import detail_of, find_record
+from worker.crm.work import By, Crm, Work, address_of, retry_on_conflict
+from worker.domain.addresses import Address
+from worker.domain.errors import Refused
+from worker.domain.patterns import Module
+from worker.domain.record_changes import RecordChange, RecordState, changed
+from worker.store.tables import EmailRow, UnmatchedRow
+from worker.store.waiting import lock
+
+
+@dataclass(frozen=True, slots=True)
+class UnmatchedAddress:
+    """An address that waits for a record: how many emails, and when the first and the last one arrived."""
+
+    address: str
+    emails: int
+    first_at: datetime
+    last_at: datetime
+
+
+def list_unmatched(crm: Crm, *, limit: int | None) -> list[UnmatchedAddress]:
+    """List the addresses that wait for a record; the one that waits longest comes first."""
+    first, last = func.min(col(EmailRow.arrived_at)), func.max(col(EmailRow.arrived_at))
+    with crm.read() as work:
+        query = (
+            select(func.min(col(UnmatchedRow.address)), func.count(), first, last)
+            .join_from(UnmatchedRow, EmailRow)
+            .where(col(UnmatchedRow.account_id) == work.account.id)
+            .group_by(col(UnmatchedRow.address_key))
+            .order_by(first, col(UnmatchedRow.address_key))
+            .limit(limit)
+        )
+        return [UnmatchedAddress(*row) for row in work.connection.execute(query)]
+
+
+@retry_on_conflict
+def assign_unmatched(crm: Crm, text: str, module: Module, by: By, *, to: str | None) -> ChangedRecord:
+    """Put the emails that wait for an address on a record, which matches by the address from now on.
+
+    ``to`` names the record; None makes a new one, owned by the acting user.
+
+    Raises:
+        Refused: when nothing waits for the address, there is no such record, or the acting user may not.
+    """
+    address = address_of(text, "the address")
+    with crm.begin() as work:
+        author = author_of(work, by, module)
+        lock(work.connection, [work.account.id], alone=True)
+        _require_waiting(work, address)
+        if to is None:
+            state = changed(RecordState(), RecordChange(email=address), author.user_id)
+            (number,) = insert_records(work, module, [state], author)
+        else:
+            number = find_record(work, module, to)
+            before = read_states(work, [number])[number]
+            state = changed(before, RecordChange(add=(address,)), before.owner_id)
+            if not state.is_written_as(before):
+                update_records(work, module, [Revision(number, before, state)], author)
+        attached = attach(work, module, [(number, state)], author)
+        return ChangedRecord(detail_of(work, module, number), attached)
+
+
+def _require_waiting(work: Work, address: Address) -> None:
+    waits = select(col(UnmatchedRow.email_id)).where(
+        col(UnmatchedRow.account_id) == work.account.id, col(UnmatchedRow.address_key) == address.key
+    )
+    if work.connection.execute(waits.limit(1)).first() is None:
+        raise Refused(f"no email waits for {address} in account {work.account.name}", "nothing_waits")
