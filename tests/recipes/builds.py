@@ -47,11 +47,14 @@ def postfix_dovecot_sieve(recipe: Recipe, room: Room, stamping: str = "") -> Bui
     return room.mailbox() + sieve + theirs, lambda: Postfix(main, files=checks if stamping else {})
 
 
-def exim4_lmtp(recipe: Recipe, room: Room, names: Names | None = None) -> Built:
+def exim4_lmtp(
+    recipe: Recipe, room: Room, names: Names | None = None, changed: Mapping[str, str] | None = None
+) -> Built:
     places = {
         "/run/dovecot/bcc-dropbox-lmtp": room.socket,
         "<; 0.0.0.0 ; ::0 ; 127.0.0.1.RECHECK_PORT": "127.0.0.1.{port} : 127.0.0.1.RECHECK_PORT",
         "RECHECK_PORT = 10025": f"RECHECK_PORT = {free_port()}",
+        **(changed or {}),
     }
     configuration = recipe.file("exim4.conf", places)
     listener = room.listener(recipe, "/run/dovecot/bcc-dropbox-lmtp", EXIM)

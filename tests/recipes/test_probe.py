@@ -17,6 +17,7 @@ from tests.recipes.recipe import Recipe
 BELIEF = "probe: RECEIVED_BY and TOKEN_HEADERS"
 ENVELOPE = "probe: forged envelope fields"
 STAMP = "probe: Authentication-Results"
+SENDERS = "probe: forged senders"
 
 Found = dict[str, dict[str, Any]]
 

@@ -1,9 +1,9 @@
 """Postfix with opendkim and opendmarc as config/sender-authentication says, and Exim: whom they vouch for."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.recipes.installation import add_users, install
 from tests.recipes.letters import ANNE, JO, OUR_ID, dated, dropbox, vouched_for
 from tests.recipes.recipe import Recipe
 from tests.recipes.signature import Signer
-from tests.recipes.test_probe import STAMP, as_recommended, probed, results
+from tests.recipes.test_probe import SENDERS, STAMP, as_recommended, probed, results
 from tests.servers.milters import Milter
 from tests.servers.names import Names
 from tests.servers.process import free_port
@@ -58,12 +58,14 @@ def signer() -> Signer:
 
 
 @contextmanager
-def milters(names: Names) -> Iterator[dict[str, str]]:
+def milters(names: Names, changed: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]:
     """Run both; gives where each listens, by where its configuration says that it does."""
     ports = {program: free_port() for program in MILTERS}
     with ExitStack() as leave:
         for program, port in MILTERS.items():
             places = {f"inet:{port}@127.0.0.1": f"inet:{ports[program]}@127.0.0.1"}
+            if program == "opendmarc":
+                places |= changed or {}
             configuration = STAMPS.file(f"{program}.conf", places)
             if program == "opendkim":
                 configuration += f"Nameservers {names.address}\n"  # its resolver reads no resolv.conf
@@ -74,9 +76,9 @@ def milters(names: Names) -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def postfix_with_milters(names: Names) -> Iterator[Chain]:
-    """Run the recipe with its two milter lines switched on."""
-    with milters(names) as places:
+def postfix_with_milters(names: Names, changed: Mapping[str, str] | None = None) -> Iterator[Chain]:
+    """Run the recipe with its two milter lines switched on, and opendmarc.conf perhaps changed."""
+    with milters(names, changed) as places:
         switched_on = {
             "#smtpd_milters": "smtpd_milters",
             "#milter_default_action": "milter_default_action",
@@ -99,9 +101,9 @@ def sieve_with_milters(names: Names) -> Iterator[Chain]:
 
 
 @contextmanager
-def exim(names: Names) -> Iterator[Chain]:
+def exim(names: Names, changed: Mapping[str, str] | None = None) -> Iterator[Chain]:
     """Run the recipe, which checks by itself."""
-    with running(Recipe("exim4-lmtp"), partial(exim4_lmtp, names=names)) as chain:
+    with running(Recipe("exim4-lmtp"), partial(exim4_lmtp, names=names, changed=changed)) as chain:
         yield chain
 
 
@@ -145,12 +147,52 @@ def test_no_forged_verdict_is_left_below_the_stamp(chain: Chain) -> None:
 
 
 def test_a_probe_shows_the_stamp_of_the_server(chain: Chain, tmp_path: Path) -> None:
+    found = probed(probing(chain, tmp_path))
+    assert set(results(found).values()) == {"pass"}
+    assert found[STAMP]["seen"].startswith(f"stamped by {OUR_ID}, no forged one would be believed")
+    assert found[SENDERS]["seen"].startswith("6 mails tried, none would win")
+
+
+def probing(chain: Chain, folder: Path) -> Dropbox:
     settings = {f"BCC_DROPBOX_{name}": value for name, value in as_recommended(chain).items()}
     url = f"smtp://127.0.0.1:{chain.server.port}"
     settings |= {"BCC_DROPBOX_AUTHSERV_ID": OUR_ID, "BCC_DROPBOX_SMTP_URL": url}
-    found = probed(Dropbox(chain.dovecot, MAILBOX, f"sqlite:///{tmp_path / 'dropbox.db'}", settings))
-    assert set(results(found).values()) == {"pass"}
-    assert found[STAMP]["seen"].startswith(f"stamped by {OUR_ID}, no forged one would be believed")
+    return Dropbox(chain.dovecot, MAILBOX, f"sqlite:///{folder / 'dropbox.db'}", settings)
+
+
+OLDER = {
+    "SPF in opendmarc": (
+        postfix_with_milters,
+        {"SelfValidate      false": "SelfValidate      true"},
+        "MAIL FROM and HELO",
+    ),
+    "authresults in Exim": (
+        exim,
+        {
+            "Authentication-Results: mx.drop.example.com${if def:acl_m_dkim {$acl_m_dkim}{; none}}": (
+                "${authresults{mx.drop.example.com}}"
+            )
+        },
+        "the name of a DKIM tag and the value of a DKIM tag",
+    ),
+}
+
+
+@pytest.mark.parametrize(("run", "changed", "shapes"), OLDER.values(), ids=OLDER)
+def test_an_older_recipe_is_found_out_by_a_probe(
+    run: Callable[[Names, Mapping[str, str]], AbstractContextManager[Chain]],
+    changed: Mapping[str, str],
+    shapes: str,
+    signer: Signer,
+    tmp_path: Path,
+) -> None:
+    with Names(records(signer, EVIL_SIGNER, SIBLING_SIGNER)) as names, run(names, changed) as chain:
+        found = probed(probing(chain, tmp_path), code=1)
+    assert found[SENDERS]["result"] == "fail"
+    assert found[SENDERS]["seen"].startswith("the mail server vouches for a sender forged by ")
+    assert f"{shapes}: such mail would" in found[SENDERS]["seen"]
+    assert "older recipe" in found[SENDERS]["mending"]
+    assert found["probe: traces"]["result"] == "pass"
 
 
 def test_no_forgery_is_vouched_for_or_filed_and_every_honest_mail_is(
@@ -174,4 +216,5 @@ def test_no_forgery_is_vouched_for_or_filed_and_every_honest_mail_is(
 
     polled = installation.poll(AUTHSERV_ID=OUR_ID)
     filed = {event["message_id"] for event in polled.events if event["event"] == "message.associated"}
-    assert filed.issuperset(f"<honest-{number}@example.com>" for number in range(len(forged)))
+    assert filed == {f"<honest-{number}@example.com>" for number in range(len(forged))}
+    assert polled.json["rejected"] == sum(taken[::2])

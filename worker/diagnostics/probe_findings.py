@@ -1,4 +1,4 @@
-"""What a probe tells of the mail server in front: are tokens kept, would a forgery win, what to set, how fast it is."""
+"""Say what a probe shows: whether tokens are kept, whether a forgery would win, what to set, how fast the server is."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -6,9 +6,9 @@ from datetime import timedelta
 from worker.bootstrap import imap_access
 from worker.diagnostics.findings import AUTHENTICATION_RECIPE, RECIPES, Finding, failed, passed, warned
 from worker.diagnostics.probe import Returned, send_and_await
-from worker.diagnostics.probe_copies import Copies, Trust
-from worker.diagnostics.probe_letter import Probe
-from worker.domain.authentication import Stamps, authenticate
+from worker.diagnostics.probe_copies import Copies, Copy, Trust
+from worker.diagnostics.probe_letter import FORGED_DOMAIN, Probe
+from worker.domain.authentication import Stamps, authenticate, carries_odd_signature, stamps_of
 from worker.domain.errors import DropboxError
 from worker.domain.outcomes import Folder
 from worker.imap import ImapMailbox
@@ -27,7 +27,7 @@ _ONE_AT_A_TIME = (
 
 
 def check_probe(settings: Settings, wait: timedelta) -> Iterator[Finding]:
-    """Send a probe; in the end nothing of it is left in the mailbox."""
+    """Send a probe, yield the findings, and leave nothing of it in the mailbox."""
     post = post_of(settings)
     if post is None:
         yield failed("probe", "there is no mail server to send it by", "set BCC_DROPBOX_SMTP_URL")
@@ -58,6 +58,7 @@ def _findings(returned: Returned, settings: Settings) -> Iterator[Finding]:
     yield _tokens(copies)
     yield from _belief(copies, Trust(settings.received_by, settings.token_headers))
     yield _stamp(copies, settings)
+    yield from _forged_senders(returned, settings)
     yield from _clock(returned)
     yield _cleaning(returned)
 
@@ -86,7 +87,7 @@ def _tokens(copies: Copies) -> Finding:
 
 
 def _belief(copies: Copies, present: Trust) -> Iterator[Finding]:
-    """Whether the present settings find the tokens and no forgery, and which would do better."""
+    """Check that the present settings find the tokens and no forgery; name better ones if there are any."""
     what = "probe: forged envelope fields"
     routed, best = copies.routed(present), copies.best_trust()
     mending = "set" if best else f"let the mail server drop such fields from what comes in: {_RECIPES}"
@@ -126,6 +127,42 @@ def _stamp(copies: Copies, settings: Settings) -> Finding:
     check = authenticate(Stamps((stamp.value,)), read_results, ours, copies.probe.sender.domain, organisational_domain)
     says = check.why.code.replace("_", " ") if stamp.found else "nothing"
     return passed(what, f"stamped by {stated}, no forged one would be believed; of the probe it says: {says}")
+
+
+def _forged_senders(returned: Returned, settings: Settings) -> Iterator[Finding]:
+    """Say whether the mail server vouches for a forged sender, and whether the worker would believe it (R13)."""
+    what = "probe: forged senders"
+    tried, ours = returned.tried, settings.authserv_id
+    vouched = [each for each in tried if any(copy.vouches_for_forgery for copy in each.copies)]
+    shapes = " and ".join(dict.fromkeys(each.forgery.shape for each in vouched))
+    if vouched:
+        found = failed if settings.requires_sender_auth else warned
+        would_win = any(
+            ours and _believes(copy, ours, settings.received_by) for each in vouched for copy in each.copies
+        )
+        effect = (
+            "such mail would win" if would_win else "such mail would not win, since the worker refuses it by itself"
+        )
+        yield found(
+            what,
+            f"the mail server vouches for a sender forged by {shapes}: {effect}",
+            f"it runs an older recipe: copy {AUTHENTICATION_RECIPE} and that of your mail server again, and reload it",
+        )
+        return
+    missing = sum(each.is_missing for each in tried)
+    refused = sum(not each.is_taken for each in tried)
+    seen = f"{len(tried)} mails tried, none would win; the mail server refused {refused} of them at once"
+    if missing:
+        yield warned(what, f"{seen}; {missing} did not come back", "look for them in the mail server's log and queue")
+    elif tried:
+        yield passed(what, seen)
+
+
+def _believes(copy: Copy, authserv_id: str, received_by: str | None) -> bool:
+    """Tell whether the worker would take a copy to be from the forged domain."""
+    stamps = stamps_of(copy.head, received_by)
+    check = authenticate(stamps, read_results, authserv_id, FORGED_DOMAIN, organisational_domain)
+    return check.passed and not carries_odd_signature(copy.head)
 
 
 def _clock(returned: Returned) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from worker.domain.text import clean
 
 _FOR_GOOD = 500
 """RFC 5321 §4.2.1: from here on a reply says never, below it says not now."""
+_DONE = 250
 _READY_FOR_TLS = 220
 """RFC 3207 §4."""
 
@@ -55,6 +56,19 @@ class Post:
             refused = client.sendmail(wire_address(self.sender), to, octets)
             if refused:  # some of them; of all, the library raises it
                 raise smtplib.SMTPRecipientsRefused(refused)
+
+    def try_as_it_is(self, octets: bytes, to: str, *, mail_from: str, helo: str) -> bool:
+        """Hand a message over with these SMTP commands as they are; return whether the server takes it.
+
+        Raises:
+            LoginRefused, Unavailable: the server was not reached.
+        """
+        with self._talking() as client:
+            commands = (("EHLO", helo), ("MAIL", f"FROM:{mail_from}"), ("RCPT", f"TO:<{to}>"))
+            try:
+                return all(client.docmd(*each)[0] == _DONE for each in commands) and client.data(octets)[0] == _DONE
+            except (smtplib.SMTPResponseException, smtplib.SMTPServerDisconnected):
+                return False
 
     def try_out(self) -> None:
         """Connect and log in, and send nothing. Raises like `deliver`."""
