@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from worker.domain.errors import Silent
 
@@ -38,6 +39,11 @@ class Wire:
                 with suppress(OSError):
                     self._connection.shutdown(socket.SHUT_RDWR)
 
+    @property
+    def is_cut(self) -> bool:
+        """`cut` was called."""
+        return self._is_cut
+
     def close(self) -> None:
         """Let go of it, as it is."""
         with self._lock:
@@ -46,8 +52,15 @@ class Wire:
             self._connection = None
 
 
+class Breakable(Protocol):
+    """Something that another thread can break a connection by."""
+
+    def cut(self) -> None:
+        """Break it under whatever thread waits on it; never raises."""
+
+
 @contextmanager
-def ended_after(seconds: float, wire: Wire, server: str) -> Iterator[None]:
+def ended_after(seconds: float, wire: Breakable, server: str) -> Iterator[None]:
     """Break the connection under this block when it takes longer.
 
     Raises:

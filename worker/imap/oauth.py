@@ -145,7 +145,7 @@ def _request(client: OAuthClient, refresh_token: str | None) -> dict[str, Any] |
     from authlib.integrations.requests_client import OAuth2Session  # noqa: PLC0415
     from requests import RequestException  # noqa: PLC0415
 
-    from worker.imap.held_http import HeldAdapter  # noqa: PLC0415
+    from worker.held_http import HeldAdapter  # noqa: PLC0415
 
     longest = WAITS_OF_AN_ANSWER * client.timeout_seconds
     try:

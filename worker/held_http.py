@@ -1,4 +1,4 @@
-"""HTTP over connections that another thread can break: requests bounds each read, and an answer has many."""
+"""HTTP over connections that another thread can break. requests bounds each read, but an answer has many of them."""
 
 from typing import Any
 
@@ -8,21 +8,22 @@ from worker.deadline import Wire
 
 
 class HeldAdapter(HTTPAdapter):
-    """For one request: gives its connection to the wire before TLS begins on it, also where a proxy is in between."""
+    """Gives each connection to the wire before TLS begins on it, also behind a proxy. For one thread."""
 
     def __init__(self, wire: Wire) -> None:
         super().__init__()
         self._wire = wire
 
     def get_connection_with_tls_context(self, *arguments: Any, **named: Any) -> Any:
-        """The library's own, but that its connections are held."""
+        """Return the library's pool, which makes held connections from now on."""
         pool: Any = super().get_connection_with_tls_context(*arguments, **named)
-        pool.ConnectionCls = _held(pool.ConnectionCls, self._wire)
+        if not hasattr(pool.ConnectionCls, "wire"):
+            pool.ConnectionCls = _held(pool.ConnectionCls, self._wire)
         return pool
 
 
 def _held(library: Any, wire: Wire) -> Any:
-    """The place that urllib3's own connections through a SOCKS proxy take."""
+    """Make a connection class as urllib3 does for SOCKS proxies."""
 
     class Held(library):  # type: ignore[misc] # known at run time alone
         def _new_conn(self) -> Any:
@@ -30,4 +31,5 @@ def _held(library: Any, wire: Wire) -> Any:
             wire.hold(connection)
             return connection
 
+    Held.wire = wire
     return Held

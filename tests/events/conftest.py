@@ -1,0 +1,39 @@
+"""A CRM on each kind of database whose events go to a receiver on loopback."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.events.receiver import SECRET, Receiver
+from tests.store.conftest import crm, database, empty_url, migrated_template, open_database, store, url  # noqa: F401
+from tests.store.crm import NOW, Crm, User
+from worker.store.database import Database
+from worker.store.tables import WebhookRow
+from worker.store.webhooks import EventOutbox
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def joe(crm: Crm) -> User:  # noqa: F811
+    return crm.user(crm.account(), "joe@acme.example")
+
+
+@pytest.fixture
+def connect(crm: Crm) -> Callable[..., None]:  # noqa: F811
+    """Make an account's endpoint."""
+
+    def connect_one(account_id: int, url: str, **more: object) -> None:
+        row = {"account_id": account_id, "id": account_id, "url": url, "secret": SECRET, "state": "active"}
+        crm.insert(WebhookRow, {**row, "pause_told": True, "failures": 0, "created_at": NOW, **more})
+
+    return connect_one
+
+
+@pytest.fixture
+def outbox(database: Database) -> EventOutbox:  # noqa: F811
+    return EventOutbox(database)
