@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.acceptance.conftest import any_database_url, dropbox, dropbox_on  # noqa: F401
 from tests.events.receiver import SECRET, Receiver
-from tests.store.conftest import crm, database, empty_url, migrated_template, open_database, store, url  # noqa: F401
+from tests.store.conftest import crm, database, migrated_template, open_database, store, url  # noqa: F401
 from tests.store.crm import NOW, Crm, User
 from worker.store.database import Database
 from worker.store.tables import WebhookRow
@@ -27,8 +28,8 @@ def joe(crm: Crm) -> User:  # noqa: F811
 def connect(crm: Crm) -> Callable[..., None]:  # noqa: F811
     """Make an account's endpoint."""
 
-    def connect_one(account_id: int, url: str, **more: object) -> None:
-        row = {"account_id": account_id, "id": account_id, "url": url, "secret": SECRET, "state": "active"}
+    def connect_one(account_id: int, hook: str, **more: object) -> None:
+        row = {"account_id": account_id, "id": account_id, "url": hook, "secret": SECRET, "state": "active"}
         crm.insert(WebhookRow, {**row, "pause_told": True, "failures": 0, "created_at": NOW, **more})
 
     return connect_one

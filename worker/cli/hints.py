@@ -20,6 +20,9 @@ _HINTS: Final = {
     "record_ambiguous": "name it by its ID",
     "record_of_other_module": "`{module} show {id}` shows it",
     "record_unknown": "`{module} list` shows what there is",
+    "event_unknown": "`event list` shows what there is",
+    "webhook_exists": "`webhook add URL --rotate` changes it, `webhook remove` removes it",
+    "webhook_missing": "`webhook add URL` makes one",
     "user_exists": "`dropbox show {login}` shows it",
 }
 

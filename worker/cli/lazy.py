@@ -40,6 +40,8 @@ ENTRIES: Final = {
     "unmatched": Entry("worker.cli.unmatched", "app", "Recipients that wait for a record: list, assign."),
     "never-log": Entry("worker.cli.never_log", "app", "Addresses and domains never logged: add, remove, list."),
     "email": Entry("worker.cli.email", "app", "Stored emails: list, show, export."),
+    "webhook": Entry("worker.cli.webhook", "app", "Where events go: add, list, test, enable, disable, remove."),
+    "event": Entry("worker.cli.event", "app", "What the CRM is told: list, resend."),
 }
 
 

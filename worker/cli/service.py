@@ -33,8 +33,9 @@ def run(ctx: typer.Context) -> None:
 
 
 def poll(ctx: typer.Context, as_json: Json = False) -> None:
-    """Poll the mailbox once, then exit; shows how many messages ended how."""
+    """Poll the mailbox once, deliver the events that are due, then exit; shows how many messages ended how."""
     from worker.bootstrap import compose, start_log  # noqa: PLC0415
+    from worker.service.deliveries import deliver_once  # noqa: PLC0415
     from worker.service.hanging import Deadline  # noqa: PLC0415
     from worker.service.process import keep_little  # noqa: PLC0415
     from worker.service.turns import Turns  # noqa: PLC0415
@@ -51,10 +52,11 @@ def poll(ctx: typer.Context, as_json: Json = False) -> None:
             turns.prepare(upgrading=deadline.pause)
             deadline.progress()
             report = turns.take(lambda: stop.came)
-    if report is None:
-        raise Refused(
-            "another worker empties this mailbox: its log shows what it does, `bcc-dropbox status` how it goes"
-        )
+        if report is None:
+            raise Refused(
+                "another worker empties this mailbox: its log shows what it does, `bcc-dropbox status` how it goes"
+            )
+        deliver_once(settings, parts.database, lambda: stop.came)
     _show(report, as_json=as_json)
     if report.outage is not None:
         raise report.outage

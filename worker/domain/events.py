@@ -30,7 +30,7 @@ class EventType(StrEnum):
     DROPBOX_REGENERATED = "dropbox.regenerated"
 
 
-TEST_TYPE = "webhook.test"
+TRIAL_TYPE = "webhook.test"
 """What `webhook test` sends. It is not stored."""
 
 
@@ -169,6 +169,11 @@ def message_ended(filing: Filing, verdict: Verdict) -> Event | None:
 def event_id(number: int, created_at: datetime) -> str:
     """Return the ``webhook-id`` of the event with this number. It begins with the time, so that it sorts by it."""
     return f"evt_{round(created_at.timestamp() * 1000):011x}_{number}"
+
+
+def trial(account: str, now: datetime) -> tuple[str, str]:
+    """Return the ``webhook-id`` and the body of what `webhook test` sends."""
+    return event_id(0, now), envelope(TRIAL_TYPE, now, f'{{"account":{_text(account)}}}')
 
 
 def event_number(text: str) -> int | None:

@@ -142,6 +142,24 @@ class Blocked:
     records: frozenset[int]
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A paused endpoint that the operator does not know of yet."""
+
+    account_id: int
+    account: str
+    url: str = field(repr=False)
+    because: str
+    waiting: int
+    administrators: tuple[str, ...]
+    """Logins of the users who may manage the account."""
+
+    @property
+    def host(self) -> str:
+        """The host of the URL, for letters: the rest may hold a secret."""
+        return urlsplit(self.url).netloc
+
+
 class Outbox(Protocol):
     """The events that wait. Every method is one transaction and raises `Unavailable` when the database is down."""
 

@@ -29,8 +29,8 @@ from worker.domain.webhooks import (
 from worker.logs import Event
 from worker.outgoing.webhooks import LATE, Line, signed
 
-LOOK_SECONDS = 2.5
-"""Between two looks for events that are due. With a claim's five seconds, another worker takes over within ten."""
+_LOOK_SECONDS = 2.5
+"""Between two looks for endpoints, while others are delivered to."""
 _MOST_SENDERS = 8
 _MOST_OF_ENDPOINT = 4
 """Connections to one receiver, so that one that hangs leaves some for the others."""
@@ -145,22 +145,16 @@ class _Sender:
 
 
 class Courier:
-    """Delivers from one outbox. For one thread; any number of processes may share the outbox."""
+    """Delivers from one outbox. For one thread; any number of processes may share the outbox.
 
-    def __init__(self, outbox: Outbox) -> None:
+    ``wanted`` is set from outside when there may be something new.
+    """
+
+    def __init__(self, outbox: Outbox, wanted: Flag | None = None) -> None:
         self._outbox = outbox
-        self._wanted = Flag()
+        self._wanted = wanted or Flag()
         self._failed: dict[int, set[int]] = {}
         """By account: the different events that failed since the last success."""
-
-    def wake(self) -> None:
-        """Look for events at once; from any thread."""
-        self._wanted.set()
-
-    def wait(self, seconds: float) -> None:
-        """Wait for so long, or until somebody calls `wake`."""
-        self._wanted.wait(seconds)
-        self._wanted.clear()
 
     def deliver_due(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Deliver until nothing is due, or ``stop`` says so; returns how many events were delivered.
@@ -337,7 +331,7 @@ class _Round:
                 self._settle(lane)
         if now - self._renewed > _RENEW_SECONDS:
             self._renew()
-        if self._wanted.is_set() or now - self._looked > LOOK_SECONDS:
+        if self._wanted.is_set() or now - self._looked > _LOOK_SECONDS:
             self._look()
 
     def _renew(self) -> None:

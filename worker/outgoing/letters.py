@@ -13,6 +13,7 @@ from worker.domain.messages import LOOP_MARK
 from worker.domain.notices import Cause, Limit, Notice
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.text import clean
+from worker.domain.webhooks import Pause
 from worker.outgoing.post import wire_address
 
 _NAME = "BCC Dropbox"
@@ -120,6 +121,22 @@ def code_letter(address: Address, login: str, code: str, sender: Address, now: d
         "Give it to your CRM administrator within an hour, who types:\n\n"
         f"    bcc-dropbox sender verify {login} {code}\n\n"
         "If you know nothing of this, do nothing: without the code the address does not count.\n",
+        cte="quoted-printable",
+    )
+    return letter
+
+
+def pause_letter(to: Address, pause: Pause, sender: Address, now: datetime) -> EmailMessage:
+    """Tell that an account's webhook is paused, why, and how to go on."""
+    letter = _letter(to, sender, now, "auto-generated")
+    account = clean(pause.account, most=_MOST_SUBJECT)
+    letter["Subject"] = _Verbatim("Subject", f"Webhook paused: {account}")
+    letter["Message-ID"] = make_msgid(domain=sender.domain)
+    letter.set_content(
+        f"The CRM of account {account} gets no events any more:\n\nWebhook:    {pause.host}\n"
+        f"Why:        {clean(pause.because, most=300)}\nWaiting:    {pause.waiting} events\n\n"
+        "No event is lost. When the receiver works again:\n\n"
+        "    bcc-dropbox webhook test\n    bcc-dropbox webhook enable\n",
         cte="quoted-printable",
     )
     return letter

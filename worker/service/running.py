@@ -16,6 +16,7 @@ from worker import __version__
 from worker.bootstrap import start_log, verify
 from worker.domain.errors import DropboxError, Refused
 from worker.logs import Event, catch_uncaught
+from worker.service.deliveries import Deliveries
 from worker.service.hanging import end_hung, end_process
 from worker.service.notify import Systemd
 from worker.service.signals import RELOAD, STOP, Signals
@@ -44,7 +45,8 @@ class Service:
         self._signals = Signals()
         self._tally = Tally()
         self._metrics: MetricsServer | None = None
-        self._work = Work(settings, self._systemd, self._tally, wake=self._wake)
+        self._deliveries = Deliveries(settings)
+        self._work = Work(settings, self._systemd, self._tally, wake=self._wake, filed=self._deliveries.wake)
         self._scheduler = BackgroundScheduler(timezone=UTC)
         self._state = threading.Lock()
         self._is_wanted = False
@@ -63,6 +65,7 @@ class Service:
         with self._signals:
             self._announce()
             self._start_schedule()
+            self._deliveries.start()
             while self._failure is None:
                 came = self._signals.wait(1.0)
                 if stop := came & STOP:
@@ -167,6 +170,7 @@ class Service:
         structlog.get_logger().info(Event.SETTINGS_RELOADED)
         self._warn()
         self._work.change(settings)
+        self._deliveries.change(settings)
         self._scheduler.reschedule_job(_JOB, trigger="interval", seconds=settings.poll_seconds)
         with self._state:
             self._is_wanted = True
@@ -204,8 +208,10 @@ class Service:
         log.info(Event.SERVICE_STOPPING, **reason)
         self._systemd.stopping()
         self._work.stop()
+        self._deliveries.stop()
         is_clean = self._resting.wait(_GRACE_SECONDS)
         is_clean = _ends_in_time(self._work.close if is_clean else self._work.let_go) and is_clean
+        self._deliveries.join()
         self._scheduler.shutdown(wait=False)
         log.info(Event.SERVICE_STOPPED)
         if not is_clean:

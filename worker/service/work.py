@@ -50,11 +50,19 @@ class _Watcher(LoggingWatcher):
 class Work:
     """The parts of the present settings, and the turns that they take. Only `once` works on them, on one thread."""
 
-    def __init__(self, settings: Settings, systemd: Systemd, tally: Tally, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        systemd: Systemd,
+        tally: Tally,
+        wake: Callable[[], None],
+        filed: Callable[[], None] = lambda: None,
+    ) -> None:
         self._settings = settings
         self._systemd = systemd
         self._tally = tally
         self._wake = wake
+        self._filed = filed
         self._name = uuid4().hex
         self._has_changed = False
         self._stopping = threading.Event()
@@ -128,6 +136,8 @@ class Work:
             self._systemd.feed_watchdog()
         if report is None:
             return self._stand_by()
+        if report.has_progressed:
+            self._filed()
         if report.outage is not None:
             return self._wait_out(report.outage, progressed=report.has_progressed)
         self._outage.ended()

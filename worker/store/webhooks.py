@@ -31,6 +31,7 @@ from worker.domain.webhooks import (
     Endpoint,
     EndpointState,
     Outlook,
+    Pause,
     State,
 )
 from worker.store.columns import UtcDateTime
@@ -60,19 +61,6 @@ _FAILED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
-    """A paused endpoint that the operator does not know of yet."""
-
-    account_id: int
-    account: str
-    url: str
-    because: str
-    waiting: int
-    administrators: tuple[str, ...]
-    """Logins of the users who may manage the account."""
-
-
-@dataclass(frozen=True, slots=True)
 class EndpointHealth:
     """How an endpoint is doing: what `status`, `check`, metrics and `webhook list` show."""
 
@@ -98,6 +86,11 @@ class EventOutbox:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._worker = uuid4().hex
+
+    def has_endpoints(self) -> bool:
+        """Return whether any account has an endpoint: if not, there is nothing to do."""
+        with self._database.read() as connection:
+            return bool(connection.scalar(select(exists().select_from(WebhookRow))))
 
     def lease(self, now: datetime) -> list[Endpoint]:
         """Claim each active endpoint for which something is due and that no other worker delivers to."""

@@ -1,0 +1,163 @@
+"""`bcc-dropbox webhook`: where the CRM hears of what happens (R26)."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from worker.cli.invocation import open_desk, open_first_desk
+from worker.cli.lazy import noun
+from worker.cli.options import AccountName, Json
+from worker.cli.output import note, print_fields, print_json, print_rows
+
+if TYPE_CHECKING:
+    from worker.store.webhooks import EndpointHealth
+
+app = noun("webhook")
+
+WebhookId = Annotated[
+    int | None, typer.Argument(metavar="[ID]", min=1, max=2**63 - 1, help="The webhook's id; an account has only one.")
+]
+
+
+@app.command("add")
+def add(
+    ctx: typer.Context,
+    url: Annotated[
+        str | None, typer.Argument(metavar="URL", help="https://…, or http:// on this machine itself.")
+    ] = None,
+    rotate: Annotated[
+        bool, typer.Option("--rotate", help="Give the webhook a new secret; for a day both are used.")
+    ] = False,
+    account: AccountName = None,
+    as_json: Json = False,
+) -> None:
+    """Have an account's events delivered to a URL.
+
+    The secret is shown once: the receiver verifies each event by it.
+    """
+    from worker.crm import webhooks  # noqa: PLC0415
+
+    if url is None and not rotate:
+        raise typer.BadParameter("a URL is needed, or --rotate", param_hint="URL")
+    with open_first_desk(ctx, account) as desk:
+        added = webhooks.add_webhook(desk.crm, url, rotate=rotate, now=datetime.now(UTC))
+    if as_json:
+        print_json({"id": added.id, "url": added.url, "secret": added.secret})
+    else:
+        print_fields([("id", added.id), ("url", added.url), ("secret", added.secret)])
+        note("the secret is not shown again: give it to the receiver now")
+
+
+@app.command("list")
+def list_(ctx: typer.Context, account: AccountName = None, as_json: Json = False) -> None:
+    """List the webhooks, and how they are doing."""
+    from worker.crm import webhooks  # noqa: PLC0415
+
+    with open_desk(ctx, account) as desk:
+        found = webhooks.list_webhooks(desk.crm)
+    if as_json:
+        print_json([health_fields(each) for each in found])
+    else:
+        print_rows(
+            ("id", "account", "url", "state", "backlog", "last delivered", "last error"),
+            [(e.id, e.account, e.url, _state(e), e.backlog, e.last_delivered_at, e.last_error) for e in found],
+        )
+
+
+@app.command("test")
+def send_test(
+    ctx: typer.Context, webhook_id: WebhookId = None, account: AccountName = None, as_json: Json = False
+) -> None:
+    """Send a test event and show the answer.
+
+    Exit 1 when the receiver did not take it.
+    """
+    from worker.crm import webhooks  # noqa: PLC0415
+    from worker.domain.events import trial  # noqa: PLC0415
+    from worker.outgoing.webhooks import send_once  # noqa: PLC0415
+
+    with open_desk(ctx, account) as desk:
+        endpoint = webhooks.endpoint_of(desk.crm, webhook_id)
+    event_id, body = trial(endpoint.account, datetime.now(UTC))
+    answer = send_once(endpoint, event_id, body)
+    fields: dict[str, Any] = {
+        "id": event_id,
+        "ok": answer.is_success,
+        "status": answer.status,
+        "seconds": round(answer.seconds, 3),
+        "error": answer.error,
+        "body": answer.body,
+    }
+    if as_json:
+        print_json(fields)
+    else:
+        print_fields({**fields, "seconds": f"{answer.seconds:.3f}"}.items())
+    if not answer.is_success:
+        raise typer.Exit(1)
+
+
+@app.command("enable")
+def enable(
+    ctx: typer.Context, webhook_id: WebhookId = None, account: AccountName = None, as_json: Json = False
+) -> None:
+    """Deliver again, beginning with the events that wait."""
+    from worker.crm import webhooks  # noqa: PLC0415
+
+    with open_desk(ctx, account) as desk:
+        _show(webhooks.enable_webhook(desk.crm, webhook_id, now=datetime.now(UTC)), as_json=as_json)
+
+
+@app.command("disable")
+def disable(
+    ctx: typer.Context, webhook_id: WebhookId = None, account: AccountName = None, as_json: Json = False
+) -> None:
+    """Deliver nothing until it is enabled; events wait."""
+    from worker.crm import webhooks  # noqa: PLC0415
+
+    with open_desk(ctx, account) as desk:
+        _show(webhooks.disable_webhook(desk.crm, webhook_id), as_json=as_json)
+
+
+@app.command("remove")
+def remove(
+    ctx: typer.Context, webhook_id: WebhookId = None, account: AccountName = None, as_json: Json = False
+) -> None:
+    """Remove the webhook of an account.
+
+    Its events are kept for a while: `event resend --since` delivers them to another one.
+    """
+    from worker.crm import webhooks  # noqa: PLC0415
+
+    with open_desk(ctx, account) as desk:
+        _show(webhooks.remove_webhook(desk.crm, webhook_id), as_json=as_json)
+
+
+def health_fields(health: "EndpointHealth") -> dict[str, Any]:
+    """Return the JSON form of an endpoint; without its secret."""
+    return {
+        "id": health.id,
+        "account": health.account,
+        "url": health.url,
+        "state": health.state.value,
+        "paused_because": health.paused_because,
+        "created_at": health.created_at,
+        "backlog": health.backlog,
+        "oldest_at": health.oldest_at,
+        "failing_since": health.failing_since,
+        "last_delivered_at": health.last_delivered_at,
+        "last_failed_at": health.last_failed_at,
+        "last_error": health.last_error,
+    }
+
+
+def _state(health: "EndpointHealth") -> str:
+    return f"{health.state}: {health.paused_because}" if health.paused_because else health.state.value
+
+
+def _show(health: "EndpointHealth", *, as_json: bool) -> None:
+    fields = health_fields(health)
+    if as_json:
+        print_json(fields)
+    else:
+        print_fields(fields.items())
