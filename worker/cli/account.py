@@ -1,14 +1,18 @@
 """`bcc-dropbox account`: the customers of the CRM."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from worker.cli.invocation import open_desk, open_first_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, Json, Limit
-from worker.cli.output import cut, print_fields, print_json, print_rows
+from worker.cli.output import Cell, cut, print_fields, print_json, print_rows
+from worker.domain.records import RecordNames
+
+if TYPE_CHECKING:
+    from worker.crm.accounts import AccountSummary
 
 app = noun("account")
 
@@ -26,14 +30,48 @@ def add(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Its name."
         print_fields([("id", account.id), ("name", account.name)])
 
 
+@app.command("set")
+def set_(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The account's name.")],
+    record_names: Annotated[
+        RecordNames, typer.Option("--record-names", help="What names the records that mail makes from now on.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Change how an account works.
+
+    With --record-names display-name a record gets the name that the mail gives the recipient.
+    """
+    from worker.crm.accounts import set_record_names  # noqa: PLC0415
+
+    with open_desk(ctx) as desk:
+        fields = _fields(set_record_names(desk.crm, name, record_names))
+    if as_json:
+        print_json(fields)
+    else:
+        print_fields(fields.items())
+
+
 @app.command("list")
 def list_(ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, as_json: Json = False) -> None:
     """List the accounts by name."""
     from worker.crm.accounts import list_accounts  # noqa: PLC0415
 
     with open_desk(ctx) as desk:
-        accounts = cut(list_accounts(desk.crm), limit)
+        accounts = [_fields(account) for account in cut(list_accounts(desk.crm), limit)]
     if as_json:
-        print_json([{"id": a.id, "name": a.name, "users": a.users, "created_at": a.created_at} for a in accounts])
+        print_json(accounts)
     else:
-        print_rows(("id", "name", "users", "created at"), [(a.id, a.name, a.users, a.created_at) for a in accounts])
+        names = ("id", "name", "users", "record names", "created at")
+        print_rows(names, [tuple(account.values()) for account in accounts])
+
+
+def _fields(account: "AccountSummary") -> dict[str, Cell]:
+    return {
+        "id": account.id,
+        "name": account.name,
+        "users": account.users,
+        "record_names": account.record_names,
+        "created_at": account.created_at,
+    }

@@ -30,7 +30,7 @@ ENTRIES: Final = {
     "status": Entry("worker.cli.status", "status", "Backlog, last poll, outcomes today, oldest unprocessed message."),
     "explain": Entry("worker.cli.explain", "explain", "Why a message ended as it did, and what to do about it."),
     "replay": Entry("worker.cli.replay", "replay", "Have messages that were refused or failed decided anew."),
-    "account": Entry("worker.cli.account", "app", "The customers of the CRM: add, list."),
+    "account": Entry("worker.cli.account", "app", "The customers of the CRM: add, list, set."),
     "profile": Entry("worker.cli.profile", "app", "What users may do: add, list, grant, revoke."),
     "user": Entry("worker.cli.user", "app", "Who has a dropbox: add, list, enable, disable."),
     "dropbox": Entry("worker.cli.dropbox", "app", "A user's address and pattern: show, regenerate, pattern, vcard."),

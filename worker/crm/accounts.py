@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 from sqlmodel import col
 
 from worker.crm.profiles import insert_profiles
 from worker.crm.work import DEFAULT_NAME, Account, Crm, Work, account_named, name_of_thing, retry_on_conflict
 from worker.domain.errors import Refused
 from worker.domain.profiles import ADMINISTRATOR, STANDARD
+from worker.domain.records import RecordNames
 from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
 from worker.store.tables import AccountRow, UserRow
@@ -22,6 +24,7 @@ class AccountSummary:
     id: int
     name: str
     users: int
+    record_names: str
     created_at: datetime
 
 
@@ -39,19 +42,23 @@ def add_account(crm: Crm, name: str, *, now: datetime) -> Account:
         return _insert(work.connection, shown, now)
 
 
+def set_record_names(crm: Crm, name: str, names: RecordNames) -> AccountSummary:
+    """Choose what names the records that mail makes from now on (R17).
+
+    Raises:
+        Refused: when there is no account of that name.
+    """
+    with Crm(crm.database, name).begin() as work:
+        work.connection.execute(
+            update(AccountRow).where(col(AccountRow.id) == work.account.id).values(record_names=names.value)
+        )
+        return AccountSummary(*work.connection.execute(_summaries(col(AccountRow.id) == work.account.id)).one())
+
+
 def list_accounts(crm: Crm) -> list[AccountSummary]:
     """List every account by name."""
-    users = (
-        select(func.count())
-        .where(col(UserRow.account_id) == col(AccountRow.id))
-        .correlate(AccountRow)
-        .scalar_subquery()
-    )
-    query = select(col(AccountRow.id), col(AccountRow.name), users, col(AccountRow.created_at)).order_by(
-        col(AccountRow.name_key)
-    )
     with crm.read() as work:
-        return [AccountSummary(*row) for row in work.connection.execute(query)]
+        return [AccountSummary(*row) for row in work.connection.execute(_summaries())]
 
 
 def make_first_account(work: Work, now: datetime) -> None:
@@ -66,3 +73,20 @@ def _insert(connection: Connection, name: str, now: datetime) -> Account:
     insert_rows(connection, AccountRow, [row])
     insert_profiles(connection, account_id, [ADMINISTRATOR, STANDARD])
     return Account(account_id, name)
+
+
+def _summaries(*conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    users = (
+        select(func.count())
+        .where(col(UserRow.account_id) == col(AccountRow.id))
+        .correlate(AccountRow)
+        .scalar_subquery()
+    )
+    columns = (
+        col(AccountRow.id),
+        col(AccountRow.name),
+        users,
+        col(AccountRow.record_names),
+        col(AccountRow.created_at),
+    )
+    return select(*columns).where(*conditions).order_by(col(AccountRow.name_key))

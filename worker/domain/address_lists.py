@@ -58,8 +58,14 @@ class AddressList:
 
     def display_name(self, address: Address) -> str:
         """Return the name that the list gives an address, decoded, on one line; empty where it gives none."""
-        written = next((name for found, name in zip(self.addresses, self.names, strict=True) if found == address), "")
-        return shown_name(written)
+        return shown_name(self._written_name(address))
+
+    def decoded_name(self, address: Address) -> str:
+        """Return the same name with every character that the mail has put into it."""
+        return decoded_name(self._written_name(address))
+
+    def _written_name(self, address: Address) -> str:
+        return next((name for found, name in zip(self.addresses, self.names, strict=True) if found == address), "")
 
     def in_ascii(self) -> "AddressList":
         """Return the list without addresses that have other letters: where those are a guess, it is another person."""
@@ -83,9 +89,13 @@ def joined(lists: list[AddressList]) -> AddressList:
 
 def shown_name(written: str) -> str:
     """Return a display name as people read it: decoded, without quotes, comments and tokens."""
-    text = "".join(_unquoted(token) for token, _ in _tokens_of_list(written) if not is_comment(token))
-    name = clean(decode_words(text), _MOST_NAME)
+    name = clean(decoded_name(written), _MOST_NAME)
     return without_tokens(name[1:-1] if _is_in_single_quotes(name) else name)
+
+
+def decoded_name(written: str) -> str:
+    """Return a display name decoded, without quotes and comments; it may hold anything."""
+    return decode_words("".join(_unquoted(token) for token, _ in _tokens_of_list(written) if not is_comment(token)))
 
 
 def read_simple(value: str, parse: Callable[[str], Address]) -> AddressList | None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import Permission
+from worker.domain.records import RecordNames
 
 MOST_SENDERS = 5
 """R11: a user registers up to five sender addresses."""
@@ -22,6 +23,8 @@ class Owner:
     senders: frozenset[str]
     unproven_senders: frozenset[str] = frozenset()
     """Registered but not yet proven; they count only for an authenticated mail (R13)."""
+    record_names: RecordNames = RecordNames.ADDRESS
+    """What names the records that the owner's mail makes (R17)."""
     account: str | None = None
     """The account's name, when there are several accounts."""
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from worker.domain.addresses import Address
 from worker.domain.patterns import Module
+from worker.domain.person_names import PersonName
 
 PRIMARY, SECONDARY, FIRST_OTHER = 1, 2, 3
 """Positions of a record's addresses: its email, its secondary email, and the first of those that it also matches by."""
@@ -55,6 +56,8 @@ class NewRecord:
     module: Module
     address: Address
     owner_id: int = field(compare=False)
+    name: PersonName | None = field(default=None, compare=False)
+    """None: it is named by its address."""
 
     def __hash__(self) -> int:
         return hash(self.address.key)

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from worker.domain.messages import Content
+from worker.domain.messages import Content, Head
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.owners import Owner
 from worker.domain.patterns import search_of
+from worker.domain.person_names import person_name
 from worker.domain.recipients import Allowance, recipients_of, resolve
-from worker.domain.records import AccountView, NewRecord, Record, StoredEmail, Wanted
+from worker.domain.records import AccountView, NewRecord, Record, RecordNames, StoredEmail, Wanted
 from worker.domain.verdicts import (
     Association,
     EmailRef,
@@ -76,7 +77,11 @@ class _Batch:
         search = search_of(owner.pattern, owner.permissions)
         allowance = self._allowance(owner, view)
         traces = [
-            resolve(address, owner, search, view, self._made.get((owner.account_id, address.key), ()), allowance)
+            _named(
+                resolve(address, owner, search, view, self._made.get((owner.account_id, address.key), ()), allowance),
+                owner,
+                content.head,
+            )
             for address in recipients.counted
         ]
         trace = replace(claim.trace, recipients=(*traces, *recipients.skipped))
@@ -124,6 +129,16 @@ class _Batch:
             record = association.record
             if association.created and isinstance(record, NewRecord):
                 self._made.setdefault((owner.account_id, record.address.key), []).append(record)
+
+
+def _named(trace: RecipientTrace, owner: Owner, head: Head) -> RecipientTrace:
+    """Give a new record the name that the mail gives the recipient, where the account wants it (R17)."""
+    record = trace.record
+    if owner.record_names is not RecordNames.DISPLAY_NAME or trace.result is not RecipientResult.CREATED:
+        return trace
+    if not isinstance(record, NewRecord):
+        return trace
+    return replace(trace, record=replace(record, name=person_name(head.addressees.decoded_name(record.address))))
 
 
 @dataclass(slots=True)

@@ -6,16 +6,19 @@ from itertools import compress
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from worker.domain.owners import Owner
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import Permission
+from worker.domain.records import RecordNames
 from worker.domain.tokens import IssuedToken
 from worker.store.account_names import name_among_several
 from worker.store.keys import among_wanted, values
-from worker.store.tables import ProfileRow, SenderRow, TokenRow, UserRow
+from worker.store.tables import AccountRow, ProfileRow, SenderRow, TokenRow, UserRow
 
+_ACCOUNT = aliased(AccountRow)
 _OWNER = (
     select(
         col(TokenRow.token),
@@ -26,10 +29,12 @@ _OWNER = (
         col(UserRow.login),
         col(UserRow.enabled),
         col(UserRow.pattern),
+        col(_ACCOUNT.record_names),
         *(getattr(ProfileRow, permission.value) for permission in Permission),
     )
     .join_from(TokenRow, UserRow)
     .join(ProfileRow)
+    .join(_ACCOUNT, col(_ACCOUNT.id) == col(UserRow.account_id))
 )
 _SENDERS = (
     select(
@@ -76,7 +81,7 @@ def _senders(connection: Connection, named: Mapping[str, Any]) -> dict[tuple[int
 
 
 def _owner(of_user: Sequence[Any], senders: dict[tuple[int, int, bool], set[str]]) -> Owner:
-    account_id, account, number, login, enabled, pattern, *permitted = of_user
+    account_id, account, number, login, enabled, pattern, record_names, *permitted = of_user
     return Owner(
         account_id,
         number,
@@ -86,6 +91,7 @@ def _owner(of_user: Sequence[Any], senders: dict[tuple[int, int, bool], set[str]
         pattern=SearchPattern(pattern),
         senders=frozenset(senders.get((account_id, number, True), ())),
         unproven_senders=frozenset(senders.get((account_id, number, False), ())),
+        record_names=RecordNames(record_names),
         account=account,
     )
 
