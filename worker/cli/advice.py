@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import dataclass, field
 
+from worker.domain.from_field import NOT_QUOTED
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.traces import Code, Detail
 from worker.domain.verdicts import Trace
@@ -48,6 +49,10 @@ _FOR_NO_DROPBOX = (
 _DMARC_ALONE = (
     "The mail server says that DMARC passes, and not by what. It has to write its DKIM or SPF result as well. Where"
     " these stand in fields of their own, set BCC_DROPBOX_RECEIVED_BY, so that all fields of the server count."
+)
+_UNQUOTED = (
+    "The name in From has a comma and no quotes, so it reads as two senders. The mail program has to write"
+    ' "Smith, Ann" <ann@acme.example>, with the quotes; without the comma the name needs none.'
 )
 _UNPROVEN = (
     "The address is registered, and does not count before it is proven: `bcc-dropbox sender verify {owner} CODE{at}`"
@@ -105,5 +110,9 @@ def _words(ended: Ended) -> str | None:
             return _UNPROVEN
         case Ended(reason=Reason.SENDER_UNAUTHENTICATED, trace=Trace(authentication=Detail(code=Code.DMARC_ALONE))):
             return _DMARC_ALONE
+        case Ended(reason=Reason.SENDER_AMBIGUOUS, trace=Trace(sender_check=Detail(values={"faults": faults}))) if (
+            NOT_QUOTED in faults
+        ):
+            return _UNQUOTED
         case _:
             return _ADVICE[ended.reason] if ended.reason else None

@@ -119,9 +119,12 @@ def automatic_sign(head: Head) -> Field | None:
             return Field("auto-submitted", keyword[:40])
     if "".join(head.first("return-path").split()) == "<>":
         return Field("return-path", "<>")
-    if report := _REPORT.match(without_comments(head.first("content-type")[:998]).lower()):
+    content_type = head.first("content-type")[:998].lower()
+    if "report" in content_type or "message" in content_type:
+        content_type = without_comments(content_type)
+    if report := _REPORT.match(content_type):
         return Field("content-type", report[1])
-    return _marked(head)
+    return None if head.names.isdisjoint(_MARKS) else _marked(head)
 
 
 def _marked(head: Head) -> Field | None:

@@ -4,8 +4,9 @@ Two parsers read it: the fast one first, the standard library where that one giv
 the fields of a part by this program, so that both parsers mean the same.
 """
 
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email import message_from_bytes
 from typing import TYPE_CHECKING, cast
 
@@ -25,15 +26,20 @@ MOST_ATTACHMENTS = 200
 _MOST_NAME, _MOST_MEDIA_TYPE = 255, 127
 _MOST_PARTS = 15_000
 """Lines that could begin a part. Each part costs the fast parser about 3 KB."""
+_MOST_ENCODED_WORDS = 20_000
+"""Encoded words in a parameter cost the fast parser time by the square of their number."""
 _MOST_PARAMETERS = 1_000_000
 """Semicolons. Each parameter of a part costs the fast parser about 130 bytes."""
 _MOST_AT_ONCE = 1024 * 1024
-"""Bytes of a message in which both are counted in one pass: that takes a copy."""
+"""Bytes of a message in which all three are counted in one pass: that takes a copy."""
 _MOST_LINE_CHECKS = 2_000_000
 """The standard library compares each line with each open boundary. So many take a second or two."""
 _HIDE = (b"=?", b"=\x1a")
 _SHOW = _HIDE[::-1]
-"""Encoded words are hidden from the fast parser, which decodes them before it takes a field apart."""
+"""Hides encoded words from the fast parser, which decodes them before it takes a field apart."""
+_PLAIN_NAME = re.compile(r"[\w.+-]*", re.ASCII)
+_IS_ATTACHMENT = re.compile(r"\s*attachment", re.IGNORECASE).match
+_TEXTS = frozenset({"text/plain", "text/html"})
 _MIME_FIELDS = ("content-type", "content-transfer-encoding", "content-disposition")
 _MOST_FIELD = 4096
 
@@ -53,40 +59,43 @@ class _Decoded:
     encoded_size: int = 0
 
 
-@dataclass(slots=True)
-class _Part:
-    """A part that holds something itself, from either parser."""
+class _Revealed:
+    """A part of a message whose encoded words were hidden."""
 
-    media_type: str
-    content_type: str
-    """The value of its field."""
-    disposition: str
-    """The value of its Content-Disposition."""
-    holder: PyLazyMimePart | _Decoded
-    name: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.media_type = self.media_type.lower()
-        self.name = file_name(self.disposition, self.content_type)
+    def __init__(self, node: PyLazyMimePart) -> None:
+        self._node = node
+        self.encoded_size = node.encoded_size
 
     @property
-    def is_shown(self) -> bool:
-        return self.media_type in {"text/plain", "text/html"} and not self.disposition.lstrip().lower().startswith(
-            "attachment"
-        )
+    def content(self) -> bytes:
+        return (self._node.content or b"").replace(*_SHOW)
+
+
+class _Part:
+    """A part that holds something itself, from either parser. The fields are given by their values."""
+
+    __slots__ = ("_content_type", "_holder", "is_shown", "media_type", "name")
+
+    def __init__(
+        self, media_type: str, content_type: str, disposition: str, holder: PyLazyMimePart | _Revealed | _Decoded
+    ) -> None:
+        self.media_type = media_type.lower()
+        self.name = file_name(disposition, content_type)
+        self.is_shown = self.media_type in _TEXTS and not _IS_ATTACHMENT(disposition)
+        self._content_type = content_type
+        self._holder = holder
 
     @property
     def text(self) -> str:
-        content = self.holder.content or b""
-        return decode(content.replace(*_SHOW), charset_of(self.content_type))
+        return decode(self._holder.content or b"", charset_of(self._content_type))
 
     @property
     def size(self) -> int:
         """The decoded size in bytes, by decoding: an encoding may lie about it."""
         try:
-            return len(self.holder.content or b"")
+            return len(self._holder.content or b"")
         except ParseError:
-            return (self.holder.encoded_size or 0) * 57 // 78  # broken base64: what so many bytes hold if it is whole
+            return (self._holder.encoded_size or 0) * 57 // 78  # broken base64: what so many bytes hold if it is whole
 
 
 def read_body(head: Head, message: bytes, start: int) -> Body:
@@ -99,7 +108,7 @@ def read_body(head: Head, message: bytes, start: int) -> Body:
     if raw is None:
         return _unreadable(len(message) - start)
     try:
-        return _body_of(_fast_parts(parse_email_tree(raw.replace(*_HIDE), mode="lazy")))
+        return _body_of(_read_fast(raw))
     except ParseError:
         pass
     lines = raw.count(b"\n") + raw.count(b"\r") + 1  # it takes either for the end of one
@@ -117,16 +126,20 @@ def parsable(head: Head, message: bytes, start: int) -> bytes | None:
 
 
 def _is_overdone(message: bytes, start: int) -> bool:
-    """Tell whether a message has more parts or parameters than a parser should be given.
+    """Tell whether a message has more parts, encoded words or parameters than a parser should be given.
 
     They are counted only where the body is long enough to hold so many. Most are not, and most of the others hold few.
     """
     length = len(message)
-    if length - start <= 3 * _MOST_PARTS:
+    if length - start <= 2 * _MOST_ENCODED_WORDS:
         return False
-    if length <= _MOST_AT_ONCE and length - len(message.translate(None, b"-;")) <= _MOST_PARTS:
+    if length <= _MOST_AT_ONCE and length - len(message.translate(None, b"-?;")) <= _MOST_PARTS:
         return False
-    return _is_oftener(message, start, b"-", b"\n--", _MOST_PARTS) or message.count(b";", start) > _MOST_PARAMETERS
+    return (
+        _is_oftener(message, start, b"-", b"\n--", _MOST_PARTS)
+        or _is_oftener(message, start, b"?", b"=?", _MOST_ENCODED_WORDS)
+        or message.count(b";", start) > _MOST_PARAMETERS
+    )
 
 
 def _is_oftener(message: bytes, start: int, octet: bytes, words: bytes, most: int) -> bool:
@@ -145,42 +158,59 @@ def _unreadable(octets: int) -> Body:
 
 def _body_of(parts: Iterable[_Part]) -> Body:
     """Sort the parts (R20): text without a file name is the body's, all else is attached."""
-    texts: dict[str, list[str]] = {"text/plain": [], "text/html": []}
+    plain: list[str] = []
+    html: list[str] = []
     attached: list[_Part] = []
     for part in parts:
-        if part.is_shown and not part.name:
-            texts[part.media_type].append(part.text)
-        else:
+        if not part.is_shown or part.name:
             attached.append(part)
-    if not any(text for found in texts.values() for text in found):  # the first words of a file that is shown
-        for part in attached:
-            if part.is_shown:
-                texts[part.media_type].append(part.text)
+        else:
+            (plain if part.media_type == "text/plain" else html).append(part.text)
+    if not attached:
+        return Body(tuple(plain), tuple(html))
+    if not any(plain) and not any(html):  # the first words of a file that is shown
+        plain = [part.text for part in attached if part.is_shown and part.media_type == "text/plain"]
+        html = [part.text for part in attached if part.is_shown and part.media_type == "text/html"]
     attachments = (_attachment(part.name, part.media_type, part.size) for part in attached)
-    return Body(tuple(texts["text/plain"]), tuple(texts["text/html"]), _bounded(attachments))
+    return Body(tuple(plain), tuple(html), _bounded(attachments))
 
 
-def _fast_parts(node: PyLazyMimePart) -> Iterator[_Part]:
+def _read_fast(raw: bytes) -> list[_Part]:
+    """Read the parts with the fast parser, and again where it may have taken an encoded word for a parameter's text."""
+    parts = list(_fast_parts(parse_email_tree(raw, mode="lazy")))
+    if all(_PLAIN_NAME.fullmatch(part.name) for part in parts) or _HIDE[0] not in raw:
+        return parts
+    return list(_fast_parts(parse_email_tree(raw.replace(*_HIDE), mode="lazy"), is_hidden=True))
+
+
+def _fast_parts(node: PyLazyMimePart, *, is_hidden: bool = False) -> Iterator[_Part]:
     """Yield the parts that hold something themselves.
 
     Raises:
         ParseError: A multipart has no parts: this parser cannot read some boundaries, such as ``"a;b"``.
     """
-    if node.children and not node.is_message:
-        for inner in node.children:
-            yield from _fast_parts(inner)
-    elif node.content_type.lower().startswith("multipart/") and not node.is_message:
+    children = node.children
+    if children and not node.is_message:
+        for inner in children:
+            yield from _fast_parts(inner, is_hidden=is_hidden)
+        return
+    media_type = node.content_type
+    if media_type.lower().startswith("multipart/") and not node.is_message:
         raise ParseError("a multipart without parts")
+    headers = node.headers
+    content_type = _value(headers, "Content-Type")
+    disposition = _value(headers, "Content-Disposition") if node.disposition is not None else ""
+    if is_hidden:
+        fields = (value.replace(*map(bytes.decode, _SHOW)) for value in (content_type, disposition))
+        yield _Part(media_type, *fields, _Revealed(node))
     else:
-        disposition = _field(node, "Content-Disposition") if node.disposition is not None else ""
-        yield _Part(node.content_type, _field(node, "Content-Type"), disposition, node)
+        yield _Part(media_type, content_type, disposition, node)
 
 
-def _field(node: PyLazyMimePart, name: str) -> str:
-    values = node.headers.get(name) or next(
-        (values for key, values in node.headers.items() if key.lower() == name.lower()), [""]
-    )
-    return values[0].replace("=\x1a", "=?")
+def _value(headers: dict[str, list[str]], name: str) -> str:
+    if values := headers.get(name):
+        return values[0]
+    return next((values[0] for key, values in headers.items() if key.lower() == name.lower()), "")
 
 
 def _standard_parts(part: "Message[str, str]") -> Iterator[_Part]:

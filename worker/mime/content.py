@@ -13,6 +13,8 @@ from worker.mime.head import read_head
 from worker.mime.snippet import snippet_of
 
 _ID = re.compile(r"<[^<>\s]+>")
+_USUAL_HEAD = 4 * 1024
+"""Bytes. Where lines end in LF, a whole message would be searched in vain for an empty line that ends in CRLF."""
 _PIECE = 1024 * 1024
 
 
@@ -43,11 +45,14 @@ def start_of_body(raw: bytes) -> int:
     """Return where the body begins: behind the first empty line, which may be the very first."""
     if raw.startswith((b"\n", b"\r\n")):
         return raw.index(b"\n") + 1
-    crlf = raw.find(b"\n\r\n")
-    lf = raw.find(b"\n\n", 0, crlf if crlf >= 0 else len(raw))
-    if lf >= 0:
-        return lf + 2
-    return crlf + 3 if crlf >= 0 else len(raw)
+    for end in (_USUAL_HEAD, 16 * _USUAL_HEAD, len(raw)):
+        crlf = raw.find(b"\n\r\n", 0, end)
+        lf = raw.find(b"\n\n", 0, crlf if crlf >= 0 else end)
+        if lf >= 0:
+            return lf + 2
+        if crlf >= 0:
+            return crlf + 3
+    return len(raw)
 
 
 def _thread_id(head: Head) -> str:

@@ -20,9 +20,12 @@ _PLAIN_CHARSET = re.compile(r";\s*+charset=\"?([\w.:-]++)\"?\s*+(?:;|\Z)", re.AS
 
 def file_name(disposition: str, content_type: str) -> str:
     """Return the file name of a part, decoded; an empty string if it has none."""
-    if plain := _PLAIN_NAME.fullmatch(disposition):
-        return plain[1] or plain[2]
-    return _parameter(disposition, "filename") or _parameter(content_type, "name")
+    if disposition:
+        if plain := _PLAIN_NAME.fullmatch(disposition):
+            return plain[1] or plain[2]
+        if name := _parameter(disposition, "filename"):
+            return name
+    return _parameter(content_type, "name")
 
 
 def charset_of(content_type: str) -> str:
