@@ -9,6 +9,7 @@ from worker.cli.advice import Ended, advice_on
 from worker.cli.reasons import sentence
 from worker.cli.story import story_of
 from worker.crm.explanations import Explanation, OwnersVerdict
+from worker.domain.from_field import NOT_QUOTED
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.patterns import Module
 from worker.domain.traces import Code, Value, detail
@@ -51,6 +52,13 @@ def test_every_reason_comes_with_advice(reason: Reason) -> None:
     assert advice
     assert "{" not in advice
     assert advice_on(ended(reason))
+
+
+def test_a_name_with_a_comma_and_no_quotes_gets_advice_of_its_own() -> None:
+    check = detail(Code.FROM_NOT_PLAIN, faults=(NOT_QUOTED,))
+    assert "quotes" in (advice_on(ended(Reason.SENDER_AMBIGUOUS, sender_check=check)) or "")
+    other = detail(Code.FROM_NOT_PLAIN, faults=("stray >",))
+    assert "quotes" not in (advice_on(ended(Reason.SENDER_AMBIGUOUS, sender_check=other)) or "")
 
 
 VALUES: dict[str, Value] = {

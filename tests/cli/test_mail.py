@@ -37,6 +37,16 @@ def test_a_record_is_listed_with_the_promised_fields(cli: CommandLine, jane: str
     assert "Client" in cli.ok(f"{noun} list").out
 
 
+@pytest.mark.parametrize("address", ["carl..c@client.example", "carl.@client.example"])
+def test_an_address_with_odd_dots_can_be_added_and_gets_mail(
+    cli: CommandLine, jane: str, arrive: Arrive, address: str
+) -> None:
+    cli.ok(f"contact add {address}")
+    arrive(jane, to=[address])
+    [email] = cli.json(f"email list --contact {address}")
+    assert [(record["email"], record["created"]) for record in email["records"]] == [(address, False)]
+
+
 def test_a_list_that_was_cut_says_so(cli: CommandLine) -> None:
     for number in range(3):
         cli.ok(f"contact add c{number}@client.example")

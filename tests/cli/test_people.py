@@ -58,6 +58,8 @@ def test_a_profile_without_dropbox_shows_no_address(cli: CommandLine) -> None:
         ("dropbox show nobody@acme.example", f"there are {JANE}"),
         (f"dropbox pattern {JANE} everywhere", "there are contacts-or-new-contact"),
         (f"sender add {JANE} nonsense", "must be an e-mail address"),
+        (f"sender add {JANE} jane..doe@acme.example", "proves nobody"),
+        ("user add jane.@acme.example", "proves nobody"),
         (f"sender add {JANE} {JANE}", "already"),
         (f"sender remove {JANE} {JANE}", "another one first"),
         (f"sender remove {JANE} other@acme.example", f"there are {JANE}"),

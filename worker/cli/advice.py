@@ -110,9 +110,9 @@ def _words(ended: Ended) -> str | None:
             return _UNPROVEN
         case Ended(reason=Reason.SENDER_UNAUTHENTICATED, trace=Trace(authentication=Detail(code=Code.DMARC_ALONE))):
             return _DMARC_ALONE
-        case Ended(reason=Reason.SENDER_AMBIGUOUS, trace=Trace(sender_check=Detail(values={"faults": faults}))) if (
-            NOT_QUOTED in faults
-        ):
+        case Ended(
+            reason=Reason.SENDER_AMBIGUOUS, trace=Trace(sender_check=Detail(values={"faults": tuple(faults)}))
+        ) if NOT_QUOTED in faults:
             return _UNQUOTED
         case _:
             return _ADVICE[ended.reason] if ended.reason else None

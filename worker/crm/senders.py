@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select, update
 from sqlmodel import col
 
-from worker.crm.work import Crm, User, Work, address_of, retry_on_conflict
+from worker.crm.work import Crm, User, Work, address_of, retry_on_conflict, sending_address_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.owners import MOST_SENDERS
@@ -33,7 +33,7 @@ def add_sender(crm: Crm, login: str, text: str, *, proven_at: datetime | None) -
     Raises:
         Refused: when it is no address, is registered already, or would be the sixth.
     """
-    address = address_of(text, "a sender")
+    address = sending_address_of(text, "a sender")
     with crm.begin() as work:
         user = work.user(login)
         slot = register(work.connection, user, address, proven_at)

@@ -9,7 +9,7 @@ from worker.crm.accounts import make_first_account
 from worker.crm.dropboxes import Dropbox, dropbox_of, issue_token
 from worker.crm.profiles import find_profile
 from worker.crm.senders import insert_sender
-from worker.crm.work import Crm, User, Work, address_of, retry_on_conflict, user_in, users_of
+from worker.crm.work import Crm, User, Work, retry_on_conflict, sending_address_of, user_in, users_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.patterns import DEFAULT_PATTERN
@@ -26,7 +26,7 @@ def add_user(crm: Crm, login: str, *, profile: str | None, now: datetime) -> Dro
     Raises:
         Refused: when the login is no address or taken, or the profile does not exist.
     """
-    address = address_of(login, "the login")
+    address = sending_address_of(login, "the login")
     with crm.begin() as work:
         make_first_account(work, now)
         work.lock_account()

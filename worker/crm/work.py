@@ -209,6 +209,22 @@ def address_of(text: str, what: str) -> Address:
         ) from error
 
 
+def sending_address_of(text: str, what: str) -> Address:
+    """Read an address that somebody typed and is going to send from (R12).
+
+    Raises:
+        Refused: when it is none, or none that a From could prove.
+    """
+    address = address_of(text, what)
+    if address.has_odd_dots:
+        raise Refused(
+            f"{what} cannot be {clean(address.text, 80)!r}: with a dot first, last or after another it proves nobody"
+            " in From (RFC 5322)",
+            "not_an_address",
+        )
+    return address
+
+
 def name_of_thing(name: str, thing: str) -> str:
     """Read a name that an administrator typed.
 

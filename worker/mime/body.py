@@ -201,10 +201,13 @@ def _fast_parts(node: PyLazyMimePart, *, is_hidden: bool = False) -> Iterator[_P
     content_type = _value(headers, "Content-Type")
     disposition = _value(headers, "Content-Disposition") if node.disposition is not None else ""
     if is_hidden:
-        fields = (value.replace(*map(bytes.decode, _SHOW)) for value in (content_type, disposition))
-        yield _Part(media_type, *fields, _Revealed(node))
+        yield _Part(media_type, _revealed(content_type), _revealed(disposition), _Revealed(node))
     else:
         yield _Part(media_type, content_type, disposition, node)
+
+
+def _revealed(value: str) -> str:
+    return value.replace("=\x1a", "=?")
 
 
 def _value(headers: dict[str, list[str]], name: str) -> str:
