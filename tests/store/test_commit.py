@@ -19,6 +19,7 @@ from worker.domain.records import SOURCE
 from worker.domain.traces import Code, detail
 from worker.filing import Rules, quarantined
 from worker.store.database import Database
+from worker.store.originals import StoredOriginal, unpack
 from worker.store.poll_store import PollStore
 from worker.store.tables import (
     AssociationRow,
@@ -78,7 +79,7 @@ def test_an_email_is_kept_with_its_original_and_its_fields(store: PollStore, crm
     file(store, mail)
     (email,) = crm.rows(EmailRow)
     (content,) = crm.rows(EmailContentRow)
-    assert content["original"] == raw
+    assert unpack(StoredOriginal(content["original"], content["encoding"], content["digest"])) == raw
     assert content["email_id"] == email.pop("id")
     assert email == {
         "account_id": joe.account_id,

@@ -15,6 +15,7 @@ from worker.domain.errors import Refused
 from worker.domain.patterns import Module
 from worker.domain.records import Direction
 from worker.store.keys import among_numbers
+from worker.store.originals import StoredOriginal, unpack
 from worker.store.tables import (
     AssociationRow,
     EmailContentRow,
@@ -139,13 +140,15 @@ def original_of(crm: Crm, email_id: int) -> bytes:
 
     Raises:
         Refused: when there is none of that number.
+        Damaged: when the stored bytes are not the message that was filed.
     """
     with crm.read() as work:
         of_email = (col(EmailContentRow.account_id) == work.account.id, col(EmailContentRow.email_id) == email_id)
-        original = work.connection.scalar(select(col(EmailContentRow.original)).where(*of_email))
-        if original is None:
+        columns = col(EmailContentRow.original), col(EmailContentRow.encoding), col(EmailContentRow.digest)
+        stored = work.connection.execute(select(*columns).where(*of_email)).one_or_none()
+        if stored is None:
             raise _no_email(work, email_id)
-        return bytes(original)
+    return unpack(StoredOriginal(*stored))
 
 
 _SUMMARY = (

@@ -27,6 +27,7 @@ from worker.store.bulk import insert_rows
 from worker.store.events import write_events
 from worker.store.ids import allocate
 from worker.store.notices import write_notices
+from worker.store.originals import pack
 from worker.store.quotas import count_made
 from worker.store.tables import (
     AssociationRow,
@@ -198,7 +199,7 @@ def _email(email: NewEmail, number: int, filing: Filing, now: datetime) -> dict[
 
 def _contents(batch: _Batch) -> list[dict[str, Any]]:
     return [
-        {"account_id": email.account_id, "email_id": number, "original": email.content.raw}
+        {"account_id": email.account_id, "email_id": number, **pack(email.content.raw).columns()}
         for email, number in batch.emails.items()
     ]
 

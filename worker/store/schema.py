@@ -10,7 +10,7 @@ from worker.domain.errors import Refused
 from worker.store.database import UNHURRIED, Database
 from worker.store.ids import SQLITE_METADATA
 
-HEAD = "0009"
+HEAD = "0010"
 """The revision that `tables.py` describes. A constant, so that a start without migrations does not import alembic."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

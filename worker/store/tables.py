@@ -23,6 +23,7 @@ from worker.store.columns import CleanText, UtcDateTime
 
 # Of these only few rows are so, and an index holds them: a query says it in these very words, else it is not used.
 NOT_FILED = "outcome IN ('rejected', 'quarantined')"
+UNPACKED = "digest IS NULL"
 MADE_BY_MAIL = "made_for IS NOT NULL"
 HAS_EXTERNAL_ID = "external_id IS NOT NULL"
 EVENT_WAITS = "state IN ('pending', 'failed')"
@@ -273,13 +274,28 @@ class EmailRow(SQLModel, table=True):
 
 
 class EmailContentRow(SQLModel, table=True):
-    """The original message, byte for byte (R20); apart, so that lists never read it."""
+    """The original message, compressed (R20, R30); a table of its own, so that lists never read it.
+
+    `worker.store.originals` writes and reads it. ``digest`` is the SHA-256 of the message; rows from before
+    compression have none.
+    """
 
     __tablename__ = "email_content"
-    __table_args__ = (_of_account("email_id", to="email"),)
+    __table_args__ = (
+        _of_account("email_id", to="email"),
+        Index(
+            "email_content_unpacked",
+            "account_id",
+            "email_id",
+            sqlite_where=text(UNPACKED),
+            postgresql_where=text(UNPACKED),
+        ),
+    )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     email_id: int = Field(primary_key=True, sa_type=BigInteger)
     original: bytes = Field(sa_type=LargeBinary)
+    encoding: str = Field(default="plain", sa_type=CleanText, sa_column_kwargs={"server_default": "plain"})
+    digest: bytes | None = Field(default=None, sa_type=LargeBinary)
 
 
 class EmailOwnerRow(SQLModel, table=True):

@@ -1,0 +1,69 @@
+"""Originals are stored compressed, come out byte for byte, and damage is noticed (R20, R30)."""
+
+import pytest
+from sqlalchemy import text
+
+from tests.store.crm import Crm, Mail, User, file
+from worker.domain.errors import DropboxError
+from worker.store.database import Database
+from worker.store.originals import Damaged, Encoding, StoredOriginal, pack, pack_old, unpack
+from worker.store.poll_store import PollStore
+from worker.store.tables import EmailContentRow
+
+TEXT = b"Subject: Offer\r\n\r\n" + b"as discussed on the phone\r\n" * 200
+RANDOM = bytes((number * 97 + number // 7 * 31) % 256 for number in range(40))
+
+
+def stored_in(crm: Crm) -> StoredOriginal:
+    (row,) = crm.rows(EmailContentRow)
+    return StoredOriginal(row["original"], row["encoding"], row["digest"])
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x00\xff\r\nany bytes\n", TEXT, RANDOM, bytes(range(256)) * 5000])
+def test_a_message_comes_out_byte_for_byte(raw: bytes) -> None:
+    assert unpack(pack(raw)) == raw
+
+
+def test_text_becomes_small_and_what_does_not_stays_plain() -> None:
+    assert len(pack(TEXT).original) < 0.1 * len(TEXT)
+    assert pack(RANDOM) == StoredOriginal(RANDOM, Encoding.PLAIN, pack(RANDOM).digest)
+
+
+@pytest.mark.parametrize("place", [0, 5, -1])
+def test_a_changed_byte_is_noticed(place: int) -> None:
+    good = pack(TEXT)
+    changed = bytearray(good.original)
+    changed[place] ^= 1
+    with pytest.raises(Damaged, match=r"damaged: .*restore it from a backup"):
+        unpack(StoredOriginal(bytes(changed), good.encoding, good.digest))
+
+
+def test_a_plain_original_that_was_changed_is_noticed() -> None:
+    with pytest.raises(DropboxError, match="does not match"):
+        unpack(StoredOriginal(RANDOM + b"x", Encoding.PLAIN, pack(RANDOM).digest))
+
+
+def test_a_filed_mail_is_stored_compressed(store: PollStore, crm: Crm) -> None:
+    joe = crm.user(crm.account(), "joe@acme.example")
+    file(store, Mail(1, joe.token, joe.login, body=TEXT))
+    stored = stored_in(crm)
+    assert stored.encoding == Encoding.ZSTD
+    assert unpack(stored) == TEXT
+
+
+def test_an_original_from_before_compression_is_read_and_compressed_later(
+    store: PollStore, database: Database, crm: Crm
+) -> None:
+    joe = crm.user(crm.account(), "joe@acme.example")
+    file_as_before_compression(store, database, joe, TEXT)
+    assert unpack(stored_in(crm)) == TEXT
+    assert [pack_old(database, 10), pack_old(database, 10)] == [1, 0]
+    assert stored_in(crm).encoding == Encoding.ZSTD
+    assert unpack(stored_in(crm)) == TEXT
+
+
+def file_as_before_compression(store: PollStore, database: Database, owner: User, raw: bytes) -> None:
+    file(store, Mail(1, owner.token, owner.login, body=raw))
+    with database.begin() as connection:
+        as_before = text("UPDATE email_content SET original = :raw, encoding = 'plain', digest = NULL")
+        connection.execute(as_before, {"raw": raw})

@@ -1,0 +1,97 @@
+"""Originals of emails: compressed with Zstandard, checked by a digest when read (R20, R30)."""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import zstandard
+from sqlalchemy import select, text, update
+from sqlmodel import col
+
+from worker.domain.errors import DropboxError
+from worker.store.database import Database
+from worker.store.tables import UNPACKED, EmailContentRow
+
+_LEVEL = 3
+"""Zstandard's default level. Level 1 makes text mail 2 % larger and saves 3 µs a message."""
+_LARGEST = 1024**3
+"""Bytes; no message can be larger (MAX_ATTACHMENT_BYTES), so a frame that claims more is damaged."""
+
+
+class Encoding(StrEnum):
+    """How an original is stored."""
+
+    PLAIN = "plain"
+    ZSTD = "zstd"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOriginal:
+    """An original as the database holds it; ``digest`` (SHA-256) is None in rows from before compression."""
+
+    original: bytes
+    encoding: str
+    digest: bytes | None
+
+    def columns(self) -> dict[str, Any]:
+        """Return the values of the row's columns."""
+        return {"original": self.original, "encoding": self.encoding, "digest": self.digest}
+
+
+class Damaged(DropboxError):
+    """The stored original is not the message that was filed: the disk or somebody else changed it."""
+
+
+def pack(raw: bytes) -> StoredOriginal:
+    """Compress the message; store it plain when that is not smaller."""
+    packed = zstandard.ZstdCompressor(level=_LEVEL).compress(raw)
+    digest = hashlib.sha256(raw).digest()
+    if len(packed) < len(raw):
+        return StoredOriginal(packed, Encoding.ZSTD, digest)
+    return StoredOriginal(raw, Encoding.PLAIN, digest)
+
+
+def unpack(stored: StoredOriginal) -> bytes:
+    """Return the message byte for byte.
+
+    Raises:
+        Damaged: when the stored bytes cannot be decompressed or do not match the digest.
+    """
+    raw = _decompressed(stored.original) if stored.encoding == Encoding.ZSTD else bytes(stored.original)
+    if stored.digest is not None and hashlib.sha256(raw).digest() != bytes(stored.digest):
+        raise Damaged("the stored original is damaged: its SHA-256 digest does not match; restore it from a backup")
+    return raw
+
+
+def pack_old(database: Database, most: int) -> int:
+    """Compress up to ``most`` originals stored before compression; return how many it found.
+
+    Each one is its own short transaction, so that no poll waits long for it.
+
+    Raises:
+        Unavailable: when the database is down.
+    """
+    unpacked = select(col(EmailContentRow.account_id), col(EmailContentRow.email_id)).where(text(UNPACKED)).limit(most)
+    with database.read() as connection:
+        found = connection.execute(unpacked).all()
+    for account_id, email_id in found:
+        _pack_one(database, account_id, email_id)
+    return len(found)
+
+
+def _pack_one(database: Database, account_id: int, email_id: int) -> None:
+    this = (col(EmailContentRow.account_id) == account_id, col(EmailContentRow.email_id) == email_id)
+    with database.read() as connection:
+        raw = connection.scalar(select(col(EmailContentRow.original)).where(*this))
+    if raw is not None:
+        packed = pack(bytes(raw))
+        with database.begin() as connection:
+            connection.execute(update(EmailContentRow).where(*this, text(UNPACKED)).values(**packed.columns()))
+
+
+def _decompressed(packed: bytes) -> bytes:
+    try:
+        return zstandard.ZstdDecompressor().decompress(packed, max_output_size=_LARGEST)
+    except zstandard.ZstdError as error:
+        raise Damaged(f"the stored original is damaged: {error}; restore it from a backup") from error
