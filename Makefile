@@ -11,12 +11,12 @@ FIND_PYTHON = for python in python3 /usr/bin/python3 python3.14 python3.13 pytho
 PYTEST = $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test lint format demo bench bench-quick soak fuzz install uninstall lock clean system-packages
+.PHONY: help venv test test-on lint format demo bench bench-quick soak fuzz install uninstall lock clean system-packages
 
-help:  ## show this list
+help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-venv: $(STAMP)  ## make the virtual environment .venv from the pinned lock
+venv: $(STAMP)  ## make the virtual environment .venv from the lock
 
 $(STAMP): $(LOCK) pyproject.toml
 	@python="$$($(FIND_PYTHON))"; \
@@ -29,48 +29,51 @@ $(STAMP): $(LOCK) pyproject.toml
 system-packages:
 	@tests/servers/install
 
-# The virtual environment may need a package that is installed first.
-test: system-packages  ## run the tests; installs what they need where it may
+# Making the virtual environment may need a package that is installed first.
+test: system-packages  ## run the tests, or TESTS="tests/imap ..."; first installs what they need
 	@$(MAKE) --no-print-directory venv
-	$(PYTEST) -n 2 --dist loadfile
+	$(PYTEST) -n 2 --dist loadfile $(TESTS)
 
-lint: venv  ## ruff, strict types, the arrows between modules
+test-on:  ## run the tests on another Debian: SUITE=trixie, bookworm or forky (root)
+	tests/servers/on-debian $(SUITE) make test TESTS="$(TESTS)"
+
+lint: venv  ## run ruff, mypy and import-linter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: venv  ## let ruff format the code and mend what it can
+format: venv  ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix-only --quiet
 	$(BIN)/ruff format
 
-demo: venv  ## see it work: an embedded mailbox, SQLite, a dozen messages
+demo: venv  ## run the worker on an embedded mailbox, SQLite and a dozen messages
 	$(BIN)/bcc-dropbox demo
 
-bench: venv  ## measure every row of the speed table
+bench: venv  ## measure each row of the speed table
 	$(BIN)/python -m tests.benchmarks
 
-bench-quick: venv  ## the same with small counts, in under two minutes
+bench-quick: venv  ## measure with small counts, in under two minutes
 	$(BIN)/python -m tests.benchmarks --quick
 
-soak: venv  ## a hundred kills over thousands of messages
+soak: venv  ## kill the worker a hundred times over thousands of messages
 	$(PYTEST) -m soak --timeout=0 -s
 
-fuzz: venv  ## a hundred thousand generated messages
+fuzz: venv  ## feed it a hundred thousand generated messages
 	$(PYTEST) -m fuzz --timeout=0 -n 2
 
-install:  ## install the service, or upgrade it (root; or DESTDIR=FOLDER to make a package of)
+install:  ## install or upgrade the service (root), or build a package tree in DESTDIR=FOLDER
 	@DESTDIR="$(DESTDIR)" config/install install
 
-uninstall:  ## remove the service; settings and data are left alone
+uninstall:  ## remove the service, and keep its settings and data
 	@DESTDIR="$(DESTDIR)" config/install uninstall
 
-lock:  ## pin the newest dependencies anew (needs uv)
+lock:  ## pin the newest dependencies (needs uv)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --upgrade \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o $(LOCK)
 	uv pip compile pyproject.toml --extra build --universal --python-version 3.11 -c $(LOCK) \
 		--generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o config/runtime.lock
 
-clean:  ## remove what was made here, the virtual environment too
+clean:  ## remove generated files and the virtual environment
 	rm -rf $(VENV) build dist *.egg-info .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find worker tests -name __pycache__ -type d -prune -exec rm -rf {} +
