@@ -1,6 +1,7 @@
 """A connection that is not safe is refused, in one clear line, before a password is sent."""
 
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,3 +121,14 @@ def test_plain_text_to_another_machine_is_no_setting(dropbox: Dropbox, host: str
         "error: BCC_DROPBOX_IMAP_TLS is 'none', which only a loopback BCC_DROPBOX_IMAP_HOST may have"
         f" (it is '{host}'): it should be ssl or starttls\n"
     )
+
+
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="takes such an authority")
+def test_check_says_how_to_renew_an_authority_without_key_usage(
+    dropbox: Dropbox, doubtful: Callable[..., tuple[Dovecot, Path]]
+) -> None:
+    server, authority = doubtful(authority=["basicConstraints=critical,CA:TRUE"])
+    told = refusal(dropbox, server.imaps, "ssl", imap_ca_file=str(authority))
+    assert told.endswith("(the authority's certificate lacks keyUsage)")
+    [failed] = [found for found in dropbox.run("check", "--json").json if found["result"] == "fail"]
+    assert "openssl x509 -in ca.pem -signkey ca.key" in failed["mending"]

@@ -9,6 +9,7 @@ from worker.domain.errors import LoginRefused, Unavailable
 from worker.imap import ImapMailbox
 from worker.imap.errors import CertificateRefused, HostUnknown
 from worker.settings import Idle, Settings, Tls
+from worker.tls import renewal
 
 _WITHOUT = {
     "MOVE": "messages are copied, flagged and expunged one by one instead of moved",
@@ -39,7 +40,7 @@ def check_mailbox(settings: Settings) -> Iterator[Finding]:
 def _mending(error: Unavailable) -> str:
     match error:
         case CertificateRefused():
-            return (
+            return renewal(error) or (
                 "set BCC_DROPBOX_IMAP_HOST to the name in the certificate, or BCC_DROPBOX_IMAP_CA_FILE to its authority"
             )
         case HostUnknown():

@@ -6,6 +6,7 @@ from worker.diagnostics.findings import Finding, failed, passed
 from worker.domain.errors import DropboxError
 from worker.outgoing.configured import mail_server_of, post_of
 from worker.settings import Settings
+from worker.tls import renewal
 
 
 def check_post(settings: Settings) -> Iterator[Finding]:
@@ -18,7 +19,8 @@ def check_post(settings: Settings) -> Iterator[Finding]:
         post.try_out()
     except DropboxError as error:
         meanwhile = "notices wait" if settings.notice_from else "no code for a sender address can be sent"
-        yield failed(what, str(error), f"correct BCC_DROPBOX_SMTP_URL, or BCC_DROPBOX_SMTP_CA_FILE; {meanwhile}")
+        mending = renewal(error) or "correct BCC_DROPBOX_SMTP_URL, or BCC_DROPBOX_SMTP_CA_FILE"
+        yield failed(what, str(error), f"{mending}; {meanwhile}")
         return
     who = f", logged in as {server.user}" if server.user else ""
     yield passed(what, f"{server}{who}; letters come from {post.sender}")

@@ -14,6 +14,7 @@ from worker.domain.hosts import is_loopback
 from worker.imap.access import ImapAccess, Mechanism, Tls
 from worker.imap.errors import login_failure, translated
 from worker.imap.protocol import Protocol, protocol_of
+from worker.tls import trusting
 
 _KEEPALIVE_SECONDS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
 _FAREWELL_SECONDS = 2.0
@@ -89,9 +90,8 @@ def _reach(access: ImapAccess, wire: Wire) -> IMAPClient:
 
 
 def _context(access: ImapAccess) -> ssl.SSLContext:
-    """Trust the system's authorities or the one that is named, and nobody else."""
     try:
-        return ssl.create_default_context(cafile=str(access.ca_file) if access.ca_file else None)
+        return trusting(access.ca_file)
     except OSError as error:
         raise Unavailable(
             f"{access.server}: the authority in {access.ca_file} cannot be read: {error.strerror}"

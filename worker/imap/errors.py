@@ -9,6 +9,7 @@ from imaplib import IMAP4
 
 from worker.domain.errors import LoginRefused, Silent, Unavailable, Withheld
 from worker.imap.access import ImapAccess
+from worker.tls import reason_of_refusal
 
 _MOST_TEXT = 200
 _TEMPORARY = re.compile(r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\b", re.IGNORECASE)
@@ -85,7 +86,7 @@ def said(answer: object) -> str:
 def _outage(access: ImapAccess, error: OSError) -> Unavailable:
     match error:
         case ssl.SSLCertVerificationError():
-            return CertificateRefused(f"{access.server}: its certificate is refused: {error.verify_message}")
+            return CertificateRefused(f"{access.server}: {reason_of_refusal(error)}")
         case ssl.SSLError():
             return Unavailable(f"{access.server}: no TLS with it: {error.reason or error}")
         case socket.gaierror():

@@ -16,6 +16,7 @@ from worker.domain.addresses import Address
 from worker.domain.errors import DropboxError, LoginRefused, Unavailable
 from worker.domain.mail_server import MailServer, Security
 from worker.domain.text import clean
+from worker.tls import reason_of_refusal, trusting
 
 _FOR_GOOD = 500
 """RFC 5321 §4.2.1: from here on a reply says never, below it says not now."""
@@ -134,10 +135,9 @@ class Post:
         raise failure  # not from the error, which holds what was sent
 
     def _context(self) -> ssl.SSLContext:
-        """Trust the system's authorities or the one that is named, and nobody else."""
         file = self._server.ca_file
         try:
-            return ssl.create_default_context(cafile=str(file) if file else None)
+            return trusting(file)
         except OSError as error:
             raise Unavailable(f"{self._server}: the authority in {file} cannot be read: {error.strerror}") from error
 
@@ -206,7 +206,7 @@ def _said(code: int, words: bytes | str) -> str:
 def _reason(error: Exception, timeout_seconds: float) -> str:
     match error:
         case ssl.SSLCertVerificationError():
-            return f"its certificate is refused: {error.verify_message}"
+            return reason_of_refusal(error)
         case TimeoutError():
             return f"no answer within {timeout_seconds:g} seconds"
         case ConnectionRefusedError():

@@ -16,9 +16,9 @@ from standardwebhooks import Webhook
 from worker import __version__
 from worker.deadline import Wire, ended_after
 from worker.domain.errors import Silent
-from worker.domain.text import clean
 from worker.domain.webhooks import WAIT_SECONDS, Answer, Endpoint
 from worker.held_http import HeldAdapter
+from worker.tls import reason_of_refusal, trusting
 
 _MOST_READ = 4096
 """Bytes of an answer's body. The rest is not read, and the connection is closed."""
@@ -97,7 +97,7 @@ class Line:
             return LATE
         for each in _causes(error):
             if isinstance(each, ssl.SSLCertVerificationError):
-                return f"its certificate is refused: {clean(each.verify_message, most=100)}"
+                return reason_of_refusal(each)
             if words := next((words for kind, words in _WORDS if isinstance(each, kind)), None):
                 return words
         if isinstance(error, ValueError):
@@ -142,7 +142,7 @@ def _signer(secret: str) -> Webhook:
 
 @lru_cache(maxsize=1)
 def _trust() -> ssl.SSLContext:
-    return ssl.create_default_context()
+    return trusting(None)
 
 
 def _request(url: str, body: bytes, headers: Mapping[str, str]) -> PreparedRequest:

@@ -10,6 +10,7 @@ from worker.domain.hosts import is_loopback
 from worker.settings.problems import Problem, bad_value, missing, variable
 from worker.settings.values import ImapAuth, SenderAuth, Tls
 from worker.settings.variables import Variables
+from worker.tls import trusting
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -126,7 +127,7 @@ def _fault_of(file: Path) -> str | None:
 
 def _fault_of_authority(file: Path) -> str | None:
     try:
-        ssl.create_default_context(cafile=str(file))
+        trusting(file)
     except ssl.SSLError:
         return "no certificate in it can be read"
     except OSError as error:
