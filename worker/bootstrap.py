@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import structlog
+
 from worker.domain.verdicts import Filing
 from worker.filing import Rules
 from worker.imap import ImapAccess, ImapMailbox, Mechanism
 from worker.imap import Tls as MailboxTls
 from worker.imap.oauth import OAuthClient, TokenSource
-from worker.logs import configure, log_deferred, log_filed
+from worker.logs import Event, configure, log_deferred, log_filed
 from worker.mime.authentication import organisational_domain, read_results
 from worker.outgoing import Notifier
 from worker.outgoing.configured import mail_server_of, post_of
@@ -145,6 +147,15 @@ def start_log(settings: Settings) -> None:
         as_json=None if settings.log_format is LogFormat.AUTO else settings.log_format is LogFormat.JSON,
         secrets=[secret for secret in _secrets_of(settings) if secret],
     )
+
+
+def warn_of_forgery(settings: Settings) -> None:
+    """Log that From is believed unchecked, where the settings say so (R13)."""
+    if not settings.requires_sender_auth:
+        structlog.get_logger().warning(
+            Event.SENDER_AUTH_OFF,
+            message="a forged From is believed: set BCC_DROPBOX_AUTHSERV_ID to have it checked",
+        )
 
 
 def _secrets_of(settings: Settings) -> Iterator[str | None]:

@@ -79,6 +79,7 @@ class Dropbox:
             "BCC_DROPBOX_IMAP_USER": self.mailbox,
             "BCC_DROPBOX_IMAP_PASSWORD": PASSWORD,
             "BCC_DROPBOX_DATABASE_URL": self.database_url,
+            "BCC_DROPBOX_SENDER_AUTH": "required" if "BCC_DROPBOX_AUTHSERV_ID" in self.settings else "off",
             **self.settings,
         }
 

@@ -100,7 +100,7 @@ def test_messages_that_no_parser_likes_all_end_in_one_poll(
         name: end for name, (_, end) in letters.items()
     }
     assert [event["event"] for event in polled.events][-1] == "poll.finished"
-    assert len(polled.err.splitlines()) == len(polled.events) == len(letters) + 1
+    assert len(polled.err.splitlines()) == len(polled.events) == len(letters) + 2
     assert "Traceback" not in polled.err
     assert dropbox.folder() == []
     kept = [raw for folder in Folder for raw in dropbox.folder(folder)]

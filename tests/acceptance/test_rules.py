@@ -195,6 +195,82 @@ def test_r13_without_authentication_the_sender_is_not_believed(dropbox: Dropbox)
     assert dropbox.poll() == {"associated": 1}
 
 
+OURS = "mx.drop.example"
+
+
+def stamped(dropbox: str, *stamps: str, top: str = "", **more: str) -> bytes:
+    """A letter with our server's Authentication-Results above its Received."""
+    fields = "".join(f"Authentication-Results: {OURS};\r\n\t{stamp}\r\n" for stamp in stamps)
+    return f"{top}{fields}".encode() + letter(dropbox, **more)
+
+
+def test_r13_what_mail_servers_write_in_their_own_ways(dropbox: Dropbox) -> None:
+    """Exim writes IPv6 addresses without quotes; others write several fields, and DMARC in one of its own."""
+    address = dropbox.add_user(JANE)
+    dropbox.settings |= {"BCC_DROPBOX_AUTHSERV_ID": OURS}
+    exim = (
+        "iprev=pass (mail.acme.example) smtp.remote-ip=2001:db8::25;\r\n\tdkim=pass header.d=acme.example header.s=k1"
+    )
+    several = ("x-csa=none;\r\n\tx-ptr=pass smtp.helo=mail.acme.example", "dmarc=pass header.from=acme.example")
+    dropbox.deliver(stamped(address, exim))
+    assert dropbox.poll() == {"associated": 1}
+    assert reason(dropbox, stamped(address, *several)) == "sender_unauthenticated"
+    dropbox.settings |= {"BCC_DROPBOX_RECEIVED_BY": OURS}
+    dropbox.deliver(stamped(address, *several))
+    assert dropbox.poll() == {"associated": 1}
+    disagreeing = ("dkim=fail header.d=acme.example", "dkim=pass header.d=acme.example")
+    assert reason(dropbox, stamped(address, *disagreeing)) == "sender_unauthenticated"
+
+
+def test_r13_a_field_on_top_of_a_signed_mail_proves_nobody(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    passes = "dkim=pass header.d=acme.example"
+    replayed = stamped(address, passes, top="Subject: Win a prize\r\nTo: carl@client.example\r\n")
+    dropbox.deliver(replayed)
+    assert dropbox.poll() == {"associated": 1}, "nobody is asked to vouch"
+    dropbox.settings |= {"BCC_DROPBOX_AUTHSERV_ID": OURS}
+    assert reason(dropbox, replayed) == "fields_repeated"
+    told = dropbox.admin("explain", "2").out
+    assert "these fields stand more than once: To" in told
+
+
+def test_r13_an_email_says_whether_its_sender_was_verified(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.deliver(stamped(address, "dkim=pass header.d=acme.example"))
+    assert dropbox.poll() == {"associated": 1}
+    dropbox.settings |= {"BCC_DROPBOX_AUTHSERV_ID": OURS}
+    dropbox.deliver(stamped(address, "dkim=pass header.d=acme.example"))
+    assert dropbox.poll() == {"associated": 1}
+    emails = dropbox.admin("email", "list", "--json").json
+    assert [email["verified"] for email in emails] == [True, False]
+    unverified, verified = (dropbox.admin("email", "show", str(email["id"])).out for email in reversed(emails))
+    assert "sender not verified" in unverified
+    assert "not verified" not in verified
+    assert dropbox.admin("email", "show", str(emails[0]["id"]), "--json").json["verified"] is True
+    assert "the sender is not verified" in dropbox.admin("explain", "1").out
+    assert "DKIM passes for acme.example" in dropbox.admin("explain", "2").out
+
+
+def test_r13_beyond_the_day_s_records_recipients_wait(dropbox: Dropbox) -> None:
+    address = dropbox.add_user(JANE)
+    dropbox.settings |= {"BCC_DROPBOX_MAX_NEW_RECORDS_PER_DAY": "1"}
+    dropbox.deliver(letter(address, to="carl@client.example, dora@client.example"))
+    polled = dropbox.ok("poll", "--json")
+    assert [event["owner"] for event in polled.events if event["event"] == "records.limited"] == [JANE]
+    assert [row["address"] for row in dropbox.admin("unmatched", "list", "--json").json] == ["dora@client.example"]
+    assert "has made 1 records today" in dropbox.admin("explain", "1").out
+
+
+@pytest.mark.parametrize("command", ["run", "poll"])
+def test_r13_nothing_is_filed_before_somebody_says_whom_to_believe(dropbox: Dropbox, command: str) -> None:
+    ran = dropbox.run(command, settings={"BCC_DROPBOX_SENDER_AUTH": ""})
+    assert (ran.code, ran.out) == (1, "")
+    assert [line.split()[1] for line in ran.err.splitlines()] == ["BCC_DROPBOX_AUTHSERV_ID", "BCC_DROPBOX_SENDER_AUTH"]
+    checked = dropbox.run("check", "--json", settings={"BCC_DROPBOX_SENDER_AUTH": ""})
+    assert checked.code == 1
+    assert [finding["result"] for finding in checked.json] == ["fail", "fail"]
+
+
 def test_r14_nobody_left_to_log_for(dropbox: Dropbox) -> None:
     address = dropbox.add_user(JANE)
     dropbox.add_user(BEN)

@@ -43,6 +43,7 @@ class Post:
             "DATABASE_URL": self.database_url,
             "RECEIVED_BY": RECEIVED_BY,
             "LOG_FORMAT": "json",
+            "SENDER_AUTH": "off",
             **settings,
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("BCC_DROPBOX_")}

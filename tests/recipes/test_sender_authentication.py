@@ -127,11 +127,11 @@ def test_the_worker_believes_its_own_server_and_no_forged_verdict(chain: Chain, 
     chain.send(users.addresses[:1], vouched_for(), ELSEWHERE)
     chain.arrived(2)
 
-    polled = installation.poll(AUTHSERV_ID=OUR_ID)
+    polled = installation.poll(AUTHSERV_ID=OUR_ID, SENDER_AUTH="required")
 
     outcomes = {event["event"]: event.get("reason") for event in polled.events if event["event"].startswith("message")}
     assert outcomes == {"message.associated": None, "message.rejected": "sender_unauthenticated"}
-    found = installation.check(AUTHSERV_ID=OUR_ID)["sender authentication"]
+    found = installation.check(AUTHSERV_ID=OUR_ID, SENDER_AUTH="required")["sender authentication"]
     assert (found["result"], found["seen"]) == ("pass", f"2 of the last 2 messages were stamped by {OUR_ID}")
 
 
@@ -214,7 +214,7 @@ def test_no_forgery_is_vouched_for_or_filed_and_every_honest_mail_is(
     won = [forged[int(number[1])] for number in numbers if number]
     assert not [f"{mail.kind}: {mail.tried}" for mail in won]
 
-    polled = installation.poll(AUTHSERV_ID=OUR_ID)
+    polled = installation.poll(AUTHSERV_ID=OUR_ID, SENDER_AUTH="required")
     filed = {event["message_id"] for event in polled.events if event["event"] == "message.associated"}
     assert filed == {f"<honest-{number}@example.com>" for number in range(len(forged))}
     assert polled.json["rejected"] == sum(taken[::2])

@@ -150,6 +150,7 @@ class Scene:
             "DATABASE_URL": self.url,
             "BATCH_MESSAGES": "4",
             "LOG_FORMAT": "json",
+            "SENDER_AUTH": "off",
             **settings,
         }
         return {f"BCC_DROPBOX_{name}": value for name, value in named.items()}

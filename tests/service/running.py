@@ -70,6 +70,7 @@ def mailbox_settings(port: int, user: str, database_url: str) -> dict[str, str]:
         "imap_password": PASSWORD,
         "database_url": database_url,
         "poll_seconds": "150",
+        "sender_auth": "off",
     }
 
 

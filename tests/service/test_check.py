@@ -138,7 +138,7 @@ def test_metrics_for_everybody_are_a_reason_to_warn(host: str, installation: Ins
 
 def test_notices_to_authenticated_owners_are_no_reason_to_warn(installation: Installation) -> None:
     with_notices = {"smtp_url": "smtp://127.0.0.1:1", "notice_from": "drop@drop.example.com"}
-    assert "notices" not in checked(installation, authserv_id="mx", **with_notices)
+    assert "notices" not in checked(installation, authserv_id="mx", sender_auth="required", **with_notices)
 
 
 def test_every_setting_that_is_wrong_is_a_failure(installation: Installation) -> None:
@@ -170,7 +170,7 @@ def test_a_host_that_is_unknown_is_told_with_its_mending(installation: Installat
 @pytest.mark.parametrize(
     ("settings", "meanwhile"),
     [
-        ({"notice_from": "drop@drop.example.com", "authserv_id": "mx"}, "notices wait"),
+        ({"notice_from": "drop@drop.example.com", "authserv_id": "mx", "sender_auth": "required"}, "notices wait"),
         ({}, "no code for a sender address can be sent"),
     ],
     ids=["with notices", "without"],
@@ -347,7 +347,7 @@ def test_a_mail_server_that_stamps_some_mail_only_is_found_out(
     stamp: bytes, result: Result, seen: str, installation: Installation, dovecot: Dovecot, mailbox_user: str
 ) -> None:
     """R13: what it does not stamp may bring a forged stamp along."""
-    installation.write(authserv_id="mx.drop.example")
+    installation.write(authserv_id="mx.drop.example", sender_auth="required")
     address = json.loads(installation.run("user", "add", "jane@example.com", "--json").stdout)["address"]
     letter = LETTER.replace(b"drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com", address.encode())
     for above in (b"Authentication-Results: mx.drop.example; dmarc=pass header.from=example.com\n", stamp):

@@ -57,7 +57,7 @@ def test_every_start_warns_that_forged_senders_are_believed(installation: Instal
     service = installation.start()
     assert service.wait_for("sender_auth.off")["level"] == "warning"
     service.kill()
-    checking = installation.start(authserv_id="mx.drop.example")
+    checking = installation.start(authserv_id="mx.drop.example", sender_auth="required")
     checking.wait_for("poll.finished")
     assert checking.count("sender_auth.off") == 0
 

@@ -22,6 +22,12 @@ BCC_DROPBOX_IMAP_HOST=imap.example.com
 BCC_DROPBOX_IMAP_USER=drop
 BCC_DROPBOX_IMAP_PASSWORD=hunter22
 """
+CHOICE = (
+    "AUTHSERV_ID is not set: it should be the first word that your own server writes into Authentication-Results, so"
+    " that forged senders are rejected\n"
+    "SENDER_AUTH is not set: it should be off where no mail server of yours checks senders; then every From is"
+    " believed, and each email is marked as not verified"
+)
 
 
 def problems_of(tmp_path: Path, text: str) -> list[str]:
@@ -220,6 +226,19 @@ def test_oauth_is_told_what_it_needs_and_no_password(tmp_path: Path) -> None:
         "OAUTH_CLIENT_ID",
         "OAUTH_REFRESH_TOKEN",
     ]
+
+
+def test_a_worker_does_not_start_before_somebody_says_whether_senders_are_checked(tmp_path: Path) -> None:
+    """R13. A command that only reaches the mailbox needs no such choice."""
+    env_file = tmp_path / "worker.env"
+    env_file.write_text(WORKING)
+    with pytest.raises(SettingsError) as caught:
+        Settings.load_for_filing(env_file)
+    assert str(caught.value).replace("BCC_DROPBOX_", "") == CHOICE
+    assert Settings.load_for_mailbox(env_file).imap_user == "drop"
+    for choice in ("SENDER_AUTH=off", "AUTHSERV_ID=mx.drop.example"):
+        env_file.write_text(f"{WORKING}BCC_DROPBOX_{choice}\n")
+        assert Settings.load_for_filing(env_file).requires_sender_auth is choice.startswith("AUTH")
 
 
 def test_an_env_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -10,12 +10,16 @@ from worker.cli.durations import parse_duration
 from worker.cli.invocation import Desk, open_desk
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit
 from worker.cli.output import cut, note, one_more, print_json
+from worker.cli.reasons import sentence
 from worker.cli.story import story_of
 from worker.domain.errors import Refused
 from worker.domain.text import clean
+from worker.domain.verdicts import NamedRecord
 
 if TYPE_CHECKING:
     from worker.crm.explanations import Explanation, OwnersVerdict
+    from worker.domain.traces import Detail
+    from worker.domain.verdicts import RecipientTrace, Trace
 
 _GREATEST_UID = 0xFFFFFFFF  # RFC 9051 §2.3.1.1
 _SINCE = timedelta(days=30)
@@ -134,14 +138,41 @@ def _fields(explanation: "Explanation") -> dict[str, Any]:
 
 
 def _verdict_fields(verdict: "OwnersVerdict") -> dict[str, Any]:
-    """The trace is shown as it is stored: codes and values."""
-    from worker.store.traces import stored_trace  # noqa: PLC0415
-
     return {
         "outcome": verdict.outcome.value,
         "reason": verdict.reason.value if verdict.reason else None,
         "owner": verdict.owner,
         "email_id": verdict.email_id,
-        "trace": stored_trace(verdict.trace, {}),
+        "trace": _trace_fields(verdict.trace),
         "unmatched": sorted(verdict.waiting),
+    }
+
+
+def _trace_fields(trace: "Trace") -> dict[str, Any]:
+    """Each reason as a sentence, and beside it as a code with its values, by which programs should decide."""
+    return {
+        "route": {"header": trace.token_header, "token": trace.token},
+        "sender": {
+            "address": trace.sender,
+            **_reason_fields("check", trace.sender_check),
+            **_reason_fields("authentication", trace.authentication),
+        },
+        "recipients": [_recipient_fields(recipient) for recipient in trace.recipients],
+        "note": sentence(trace.note) if trace.note else None,
+    }
+
+
+def _reason_fields(name: str, reason: "Detail | None") -> dict[str, Any]:
+    stated = {"code": reason.code.value, **reason.values} if reason else None
+    return {name: sentence(reason) if reason else None, f"{name}_code": stated}
+
+
+def _recipient_fields(recipient: "RecipientTrace") -> dict[str, Any]:
+    record = recipient.record if isinstance(recipient.record, NamedRecord) else None
+    return {
+        "address": recipient.address,
+        "result": recipient.result.value,
+        **_reason_fields("why", recipient.why),
+        "module": record and record.module.value,
+        "record": record and record.id,
     }

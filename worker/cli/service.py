@@ -26,28 +26,28 @@ def run(ctx: typer.Context) -> None:
     from worker.settings import Settings  # noqa: PLC0415
 
     env_file = env_file_of(ctx)
-    settings = Settings.load_for_mailbox(env_file)
+    settings = Settings.load_for_filing(env_file)
     start_log(settings)
     keep_little()
-    raise typer.Exit(Service(settings, load=lambda: Settings.load_for_mailbox(env_file)).run())
+    raise typer.Exit(Service(settings, load=lambda: Settings.load_for_filing(env_file)).run())
 
 
 def poll(ctx: typer.Context, as_json: Json = False) -> None:
     """Poll the mailbox once, deliver the events that are due, then exit; shows how many messages ended how."""
-    from worker.bootstrap import compose, start_log  # noqa: PLC0415
+    from worker.bootstrap import compose, start_log, warn_of_forgery  # noqa: PLC0415
     from worker.service.deliveries import deliver_once  # noqa: PLC0415
     from worker.service.hanging import Deadline  # noqa: PLC0415
     from worker.service.process import keep_little  # noqa: PLC0415
     from worker.service.turns import Turns  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
 
-    settings = Settings.load_for_mailbox(env_file_of(ctx))
+    settings = Settings.load_for_filing(env_file_of(ctx))
     start_log(settings)
     keep_little()
     stop = _StopSignal()
     deadline = Deadline(settings.poll_deadline_seconds)
     with closing(compose(settings, deadline)) as parts:
-        turns = Turns(parts)
+        turns = Turns(parts, reached=lambda: warn_of_forgery(settings))
         with deadline.watched():
             turns.prepare(upgrading=deadline.pause)
             deadline.progress()

@@ -42,5 +42,7 @@ class Mail:
             name, content = self.attachment
             message.add_attachment(content, maintype="application", subtype="pdf", filename=name)
         envelope = f"Delivered-To: {', '.join(self.dropboxes)}\r\n".encode()
+        domain = self.sender.rpartition("@")[2].rstrip(">")
+        stamp = f"Authentication-Results: {MAIL_SERVER}; dkim=pass header.d={domain}\r\n".encode()
         received = f"Received: from mail.acme.example by {MAIL_SERVER} with ESMTPS; {message['Date']}\r\n".encode()
-        return envelope + received + message.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+        return envelope + stamp + received + message.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

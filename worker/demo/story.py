@@ -131,6 +131,7 @@ def _settings(mailbox: EmbeddedMailbox, folder: Path) -> Iterator[None]:
         "BCC_DROPBOX_IMAP_PASSWORD": mailbox.password,
         "BCC_DROPBOX_DATABASE_URL": f"sqlite:///{folder / 'demo.db'}",
         "BCC_DROPBOX_RECEIVED_BY": MAIL_SERVER,
+        "BCC_DROPBOX_AUTHSERV_ID": MAIL_SERVER,
         "BCC_DROPBOX_LOG_FORMAT": "console",
     }
     for name in before:

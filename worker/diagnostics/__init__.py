@@ -24,7 +24,7 @@ _PASSWORD_IN_URL = re.compile(r"//[^/@]*:[^/@]+@|[?&]password=.")
 def check_all(env_file: Path | None, probe_wait: timedelta | None = None) -> list[Finding]:
     """Never raises for what it checks: what is broken is a finding. With ``probe_wait`` a probe is sent too."""
     try:
-        settings = Settings.load_for_mailbox(env_file)
+        settings = Settings.load_for_filing(env_file)
     except SettingsError as error:
         return [failed("settings", problem, _MEND_SETTINGS) for problem in error.problems]
     findings = [*_check_settings(settings, env_file), *check_database(settings)]
@@ -68,8 +68,8 @@ def _check_settings(settings: Settings, env_file: Path | None) -> Iterator[Findi
     if not settings.requires_sender_auth:
         yield warned(
             "forged senders",
-            "the From address is believed unchecked",
-            "let your mail server write Authentication-Results and set BCC_DROPBOX_AUTHSERV_ID",
+            "SENDER_AUTH is off: every From is believed, and each email is marked as not verified",
+            "let your mail server write Authentication-Results, set BCC_DROPBOX_AUTHSERV_ID, and remove SENDER_AUTH",
         )
     if settings.notice_from and not settings.requires_sender_auth:
         unset = "BCC_DROPBOX_SENDER_AUTH is off" if settings.authserv_id else "BCC_DROPBOX_AUTHSERV_ID is not set"

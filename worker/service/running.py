@@ -13,7 +13,7 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from worker import __version__
-from worker.bootstrap import start_log, verify
+from worker.bootstrap import start_log, verify, warn_of_forgery
 from worker.domain.errors import DropboxError, Refused
 from worker.logs import Event, catch_uncaught
 from worker.service.deliveries import Deliveries
@@ -86,14 +86,7 @@ class Service:
             database=database,
             poll_seconds=self._settings.poll_seconds,
         )
-        self._warn()
-
-    def _warn(self) -> None:
-        if not self._settings.requires_sender_auth:
-            structlog.get_logger().warning(
-                Event.SENDER_AUTH_OFF,
-                message="a forged From is believed: set BCC_DROPBOX_AUTHSERV_ID to have it checked",
-            )
+        warn_of_forgery(self._settings)
 
     def _start_schedule(self) -> None:
         self._scheduler.add_listener(lambda _event: self._wake(), EVENT_JOB_MAX_INSTANCES)
@@ -168,7 +161,7 @@ class Service:
             return
         self._settings = settings
         structlog.get_logger().info(Event.SETTINGS_RELOADED)
-        self._warn()
+        warn_of_forgery(self._settings)
         self._work.change(settings)
         self._deliveries.change(settings)
         self._scheduler.reschedule_job(_JOB, trigger="interval", seconds=settings.poll_seconds)

@@ -10,7 +10,7 @@ from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
 from worker.domain.tokens import DropboxAddress
 from worker.settings.problems import PREFIX, Problem, SettingsError, bad_value, missing, unknown, variable
-from worker.settings.rules import contradictions, is_secret, mailbox_problems, secret_of, should_be
+from worker.settings.rules import contradictions, filing_problems, is_secret, mailbox_problems, secret_of, should_be
 from worker.settings.sources import read_credentials, read_env_file
 from worker.settings.values import ImapAuth, SenderAuth, Tls
 from worker.settings.variables import Variables
@@ -65,6 +65,17 @@ class Settings(Variables):
         """
         reading = cls._read(env_file)
         return reading.settings_unless([*reading.problems, *mailbox_problems(reading.settings)])
+
+    @classmethod
+    def load_for_filing(cls, env_file: Path | None = None) -> "Settings":
+        """Read all sources for a worker that files mail.
+
+        Raises:
+            SettingsError: with every problem at once, also when nothing says whether senders are checked (R13).
+        """
+        reading = cls._read(env_file)
+        lacking = [*mailbox_problems(reading.settings), *filing_problems(reading.settings)]
+        return reading.settings_unless([*reading.problems, *lacking])
 
     def require_address(self) -> DropboxAddress:
         """Return the catch-all address.

@@ -80,6 +80,20 @@ def mailbox_problems(settings: Variables) -> list[Problem]:
     return [*problems, *_of_login(settings), *_of_ca_files(settings)]
 
 
+def filing_problems(settings: Variables) -> list[Problem]:
+    """Return what a worker lacks before it may file mail: somebody has to say whether From is believed (R13)."""
+    if settings.authserv_id is not None or settings.sender_auth is not None:
+        return []
+    return [
+        missing("authserv_id", f"{should_be(settings, 'authserv_id')}, so that forged senders are rejected"),
+        Problem(
+            f"{variable('sender_auth')} is not set: it should be off where no mail server of yours checks senders;"
+            " then every From is believed, and each email is marked as not verified",
+            frozenset({"sender_auth"}),
+        ),
+    ]
+
+
 def secret_of(settings: Variables, field: str) -> str | None:
     """Return the secret from the setting or its file; None when neither is set or readable."""
     value: SecretStr | None = getattr(settings, field)
