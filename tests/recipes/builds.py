@@ -14,13 +14,14 @@ from tests.servers.process import free_port
 Built = tuple[str, Callable[[], MailServer]]
 
 
-def postfix_virtual(recipe: Recipe, room: Room) -> Built:
+def postfix_virtual(recipe: Recipe, room: Room, switched_on: Mapping[str, str] | None = None) -> Built:
     main = recipe.file(
         "main.cf",
         {
             "virtual_mailbox_base = /var/vmail": f"virtual_mailbox_base = {room.mail}",
             "virtual_uid_maps = static:5000": f"virtual_uid_maps = static:{room.account.uid}",
             "virtual_gid_maps = static:5000": f"virtual_gid_maps = static:{room.account.gid}",
+            **(switched_on or {}),
         },
     )
     files = {"bcc-dropbox.header_checks": recipe.file("bcc-dropbox.header_checks")}

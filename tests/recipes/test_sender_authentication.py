@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.dropbox import Dropbox
-from tests.recipes.builds import exim4_lmtp, postfix_dovecot_lmtp, postfix_dovecot_sieve
+from tests.recipes.builds import exim4_lmtp, postfix_dovecot_lmtp, postfix_dovecot_sieve, postfix_virtual
 from tests.recipes.chain import MAILBOX, Chain, running
 from tests.recipes.forgeries import EVIL, JO_ABROAD, SIBLING, VICTIMS, Mail, forgeries, honest, records
 from tests.recipes.installation import add_users, install
@@ -38,6 +38,7 @@ ONCE = (
 AT_ONCE = 16  # connections
 MOST_ARE_TAKEN = 300  # forgeries: the server refuses a few at once
 EVIL_SIGNER, SIBLING_SIGNER = Signer.make(EVIL), Signer.make(SIBLING)
+SWITCHED_ON = {"#smtpd_milters": "smtpd_milters", "#milter_default_action": "milter_default_action"}
 MILTERS = {"opendkim": 8891, "opendmarc": 8893}
 
 
@@ -76,16 +77,19 @@ def milters(names: Names, changed: Mapping[str, str] | None = None) -> Iterator[
 
 
 @contextmanager
-def postfix_with_milters(names: Names, changed: Mapping[str, str] | None = None) -> Iterator[Chain]:
+def lmtp_with_milters(names: Names, changed: Mapping[str, str] | None = None) -> Iterator[Chain]:
     """Run the recipe with its two milter lines switched on, and opendmarc.conf perhaps changed."""
     with milters(names, changed) as places:
-        switched_on = {
-            "#smtpd_milters": "smtpd_milters",
-            "#milter_default_action": "milter_default_action",
-            **places,
-        }
-        build = partial(postfix_dovecot_lmtp, switched_on=switched_on)
+        build = partial(postfix_dovecot_lmtp, switched_on=SWITCHED_ON | places)
         with running(Recipe("postfix-dovecot-lmtp"), build) as chain:
+            yield chain
+
+
+@contextmanager
+def virtual_with_milters(names: Names) -> Iterator[Chain]:
+    with milters(names) as places:
+        build = partial(postfix_virtual, switched_on=SWITCHED_ON | places)
+        with running(Recipe("postfix-virtual"), build) as chain:
             yield chain
 
 
@@ -107,7 +111,7 @@ def exim(names: Names, changed: Mapping[str, str] | None = None) -> Iterator[Cha
         yield chain
 
 
-@pytest.fixture(scope="module", params=[postfix_with_milters, sieve_with_milters, exim])
+@pytest.fixture(scope="module", params=[virtual_with_milters, lmtp_with_milters, sieve_with_milters, exim])
 def chain(request: pytest.FixtureRequest, signer: Signer) -> Iterator[Chain]:
     with Names(records(signer, EVIL_SIGNER, SIBLING_SIGNER)) as names, request.param(names) as chain:
         yield chain
@@ -162,7 +166,7 @@ def probing(chain: Chain, folder: Path) -> Dropbox:
 
 OLDER = {
     "SPF in opendmarc": (
-        postfix_with_milters,
+        lmtp_with_milters,
         {"SelfValidate      false": "SelfValidate      true"},
         "MAIL FROM and HELO",
     ),
