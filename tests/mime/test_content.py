@@ -98,6 +98,9 @@ REFUSED_BY_THE_FAST_PARSER = part(b"text/plain", b"!", b"Content-Transfer-Encodi
         (b"Subject: =?utf-8?b?w7w?=", "ü"),
         (b"Subject: =?utf-8?b?w7 w=?=", "ü"),
         (b"Subject: =?utf-8?q?=ZZ?=", "=ZZ"),
+        (b"Subject: =?iso-8859-1?Q?K\xf6ln_=F6?=", "Köln ö"),
+        (b"Subject: =?iso-8859-1?Q?K\xc3\xb6ln_=F6?=", "Köln ö"),
+        (b"Subject: =?utf-8?Q?K\xc3\xb6ln_=C3=B6?=", "Köln ö"),
         (b"Subject: =?utf-8?q?open =?utf-8?q?=C3=BC?=", "=?utf-8?q?open ü"),
         (b"Subject: =?utf-8?x?abc?= =??q?abc?=", "=?utf-8?x?abc?= =??q?abc?="),
         (b"Subject: =?utf-8?q??=", ""),
@@ -403,6 +406,14 @@ def test_a_mail_within_a_mail_is_an_attachment_for_either_parser(more: list[byte
         ("", "message/rfc822"),
     ]
     assert content.attachment_bytes > 20
+
+
+@BOTH_PARSERS
+@pytest.mark.parametrize("kind", [b"text", b"", b"text/plain/x", b"html text", b";charset=utf-8"])
+def test_a_media_type_that_is_none_is_plain_text(more: list[bytes], kind: bytes) -> None:
+    """RFC 2045 §5.2."""
+    content = read_content(multipart(part(kind, b"Hello"), attached(), *more))
+    assert (content.snippet, [each.name for each in content.attachments]) == ("Hello", ["offer.pdf"])
 
 
 def test_a_head_that_begins_with_a_folded_line_hides_no_body() -> None:

@@ -81,15 +81,17 @@ def decode_words(text: str) -> str:
             waiting.clear()
         if not is_continued:
             pieces.append(between)
-        waiting.append(_octets(word[2], word[3]))
+        waiting.append(_octets(*word.groups()))
         label, end = word[1].lower(), word.end()
     pieces.append(decode(b"".join(waiting), label) if waiting else "")
     return "".join([*pieces, text[end:]])
 
 
-def _octets(encoding: str, text: str) -> bytes:
+def _octets(label: str, encoding: str, text: str) -> bytes:
     if encoding in "qQ":
-        return binascii.a2b_qp(text.encode("utf-8", "replace"), header=True)
+        # Some programs leave letters that are not ASCII as they are.
+        octets = text.encode("ascii" if text.isascii() else _codec(label) or "utf-8", "replace")
+        return binascii.a2b_qp(octets, header=True)
     digits = _NOT_BASE64.sub("", text)
     if len(digits) % 4 == 1:
         digits = digits[:-1]

@@ -79,7 +79,7 @@ class _Part:
     def __init__(
         self, media_type: str, content_type: str, disposition: str, holder: PyLazyMimePart | _Revealed | _Decoded
     ) -> None:
-        self.media_type = media_type.lower()
+        self.media_type = media_type.lower() if media_type.count("/") == 1 else "text/plain"  # RFC 2045 §5.2
         self.name = file_name(disposition, content_type)
         self.is_shown = self.media_type in _TEXTS and not _IS_ATTACHMENT(disposition)
         self._content_type = content_type
