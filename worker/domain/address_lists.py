@@ -40,7 +40,7 @@ _STRAY = frozenset('>()[]\\"')
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with the syntax of one entry, and the entry as it is written."""
+    """A fault in the syntax of one entry, and the entry as it is written."""
 
     what: str
     entry: str
@@ -48,11 +48,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class AddressList:
-    """The addresses of a field in order, groups flattened, and what is wrong with its syntax."""
+    """The addresses of a field in order, groups flattened, and the faults of its syntax."""
 
     addresses: tuple[Address, ...]
     names: tuple[str, ...] = ()
-    """The display name of each address as it is written; an empty string where there is none."""
+    """The display name of each address as it is written, or an empty string."""
     faults: tuple[Fault, ...] = ()
     has_group: bool = False
 

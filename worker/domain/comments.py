@@ -8,7 +8,7 @@ _INNERMOST_COMMENT = re.compile(r"\([^()]*\)")
 
 
 def without_comments(value: str) -> str:
-    """The value without its comments, those within others too; one that is left open goes on to the end."""
+    """Return the value without its comments and those within them. An open comment goes on to the end."""
     left = value
     for _ in range(_DEEPEST):
         left = _INNERMOST_COMMENT.sub("", left)

@@ -37,7 +37,7 @@ def without_tokens(text: str) -> str:
 
 
 def address_without_tokens(text: str) -> str:
-    """Return an address with a token in its local part masked, whatever stands in front of the token."""
+    """Return an address with a token in its local part masked, whatever is in front of the token."""
     return _BARE.sub(lambda run: masked(run[0]), without_tokens(text))
 
 

@@ -115,7 +115,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """What the mailbox tells of a message before its body is read.
+    """A message as the mailbox describes it before its body is read.
 
     ``arrived_at`` is the server's INTERNALDATE (aware, UTC), ``size`` its RFC822.SIZE in octets, ``head`` the raw
     octets of the fields that were asked for, cut after a bound if they are overlong.

@@ -39,9 +39,9 @@ class Route:
 
 
 def route(head: Head, dropbox: DropboxAddress, token_headers: Iterable[str], received_by: str | None) -> Route:
-    """The first of ``token_headers`` whose trusted instances name a token decides; every token found there counts.
+    """Return every token in the first of ``token_headers`` whose trusted instances name one.
 
-    A plus tag that no token of ours can be (``drop+inbox``) is told as an unknown one where there is nothing better.
+    A plus tag that cannot be a token (``drop+inbox``) counts as an unknown token if there is no better one.
     ``received_by`` is the host name that our own server writes behind ``by`` in its Received field (R5).
     """
     tagged = Route(None, ())
@@ -70,7 +70,7 @@ def _route(header: str, tokens: Iterable[str]) -> Route:
 
 
 def carries_trusted_field(head: Head, token_headers: Iterable[str], received_by: str | None) -> bool:
-    """Whether any field of the envelope recipient stands where it can be believed."""
+    """Tell whether any field of the envelope recipient is where it can be trusted."""
     names = {header.lower() for header in token_headers} - OPEN_FIELDS
     return any(field.name in names and _envelope_addresses(field) for field in _trusted_fields(head, received_by))
 

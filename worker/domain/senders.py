@@ -26,7 +26,7 @@ _KEYWORD_END = re.compile(r"[;\s]")
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """The From address, or the reason why there is none to decide by."""
+    """The From address, or the reason why From proves nobody."""
 
     address: Address | None
     reason: Reason | None = None

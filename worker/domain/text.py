@@ -1,4 +1,4 @@
-"""Text from strangers, made fit for a database column, a log line and a terminal."""
+"""Cleans text from strangers for a database column, a log line or a terminal."""
 
 import re
 
@@ -10,20 +10,20 @@ _ASCII_CONTROLS = dict.fromkeys([*range(0x20), 0x7F], " ")
 
 
 def clean(text: str, most: int = 998) -> str:
-    """One line of at most ``most`` characters: no controls, escapes, bidi, zero-width characters, lone surrogates.
+    """Return one line of at most ``most`` characters, without controls, bidi and zero-width characters, surrogates.
 
-    ANSI escapes, NUL and bidi overrides are how a subject line attacks a terminal, PostgreSQL or a reader's eye.
+    With ANSI escapes, NUL and bidi overrides a subject attacks a terminal, PostgreSQL or a reader's eye.
     """
     if " " not in text and text.isascii() and text.isprintable():  # an address, an identifier
         return text[:most]
     found = _fit(text[: most + most // 4])
-    if len(found) < most < len(text):  # so much of it was unfit
+    if len(found) < most < len(text):  # much of it was unfit
         found = _fit(text[: most * 4])
     return found[:most]
 
 
 def _fit(text: str) -> str:
-    # Whatever is unfit is not printable either; and in ASCII a table is ten times as quick as the pattern.
+    # An unfit character is never printable. For ASCII, a table is ten times as fast as the pattern.
     if not text.isprintable():
         text = text.translate(_ASCII_CONTROLS) if text.isascii() else _UNFIT.sub(" ", text)
     return " ".join(text.split())

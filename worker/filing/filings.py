@@ -52,4 +52,4 @@ def message_id_of(head: Head) -> str:
 
 def _sender_text(head: Head, verdicts: tuple[Verdict, ...]) -> str:
     stated = next((verdict.trace.sender for verdict in verdicts if verdict.trace.sender), None)
-    return without_tokens(stated or clean(head.first("from"), most=320))
+    return without_tokens(stated or clean(head.text("from"), most=320))

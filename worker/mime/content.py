@@ -37,7 +37,7 @@ def read_content(raw: bytes) -> Content:
 
 
 def subject_of(head: Head) -> str:
-    """Return the topmost Subject, decoded, on one line, without a whole token; empty if there is none."""
+    """Return the topmost Subject, decoded, on one line, without a whole token; empty without a Subject."""
     return without_tokens(clean(decode_words(head.text("subject"))))
 
 
