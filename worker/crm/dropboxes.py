@@ -9,11 +9,13 @@ from sqlmodel import col
 from worker.crm.senders import senders_of
 from worker.crm.work import Crm, User, Work, retry_on_conflict
 from worker.domain.errors import Refused
+from worker.domain.events import dropbox_regenerated
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import require_dropbox, require_pattern_change
 from worker.domain.text import clean
 from worker.domain.tokens import new_token
 from worker.store.bulk import insert_rows
+from worker.store.events import write_events
 from worker.store.tables import TokenRow, UserRow
 
 
@@ -63,6 +65,7 @@ def regenerate(crm: Crm, login: str, *, grace: timedelta, now: datetime) -> Drop
             .values(valid_until=now + grace)
         )
         issue_token(work, user, now)
+        write_events(work.connection, [dropbox_regenerated(user.account.id, user.login, now + grace)], now)
         return dropbox_of(work, user)
 
 

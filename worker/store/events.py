@@ -103,7 +103,10 @@ def _email_facts(connection: Connection, account_id: int, emails: Collection[int
         *(col(EmailRow.id), col(EmailRow.message_id), col(EmailRow.subject), col(EmailRow.sender)),
         *(col(EmailRow.recipients), col(EmailRow.sent_at), col(EmailRow.arrived_at)),
     )
-    place = (col(AssociationRow.record_id), col(AssociationRow.direction), col(AssociationRow.claimed))
+    place = (
+        *(col(AssociationRow.record_id), col(AssociationRow.direction), col(AssociationRow.claimed)),
+        col(EmailRow.verified),
+    )
     query = (
         select(*place, *columns)
         .join_from(EmailRow, AssociationRow)
@@ -112,12 +115,12 @@ def _email_facts(connection: Connection, account_id: int, emails: Collection[int
     owners = _owners(connection, account_id, emails)
     rows: Any = connection.execute(query)
     return {
-        (row[3], row[0]): EmailFacts.of(
-            *row[3:],
+        (row[4], row[0]): EmailFacts.of(
+            *row[4:],
             list_=Direction(row[1]).list_name,
             claimed=row[2],
-            verified=False,
-            owner=owners.get(row[3]),
+            verified=row[3],
+            owner=owners.get(row[4]),
         )
         for row in rows
     }

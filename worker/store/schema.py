@@ -9,8 +9,9 @@ from sqlmodel import SQLModel
 from worker.domain.errors import Refused
 from worker.store.database import UNHURRIED, Database
 from worker.store.ids import SQLITE_METADATA
+from worker.store.reading import create_views, drop_views
 
-HEAD = "0010"
+HEAD = "0011"
 """The revision that `tables.py` describes. A constant, so that a start without migrations does not import alembic."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -69,4 +70,6 @@ def _upgrade(connection: Connection) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and revision not in known:
         raise Refused(f"the database is at revision {revision}, newer than this program: upgrade the program")
+    drop_views(connection)
     upgrade(config, "head")
+    create_views(connection)

@@ -1,0 +1,10 @@
+"""The views for reading. Every upgrade makes them anew when all migrations are applied: see `worker.store.reading`."""
+
+revision = "0011"
+down_revision = "0010"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    pass
