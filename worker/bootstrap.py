@@ -12,6 +12,7 @@ from worker.imap import Tls as MailboxTls
 from worker.imap.oauth import OAuthClient, TokenSource
 from worker.logs import Event, configure, log_deferred, log_filed
 from worker.mime.authentication import organisational_domain, read_results
+from worker.mime.carried import read_carried
 from worker.outgoing import Notifier
 from worker.outgoing.configured import mail_server_of, post_of
 from worker.poll import Limits, Poller, Watcher
@@ -106,6 +107,8 @@ def rules_of(settings: Settings) -> Rules:
         max_attachment_bytes=settings.max_attachment_bytes,
         max_recipients=settings.max_recipients,
         max_new_records_per_day=settings.max_new_records_per_day,
+        forwards=settings.forwards,
+        read_carried=read_carried,
         read_results=read_results,
         organisational_domain=organisational_domain,
     )

@@ -147,7 +147,8 @@ def test_explain_tells_one_message_as_one_object(cli: CommandLine, jane: str, ar
     assert set(story["trace"]) == {"route", "sender", "recipients", "note"}
     assert story["arrived_at"] == story["decided_at"] == "2026-11-02T09:00:00Z"
     [verdict] = story["verdicts"]
-    assert verdict == {name: story[name] for name in ("outcome", "reason", "owner", "email_id", "trace", "unmatched")}
+    names = ("outcome", "reason", "owner", "email_id", "trace", "unmatched", "claimed")
+    assert verdict == {name: story[name] for name in names}
     assert story["others"] == []
     assert cli.json(f"explain {uid}") == story
     assert cli.json("explain why@acme.example") == story

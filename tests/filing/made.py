@@ -13,10 +13,12 @@ from worker.domain.verdicts import Filing, Verdict
 from worker.filing import Candidate, Rules, file_batch, judge_content, routed
 from worker.mime import read_content
 from worker.mime.authentication import organisational_domain, read_results
+from worker.mime.carried import read_carried
 
 RULES = Rules(
     DROPBOX,
     received_by="mx.drop.example",
+    read_carried=read_carried,
     read_results=read_results,
     organisational_domain=organisational_domain,
 )
@@ -24,6 +26,7 @@ AUTHENTICATED = Rules(
     DROPBOX,
     received_by="mx.drop.example",
     authserv_id="mx.drop.example",
+    read_carried=read_carried,
     read_results=read_results,
     organisational_domain=organisational_domain,
 )

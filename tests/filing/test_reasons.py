@@ -97,6 +97,12 @@ def test_an_ordinary_mail_is_associated() -> None:
         pytest.param(World(), raw_mail(extra="Auto-Submitted: auto-replied\n"), Reason.AUTOMATIC, id="R23 automatic"),
         pytest.param(World(), raw_mail(to="undisclosed-recipients:;"), Reason.NO_RECIPIENTS, id="R14 nobody"),
         pytest.param(World(), raw_mail(to="drop@drop.example"), Reason.NO_RECIPIENTS, id="R14 the dropbox only"),
+        pytest.param(
+            World(),
+            raw_mail(to="drop@drop.example", subject="Fwd: Offer"),
+            Reason.FORWARD_UNREADABLE,
+            id="R28 a forward of nobody's",
+        ),
         pytest.param(World(), raw_mail(to="JANE@sales.example"), Reason.NO_RECIPIENTS, id="R14 the owner only"),
         pytest.param(
             World(rules=replace(RULES, max_attachment_bytes=100)),

@@ -36,6 +36,9 @@ _ADVICE = {
     Reason.AUTOMATIC: "Nothing to do: replies, reports and notices of machines are no correspondence.",
     Reason.NO_RECIPIENTS: "Nobody in To and Cc is a customer: own addresses, colleagues and the never-log list do not"
     " count. `bcc-dropbox never-log list{at}` shows the list.",
+    Reason.FORWARD_UNREADABLE: "Forward the customer's mail again as an attachment (in most mail programs: Forward as"
+    " attachment). Then it is filed as it is. To log a mail of one's own, put the dropbox into Bcc and the customer"
+    " into To.",
     Reason.ATTACHMENTS_TOO_LARGE: "The attachments are over the limit: send it again with smaller ones, or raise"
     " MAX_ATTACHMENT_BYTES. " + _AGAIN,
     Reason.MESSAGE_TOO_LARGE: "The message is over the limit: send it again without what makes it large, or raise"

@@ -145,6 +145,7 @@ def _verdict_fields(verdict: "OwnersVerdict") -> dict[str, Any]:
         "email_id": verdict.email_id,
         "trace": _trace_fields(verdict.trace),
         "unmatched": sorted(verdict.waiting),
+        "claimed": verdict.trace.forward is not None,
     }
 
 
@@ -159,6 +160,7 @@ def _trace_fields(trace: "Trace") -> dict[str, Any]:
         },
         "recipients": [_recipient_fields(recipient) for recipient in trace.recipients],
         "note": sentence(trace.note) if trace.note else None,
+        **(_reason_fields("forward", trace.forward) if trace.forward else {}),
     }
 
 

@@ -99,6 +99,8 @@ def _evidence_lines(verdict: "OwnersVerdict") -> Iterator[str]:
         yield _labelled("checked", sentence(trace.authentication))
     elif verdict.outcome.is_filed:
         yield _labelled("checked", "nothing: the sender is not verified")
+    if trace.forward:
+        yield _labelled("forwarded", sentence(trace.forward))
     if trace.note:
         yield _labelled("because", sentence(trace.note))
 

@@ -29,7 +29,7 @@ from worker.store.tables import (
 
 @dataclass(frozen=True, slots=True)
 class EmailRecord:
-    """A record that the email stands on.
+    """A record that lists the email.
 
     ``created``: this email made the record. ``claimed``: only the owner says so, by a forward (R28).
     """

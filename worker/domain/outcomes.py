@@ -54,6 +54,7 @@ class Reason(StrEnum):
     FIELDS_REPEATED = "fields_repeated"
     AUTOMATIC = "automatic"
     NO_RECIPIENTS = "no_recipients"
+    FORWARD_UNREADABLE = "forward_unreadable"
     ATTACHMENTS_TOO_LARGE = "attachments_too_large"
     MESSAGE_TOO_LARGE = "message_too_large"
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from worker.domain.addresses import Address
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import Permission
 from worker.domain.records import RecordNames
@@ -27,6 +28,10 @@ class Owner:
     """What names the records that the owner's mail makes (R17)."""
     account: str | None = None
     """The account's name, when there are several accounts."""
+
+    def sends_as(self, address: Address) -> bool:
+        """Tell whether this is an address of the owner's own, proven or not."""
+        return address.key in self.senders or address.key in self.unproven_senders
 
     def __str__(self) -> str:
         return self.login

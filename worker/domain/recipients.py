@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import groupby
 from operator import attrgetter
@@ -74,12 +74,21 @@ class Recipients:
 
 
 def recipients_of(head: Head, owner: Owner, dropbox: DropboxAddress, view: AccountView, most: int) -> Recipients:
-    """Return who counts (R14): the first ``most`` without dropbox addresses, the owner's own, the never-log list."""
+    """Return which recipients of a message count, and which do not, or cannot be read (R14)."""
     found = head.addressees
+    unread = tuple(_unread(found.faults[:MOST_NAMED]))
+    counting = counting_among(found.addresses, owner, dropbox, view, most)
+    return replace(counting, skipped=(*unread, *counting.skipped)) if unread else counting
+
+
+def counting_among(
+    addresses: Iterable[Address], owner: Owner, dropbox: DropboxAddress, view: AccountView, most: int
+) -> Recipients:
+    """Return who counts: the first ``most`` without dropbox addresses, the owner's own, the never-log list."""
     counted: list[Address] = []
-    skipped = list(_unread(found.faults[:MOST_NAMED]))
+    skipped: list[RecipientTrace] = []
     beyond = 0
-    for address in found.addresses:
+    for address in addresses:
         if why := _exclusion(address, owner, dropbox, view):
             skipped.append(_skipped(address_without_tokens(address.text), why))
         elif len(counted) < most:
@@ -173,7 +182,7 @@ def _unread(faults: Iterable[Fault]) -> Iterator[RecipientTrace]:
 def _exclusion(address: Address, owner: Owner, dropbox: DropboxAddress, view: AccountView) -> Detail | None:
     if dropbox.covers(address):
         return detail(Code.DROPBOX_ADDRESS)
-    if address.key in owner.senders or address.key in owner.unproven_senders:
+    if owner.sends_as(address):
         return detail(Code.OWN_ADDRESS)
     if address.key in view.never_log:
         return detail(Code.NEVER_LOG)

@@ -66,6 +66,21 @@ class Code(StrEnum):
     MORE_BEYOND_LIMIT = "more_beyond_limit"  # count, limit
     ENTRY_UNREADABLE = "entry_unreadable"  # faults
 
+    # Forwards (R28)
+    FORWARDED_MAIL = "forwarded_mail"  # sender, number, count
+    FORWARDED_TEXT = "forwarded_text"  # sender
+    FORWARD_QUOTED_REPLY = "forward_quoted_reply"
+    FORWARD_NO_BLOCK = "forward_no_block"
+    FORWARD_SENDER_UNREADABLE = "forward_sender_unreadable"
+    FORWARD_BLOCK_IN_TEXT = "forward_block_in_text"
+    FORWARD_NOT_MARKED = "forward_not_marked"
+    FORWARD_UNLIKE_SUBJECT = "forward_unlike_subject"
+    FORWARD_TEXTS_DIFFER = "forward_texts_differ"
+    FORWARD_OF_OUR_OWN = "forward_of_our_own"
+    FORWARD_MAIL_AND_TEXT = "forward_mail_and_text"
+    FORWARD_LEFT_OUT = "forward_left_out"  # count
+    FORWARD_NOT_ATTACHED = "forward_not_attached"
+
     TEXT = "text"  # text: a sentence of an older version that no code says
 
 

@@ -80,6 +80,19 @@ class Trace:
     note: Detail | None = None
     """What the end rests on beyond its reason: a size, a sign of automatic mail, the error of a quarantined message."""
     recipients: tuple[RecipientTrace, ...] = ()
+    forward: Detail | None = None
+    """Which mail of somebody else is filed, as the owner claims (R28)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """What an attached mail says of itself. What the message itself says is in its `Filing`."""
+
+    message_id: str
+    sender: str
+    subject: str
+    recipients: tuple[str, ...]
+    sent_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +105,10 @@ class Association:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a message for one owner (``owner`` is None when no owner was found)."""
+    """What becomes of a message for one owner (``owner`` is None when no owner was found).
+
+    A forward has one verdict for each mail that is attached to it (R28).
+    """
 
     outcome: Outcome
     trace: Trace
@@ -106,6 +122,8 @@ class Verdict:
     """On which of their lists the records get the email."""
     is_claimed: bool = False
     """Only the owner says so, by a forward (R28)."""
+    stated: Stated | None = None
+    """None where the email is the message itself."""
     proven_sender: str | None = None
     """Address key of a sender that this authenticated mail has shown to be the owner's."""
     is_certain: bool = False

@@ -9,7 +9,7 @@ from worker.domain.outcomes import Outcome
 from worker.domain.recipients import MOST_NAMED
 from worker.domain.text import clean
 from worker.domain.traces import Code, detail
-from worker.domain.verdicts import Filing, Trace, Verdict
+from worker.domain.verdicts import Filing, Stated, Trace, Verdict
 from worker.filing.judging import Claim, Judgement
 
 
@@ -39,15 +39,31 @@ def filing_of(
         message_id=content.message_id if content else message_id_of(head),
         sender=_sender_text(head, verdicts),
         subject=subject,
-        recipients=tuple(address_without_tokens(address.text) for address in head.addressees.addresses[:MOST_NAMED]),
+        recipients=_recipient_texts(head),
         verdicts=verdicts,
         sent_at=content.sent_at if content else None,
+    )
+
+
+def stated_by(content: Content) -> Stated:
+    """Return what an attached mail says of itself."""
+    head = content.head
+    return Stated(
+        message_id=content.message_id,
+        sender=_sender_text(head, ()),
+        subject=content.subject,
+        recipients=_recipient_texts(head),
+        sent_at=content.sent_at,
     )
 
 
 def message_id_of(head: Head) -> str:
     """As it is stored and logged."""
     return without_tokens(clean(head.first("message-id")))
+
+
+def _recipient_texts(head: Head) -> tuple[str, ...]:
+    return tuple(address_without_tokens(address.text) for address in head.addressees.addresses[:MOST_NAMED])
 
 
 def _sender_text(head: Head, verdicts: tuple[Verdict, ...]) -> str:

@@ -12,6 +12,7 @@ from worker.domain.authentication import (
     carries_odd_signature,
     stamps_of,
 )
+from worker.domain.forwards import Carried, Forwards, ReadCarried
 from worker.domain.masking import masked, without_tokens
 from worker.domain.messages import Arrival, Content, Head
 from worker.domain.outcomes import Outcome, Reason
@@ -24,6 +25,7 @@ from worker.domain.text import clean
 from worker.domain.tokens import DropboxAddress, IssuedToken
 from worker.domain.traces import Code, Detail, detail
 from worker.domain.verdicts import Trace, Verdict
+from worker.filing.forwarded import Forwarded, forwarded_in
 
 Issued = Mapping[str, IssuedToken]
 
@@ -41,6 +43,8 @@ class Rules:
     max_recipients: int = 50
     max_new_records_per_day: int = 500
     """For one owner (R13)."""
+    forwards: Forwards = Forwards.ALL
+    read_carried: ReadCarried = lambda _content: Carried()
     read_results: ReadResults = lambda _value: None
     organisational_domain: OrganisationalDomain = lambda domain: domain
 
@@ -86,6 +90,8 @@ class Candidate:
     arrival: Arrival
     content: Content
     judgement: Judgement
+    forwarded: Forwarded | None = None
+    """The mail of others that it carries, where it was sent to the dropbox and nobody else (R28)."""
 
 
 def routed(head: Head, rules: Rules) -> Route:
@@ -165,13 +171,34 @@ def _deciding(token_headers: tuple[str, ...]) -> frozenset[str]:
 
 def judged_before(arrival: Arrival, content: Content, judgement: Judgement, rules: Rules) -> Candidate:
     """A message for which the judgement of its head ``holds_for`` the whole; then its attachments (R21)."""
-    return Candidate(arrival, content, judge_size(judgement, arrival.size, content.attachment_bytes, rules))
+    sized = judge_size(judgement, arrival.size, content.attachment_bytes, rules)
+    return Candidate(arrival, content, sized, _forwarded(content, sized, rules))
+
+
+def _forwarded(content: Content, judgement: Judgement, rules: Rules) -> Forwarded | None:
+    """Look for mail of others where the message has no recipient but the dropbox and its owner."""
+    addressees = content.head.addressees.addresses
+    if rules.forwards is Forwards.OFF or not any(
+        all(rules.dropbox.covers(address) or claim.owner.sends_as(address) for address in addressees)
+        for claim in judgement.accepted
+    ):
+        return None
+    return forwarded_in(content, rules.read_carried(content))
 
 
 def _why_no_token(head: Head, rules: Rules) -> Code:
     """Tell a mail server that lost the envelope recipient from a mail that was for no dropbox at all."""
     is_recorded = carries_trusted_field(head, rules.token_headers, rules.received_by)
     return Code.RECIPIENT_IS_NO_DROPBOX if is_recorded else Code.RECIPIENT_NOT_RECORDED
+
+
+def automatic_end(claim: Claim, head: Head) -> Verdict | None:
+    """Return the end of a mail that no person wrote (R23), or None."""
+    sign = automatic_sign(head)
+    if sign is None:
+        return None
+    value = without_tokens(clean(sign.value))
+    return claim.rejected(Reason.AUTOMATIC, detail(Code.AUTOMATIC_FIELD, field=sign.name, value=value))
 
 
 def _judge_token(issued: IssuedToken | None, trace: Trace, now: datetime) -> Claim | Verdict:
@@ -183,9 +210,8 @@ def _judge_token(issued: IssuedToken | None, trace: Trace, now: datetime) -> Cla
 
 
 def _judge_mail(claim: Claim, head: Head, rules: Rules, *, is_whole: bool) -> Claim | Verdict:
-    if sign := automatic_sign(head):
-        value = without_tokens(clean(sign.value))
-        return claim.rejected(Reason.AUTOMATIC, detail(Code.AUTOMATIC_FIELD, field=sign.name, value=value))
+    if end := automatic_end(claim, head):
+        return end
     if not is_whole and not head.is_complete:
         return claim
     return _judge_sender(claim.owner, sender_of(head), claim.trace, head, rules)

@@ -1,15 +1,17 @@
 """Where an accepted message goes: the records of its recipients, found or to be made (R14 to R19)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from worker.domain.messages import Content, Head
+from worker.domain.address_lists import AddressList
+from worker.domain.messages import Content
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.owners import Owner
 from worker.domain.patterns import search_of
 from worker.domain.person_names import person_name
 from worker.domain.recipients import Allowance, recipients_of, resolve
-from worker.domain.records import AccountView, NewRecord, Record, RecordNames, StoredEmail, Wanted
+from worker.domain.records import AccountView, Direction, NewRecord, Record, RecordNames, StoredEmail, Wanted
+from worker.domain.traces import Code, detail
 from worker.domain.verdicts import (
     Association,
     EmailRef,
@@ -21,13 +23,14 @@ from worker.domain.verdicts import (
     Verdict,
 )
 from worker.filing.filings import filing_of
+from worker.filing.forwarding import Mail, mails_forwarded
 from worker.filing.judging import Candidate, Claim, Rules
 
 Views = Mapping[int, AccountView]
 
 
 def wanted(candidates: Sequence[Candidate]) -> dict[int, Wanted]:
-    """By account: what has to be read before `file_batch` can decide."""
+    """Return by account what has to be read before `file_batch` can decide."""
     addresses: dict[int, set[str]] = {}
     fingerprints: dict[int, set[bytes]] = {}
     owners: dict[int, set[int]] = {}
@@ -35,15 +38,26 @@ def wanted(candidates: Sequence[Candidate]) -> dict[int, Wanted]:
         claimed = [claim.owner for claim in candidate.judgement.accepted]
         if not claimed:
             continue
-        keys = {address.key for address in candidate.content.head.addressees.addresses}
+        keys, prints = _asked_for(candidate)
         for owner in claimed:
             addresses.setdefault(owner.account_id, set()).update(keys)
-            fingerprints.setdefault(owner.account_id, set()).add(candidate.content.fingerprint)
+            fingerprints.setdefault(owner.account_id, set()).update(prints)
             owners.setdefault(owner.account_id, set()).add(owner.id)
     return {
         account_id: Wanted(frozenset(keys), frozenset(fingerprints[account_id]), frozenset(owners[account_id]))
         for account_id, keys in addresses.items()
     }
+
+
+def _asked_for(candidate: Candidate) -> tuple[set[str], set[bytes]]:
+    """Return the address keys and the fingerprints of a message, and of the mails that it forwards."""
+    content, forwarded = candidate.content, candidate.forwarded
+    keys = {address.key for address in content.head.addressees.addresses}
+    prints = {content.fingerprint}
+    if forwarded is not None:
+        keys.update(address.key for address in forwarded.addresses)
+        prints.update(original.fingerprint for original in forwarded.contents)
+    return keys, prints
 
 
 def file_batch(candidates: Sequence[Candidate], rules: Rules, views: Views) -> list[Filing]:
@@ -64,31 +78,46 @@ class _Batch:
 
     def file(self, candidate: Candidate) -> Filing:
         """One message, for each of its owners."""
-        verdicts = [self._verdict(candidate.content, claim) for claim in candidate.judgement.accepted]
+        verdicts = [each for claim in candidate.judgement.accepted for each in self._verdicts(candidate, claim)]
         verdicts += candidate.judgement.rejected
         content = candidate.content
         return filing_of(candidate.arrival, content.head, tuple(verdicts), content.subject, content)
 
-    def _verdict(self, content: Content, claim: Claim) -> Verdict:
+    def _verdicts(self, candidate: Candidate, claim: Claim) -> Iterator[Verdict]:
+        """Decide for one owner: one verdict, or one for each mail that is attached to a forward (R28)."""
+        view = self._view(claim.owner)
+        head, dropbox = candidate.content.head, self._rules.dropbox
+        recipients = recipients_of(head, claim.owner, dropbox, view, self._rules.max_recipients)
+        if candidate.forwarded is None or recipients.counted:
+            yield self._verdict(claim, Mail(candidate.content, recipients, head.addressees))
+            return
+        claim = replace(claim, trace=replace(claim.trace, recipients=recipients.skipped))
+        for mail in mails_forwarded(candidate.content, candidate.forwarded, claim, self._rules, view):
+            verdict = self._forwarded(claim, mail) if isinstance(mail, Mail) else mail
+            if verdict is not None:
+                yield verdict
+
+    def _forwarded(self, claim: Claim, mail: Mail) -> Verdict | None:
+        """Decide on a forwarded mail; None where only known people should get it, and nobody is known."""
+        verdict = self._verdict(replace(claim, trace=replace(claim.trace, forward=mail.what)), mail)
+        if verdict.reason is not Reason.NO_RECIPIENTS:
+            return verdict
+        if mail.only_known:
+            return None
+        if mail.direction is Direction.RECEIVED:
+            return verdict
+        claim = replace(claim, trace=verdict.trace)
+        return claim.rejected(Reason.FORWARD_UNREADABLE, detail(Code.FORWARD_OF_OUR_OWN))
+
+    def _verdict(self, claim: Claim, mail: Mail) -> Verdict:
         owner = claim.owner
-        view = self._views.get(owner.account_id, AccountView())
-        email, copies = self._email(content, owner.account_id, view)
-        recipients = recipients_of(content.head, owner, self._rules.dropbox, view, self._rules.max_recipients)
-        search = search_of(owner.pattern, owner.permissions)
-        allowance = self._allowance(owner, view)
-        traces = [
-            _named(
-                resolve(address, owner, search, view, self._made.get((owner.account_id, address.key), ()), allowance),
-                owner,
-                content.head,
-            )
-            for address in recipients.counted
-        ]
-        trace = replace(claim.trace, recipients=(*traces, *recipients.skipped))
+        email, copies = self._email(mail.content, owner.account_id, self._view(owner))
+        traces = self._resolved(owner, mail)
+        trace = replace(claim.trace, recipients=(*traces, *mail.recipients.skipped))
         unmatched = [
             address
-            for address, found in zip(recipients.counted, traces, strict=True)
-            if found.result is RecipientResult.UNMATCHED
+            for address, found in zip(mail.recipients.counted, traces, strict=True)
+            if found.result is RecipientResult.UNMATCHED and not mail.only_known
         ]
         associations = copies.missing(traces)
         waiting = tuple(address for address in unmatched if address.key not in copies.unmatched)
@@ -103,11 +132,33 @@ class _Batch:
             email=email,
             associations=associations,
             unmatched=waiting,
+            direction=mail.direction,
+            is_claimed=mail.what is not None,
+            stated=mail.stated,
             proven_sender=claim.proven_sender,
             is_certain=claim.is_certain,
         )
         self._remember(verdict, copies, owner)
         return verdict
+
+    def _resolved(self, owner: Owner, mail: Mail) -> list[RecipientTrace]:
+        """Find or make the record of each recipient."""
+        view = self._view(owner)
+        search = search_of(owner.pattern, owner.permissions)
+        if mail.only_known:
+            search = replace(search, makes=None)
+        allowance = self._allowance(owner, view)
+        return [
+            _named(
+                resolve(address, owner, search, view, self._made.get((owner.account_id, address.key), ()), allowance),
+                owner,
+                mail.names,
+            )
+            for address in mail.recipients.counted
+        ]
+
+    def _view(self, owner: Owner) -> AccountView:
+        return self._views.get(owner.account_id, AccountView())
 
     def _allowance(self, owner: Owner, view: AccountView) -> Allowance:
         """Return what is left of the owner's new records for today (R13)."""
@@ -131,14 +182,14 @@ class _Batch:
                 self._made.setdefault((owner.account_id, record.address.key), []).append(record)
 
 
-def _named(trace: RecipientTrace, owner: Owner, head: Head) -> RecipientTrace:
-    """Give a new record the name that the mail gives the recipient, where the account wants it (R17)."""
+def _named(trace: RecipientTrace, owner: Owner, names: AddressList) -> RecipientTrace:
+    """Give a new record the name that the mail gives its person, where the account wants it (R17)."""
     record = trace.record
     if owner.record_names is not RecordNames.DISPLAY_NAME or trace.result is not RecipientResult.CREATED:
         return trace
     if not isinstance(record, NewRecord):
         return trace
-    return replace(trace, record=replace(record, name=person_name(head.addressees.decoded_name(record.address))))
+    return replace(trace, record=replace(record, name=person_name(names.decoded_name(record.address))))
 
 
 @dataclass(slots=True)

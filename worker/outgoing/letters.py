@@ -59,6 +59,10 @@ _WORDS: dict[Cause, tuple[str, str]] = {
         "nobody in To and Cc is a customer (you, your colleagues and addresses that are never logged do not count)",
         "If a customer is missing there, send it again with them in To or Cc.",
     ),
+    Reason.FORWARD_UNREADABLE: (
+        "it does not say for certain which customer's mail you forward",
+        "Forward the customer's mail again as an attachment; then it is filed as it is.",
+    ),
     Reason.ATTACHMENTS_TOO_LARGE: (
         "its attachments are too large",
         "Send it again with smaller ones, or with a link to them.",

@@ -13,6 +13,7 @@ from pydantic_settings import NoDecode
 
 from worker.domain.addresses import Address, domain_in_idna
 from worker.domain.errors import Refused
+from worker.domain.forwards import Forwards
 from worker.domain.hosts import is_loopback
 from worker.domain.mail_server import MailServer
 from worker.domain.masking import LENGTH as TOKEN_LENGTH
@@ -184,6 +185,7 @@ File = Annotated[Path, AfterValidator(Path.expanduser)]
 TlsChoice = Annotated[Tls, BeforeValidator(_lower)]
 ImapAuthChoice = Annotated[ImapAuth, BeforeValidator(_lower)]
 SenderAuthChoice = Annotated[SenderAuth, BeforeValidator(_lower)]
+ForwardsChoice = Annotated[Forwards, BeforeValidator(_lower)]
 IdleChoice = Annotated[Idle, BeforeValidator(_lower)]
 LogFormatChoice = Annotated[LogFormat, BeforeValidator(_lower)]
 LogLevelChoice = Annotated[LogLevel, BeforeValidator(_lower)]

@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from worker.domain.forwards import Forwards
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS
 from worker.settings import values
 from worker.settings.problems import PREFIX
@@ -78,6 +79,7 @@ class Variables(BaseSettings):
     max_attachment_bytes: int = _number(10 * 1024 * 1024, 1, 1024**3, "a whole number of octets")
     max_recipients: int = _number(50, 1, 1000, "a whole number")
     max_new_records_per_day: int = _number(500, 0, 1_000_000, "a whole number")
+    forwards: values.ForwardsChoice = Field(Forwards.ALL, description="all, attached or off")
 
     smtp_url: values.SmtpUrl | None = Field(
         None,

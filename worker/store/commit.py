@@ -20,7 +20,7 @@ from worker.domain.events import (
 )
 from worker.domain.outcomes import Outcome
 from worker.domain.records import PRIMARY, SOURCE, NewRecord
-from worker.domain.verdicts import EmailRef, Filing, NewEmail, Verdict
+from worker.domain.verdicts import EmailRef, Filing, NewEmail, Stated, Verdict
 from worker.store import attempts
 from worker.store.attempts import Uids
 from worker.store.bulk import insert_rows
@@ -159,22 +159,27 @@ def _addresses(batch: _Batch) -> list[dict[str, Any]]:
 
 def _emails(batch: _Batch) -> list[dict[str, Any]]:
     """The parsed fields of new emails (R20); the filing in which an email first stands tells when it came."""
-    filing_of: dict[NewEmail, Filing] = {}
+    first_of: dict[NewEmail, tuple[Filing, Stated | Filing]] = {}
     verified: set[NewEmail] = set()
     for filing in batch.filings:
         for verdict in filing.verdicts:
             if isinstance(verdict.email, NewEmail):
-                first = filing_of.setdefault(verdict.email, filing)
-                if verdict.is_certain and first is filing:
+                first, _ = first_of.setdefault(verdict.email, (filing, verdict.stated or filing))
+                if _is_verified(verdict) and first is filing:
                     verified.add(verdict.email)
     rows = [
-        {**_email(email, number, filing_of[email], batch.now), "verified": email in verified}
+        {**_email(email, number, *first_of[email], batch.now), "verified": email in verified}
         for email, number in batch.emails.items()
     ]
     return sorted(rows, key=lambda row: (row["account_id"], row["fingerprint"]))
 
 
-def _email(email: NewEmail, number: int, filing: Filing, now: datetime) -> dict[str, Any]:
+def _is_verified(verdict: Verdict) -> bool:
+    """Tell whether the mail server vouches for the email's From: it says nothing of a mail that is attached."""
+    return verdict.is_certain and verdict.stated is None
+
+
+def _email(email: NewEmail, number: int, filing: Filing, stated: Stated | Filing, now: datetime) -> dict[str, Any]:
     content = email.content
     return {
         "account_id": email.account_id,
@@ -183,8 +188,8 @@ def _email(email: NewEmail, number: int, filing: Filing, now: datetime) -> dict[
         "message_id": content.message_id,
         "thread_id": content.thread_id,
         "subject": content.subject,
-        "sender": filing.sender,
-        "recipients": filing.recipients,
+        "sender": stated.sender,
+        "recipients": stated.recipients,
         "attachments": [
             {"name": attachment.name, "type": attachment.media_type, "size": attachment.size}
             for attachment in content.attachments
@@ -279,17 +284,18 @@ def _events_of_email(account: int, email: EmailFacts, verdict: Verdict, batch: _
 
 
 def _email_facts(number: int, filing: Filing, verdict: Verdict) -> EmailFacts:
+    stated = verdict.stated or filing
     return EmailFacts.of(
         number,
-        filing.message_id,
-        filing.subject,
-        filing.sender,
-        filing.recipients,
-        filing.sent_at,
+        stated.message_id,
+        stated.subject,
+        stated.sender,
+        stated.recipients,
+        stated.sent_at,
         filing.arrived_at,
         list_=verdict.direction.list_name,
         claimed=verdict.is_claimed,
-        verified=verdict.is_certain,
+        verified=_is_verified(verdict),
         owner=verdict.owner.login if verdict.owner else None,
     )
 

@@ -98,7 +98,7 @@ def _record_facts(connection: Connection, account_id: int, records: Collection[i
 
 
 def _email_facts(connection: Connection, account_id: int, emails: Collection[int]) -> dict[tuple[int, int], EmailFacts]:
-    """Return each email as it stands on each of its records, by the IDs of both."""
+    """Return each email as each of its records lists it, by the IDs of both."""
     columns = (
         *(col(EmailRow.id), col(EmailRow.message_id), col(EmailRow.subject), col(EmailRow.sender)),
         *(col(EmailRow.recipients), col(EmailRow.sent_at), col(EmailRow.arrived_at)),

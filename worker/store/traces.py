@@ -20,6 +20,7 @@ def stored_trace(trace: Trace, made: Mapping[NewRecord, int]) -> dict[str, Any]:
         },
         "recipients": [_stored_recipient(recipient, made) for recipient in trace.recipients],
         "note": _stored(trace.note),
+        **({"forward": _stored(trace.forward)} if trace.forward else {}),
     }
 
 
@@ -33,6 +34,7 @@ def read_trace(stored: Mapping[str, Any]) -> Trace:
         sender_check=_read(sender.get("check")),
         authentication=_read(sender.get("authentication")),
         note=_read(stored.get("note")),
+        forward=_read(stored.get("forward")),
         recipients=tuple(_read_recipient(recipient) for recipient in stored.get("recipients") or ()),
     )
 

@@ -111,6 +111,11 @@ def mailbox_in(text: str) -> Address | None:
     return addresses[0] if is_plain else None
 
 
+def name_in(text: str) -> str:
+    """Return the name in front of the address in a From, as the client shows it."""
+    return _ADDRESS.split(_MAILTO.sub("", text))[0].strip("<[('\" *")
+
+
 def mailboxes_in(values: Sequence[str]) -> tuple[Address, ...] | None:
     """Read To and Cc; None where an entry has no address."""
     found: dict[Address, None] = {}

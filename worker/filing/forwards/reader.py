@@ -20,6 +20,7 @@ from worker.filing.forwards.lines import (
     lines_of,
     mailbox_in,
     mailboxes_in,
+    name_in,
     separator_in,
 )
 from worker.filing.forwards.words import ENGLISH, LANGUAGES, Kind, Prefix, bare_subject, key_of, prefix_of, wrote
@@ -64,6 +65,8 @@ class Forward:
     sender: Address
     recipients: tuple[Address, ...] | None = None
     """To and Cc; None where they cannot be read whole."""
+    name: str = ""
+    """The sender's name; empty where the texts give none, or not the same."""
 
 
 Reading = Forward | Doubt | None
@@ -81,7 +84,9 @@ def read_texts(subject: str, texts: Sequence[str]) -> Reading:
     if len({forward.sender for forward in forwards}) > 1:
         return Doubt.TEXTS_DIFFER
     stated = {forward.recipients for forward in forwards if forward.recipients is not None}
-    return Forward(forwards[0].sender, stated.pop() if len(stated) == 1 else None)
+    names = {forward.name for forward in forwards}
+    recipients = stated.pop() if len(stated) == 1 else None
+    return Forward(forwards[0].sender, recipients, names.pop() if len(names) == 1 else "")
 
 
 def read_text(subject: str, text: str) -> Reading:
@@ -319,7 +324,7 @@ def _prefix_beside(block: _Block) -> Prefix | None:
 
 def _one_sender(senders: Sequence[str], recipients: Sequence[str] = ()) -> Forward | Doubt:
     sender = mailbox_in(senders[0]) if len(senders) == 1 else None
-    return Forward(sender, mailboxes_in(recipients)) if sender else Doubt.SENDER_UNREADABLE
+    return Forward(sender, mailboxes_in(recipients), name_in(senders[0])) if sender else Doubt.SENDER_UNREADABLE
 
 
 def _attributed_sender(text: str) -> Forward | Doubt:
