@@ -1,4 +1,4 @@
-"""What to do about a mail that is not there: for each reason the command or the change that mends it."""
+"""Advice on a mail that is missing: for each reason the command or the change that helps."""
 
 import shlex
 from dataclasses import dataclass, field
@@ -82,7 +82,7 @@ class Ended:
 
 
 def advice_on(ended: Ended) -> str | None:
-    """What to do, or None where all is well. Names from the mail are quoted: people paste commands into shells."""
+    """Return the advice, or None where all is well. Names are quoted: people paste commands into shells."""
     words = _words(ended)
     return words and words.format(
         uid=ended.uid,
@@ -94,12 +94,12 @@ def advice_on(ended: Ended) -> str | None:
 
 
 def advice_on_waiting(address: str, account: str | None) -> str:
-    """What to do about a recipient that waits for a record (R15)."""
+    """Return the advice on a recipient that waits for a record (R15)."""
     return f"`bcc-dropbox contact add {shlex.quote(address)}{in_account(account)}` (or lead add) attaches it."
 
 
 def in_account(account: str | None) -> str:
-    """What a command ends in where there are several accounts."""
+    """Return the option that names the account in a command, where there are several."""
     return f" --account {shlex.quote(account)}" if account else ""
 
 

@@ -150,7 +150,7 @@ def _verdict_fields(verdict: "OwnersVerdict") -> dict[str, Any]:
 
 
 def _trace_fields(trace: "Trace") -> dict[str, Any]:
-    """Each reason as a sentence, and beside it as a code with its values, by which programs should decide."""
+    """Show each reason as a sentence, and beside it as a code with values for programs."""
     return {
         "route": {"header": trace.token_header, "token": trace.token},
         "sender": {

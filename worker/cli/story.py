@@ -29,7 +29,7 @@ def story_of(explanation: "Explanation") -> str:
 
 
 def clean_lines(lines: Iterator[str]) -> Iterator[str]:
-    """Each line without what could act on a terminal; a label, which is ours, keeps its column."""
+    """Remove from each line what could act on a terminal. A label is ours and keeps its column."""
     for line in lines:
         begin = _TEXT_COLUMN if line.startswith("  ") else 0
         yield line[:begin] + clean(line[begin:], 4000)

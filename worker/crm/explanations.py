@@ -52,12 +52,12 @@ class Explanation:
 
     @property
     def outcome(self) -> Outcome:
-        """The end of the message for those that were asked for: an account is not told how it went for another (R6)."""
+        """The end of the message for the accounts that were asked for: no account learns of another (R6)."""
         return self.deciding.outcome
 
     @property
     def deciding(self) -> OwnersVerdict:
-        """The verdict that named the folder, or of those that were asked for the one that would have."""
+        """The verdict that decides the folder, among the accounts that were asked for."""
         return min(self.verdicts, key=lambda verdict: list(Outcome).index(verdict.outcome))
 
 
@@ -97,7 +97,7 @@ def explain_matching(crm: Crm, wanted: MessageFilter, *, limit: int | None) -> l
 
 
 def attempts_on(crm: Crm, uid: int) -> list[Attempt]:
-    """Undecided messages of that UID which the worker has had in hand; whose they are is not known yet (R6)."""
+    """Return undecided messages of that UID that were tried. Their owners are not known yet (R6)."""
     if crm.account is not None:
         return []
     query = (
@@ -156,7 +156,10 @@ def _explanations(
 def _verdicts(
     connection: Connection, decision_ids: Sequence[int], account: Account | None
 ) -> dict[int, list[OwnersVerdict]]:
-    """Those of other accounts are left out here: asked to do so, SQLite begins with all verdicts of the account."""
+    """Read the verdicts of these decisions.
+
+    Verdicts of other accounts are left out here: in the query, SQLite would begin with all verdicts of the account.
+    """
     is_owner = and_(col(UserRow.account_id) == col(VerdictRow.account_id), col(UserRow.id) == col(VerdictRow.user_id))
     query = (
         select(
@@ -182,7 +185,7 @@ def _verdicts(
 
 
 def _waiting(connection: Connection, emails: Collection[tuple[int, int]]) -> defaultdict[tuple[int, int], set[str]]:
-    """By account and email: a trace tells of the moment of the decision, a record may have been added since."""
+    """Return by account and email who still waits: a record may have been added since the decision."""
     waiting: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
     if not emails:
         return waiting

@@ -1,4 +1,4 @@
-"""What the mail of late shows of the server before the mailbox: does it record envelopes, does it check senders."""
+"""What the last messages show about the mail server: whether it records envelopes, and whether it checks senders."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ _POLLED_WITHIN = timedelta(minutes=5)
 
 
 def check_mail(settings: Settings) -> Iterator[Finding]:
-    """From the stored decisions; says nothing of a database that has none."""
+    """Look at the stored decisions; give no finding where the database has none."""
     name = settings.mailbox_name or ""
     url = settings.database_url.get_secret_value()
     try:
@@ -54,7 +54,7 @@ def _worker(mailboxes: Sequence[health.MailboxHealth]) -> Finding:
 
 
 def _envelope(traces: Sequence[Trace]) -> Iterator[Finding]:
-    """R4, R5: each mail passes the same server, so one that lost the envelope recipient shows how others will."""
+    """Find out whether the mail server records the envelope recipient of each mail (R4, R5)."""
     what = "envelope recipient"
     headers = Counter(header for trace in traces if (header := trace.token_header))
     named = {name: count for name, count in headers.items() if name.lower() not in OPEN_FIELDS}
@@ -78,7 +78,7 @@ def _envelope(traces: Sequence[Trace]) -> Iterator[Finding]:
 
 
 def _vouching(traces: Sequence[Trace], authserv_id: str) -> Finding:
-    """R13: a server that stamps some mail only lets a forged stamp stand on top of the rest."""
+    """Find out whether the mail server stamps each mail (R13): if it does not, a forged stamp may be believed."""
     what = "sender authentication"
     said = [trace.authentication.code for trace in traces if trace.authentication]
     checked = [code for code in said if code not in _UNREAD]

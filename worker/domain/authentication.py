@@ -117,8 +117,8 @@ def carries_odd_signature(head: Head) -> bool:
 def stamps_of(head: Head, received_by: str | None) -> Stamps:
     """Find the Authentication-Results fields that count (R13).
 
-    With ``received_by``, those above our own server's Received field; where there are none, the topmost below it, which
-    is where milters write, and those right below that. Without it, the topmost alone.
+    With ``received_by``, those above our own server's Received field count. If none is there, the topmost below it
+    decides, which is where milters write, and those right below confirm it. Without it, only the topmost counts.
     """
     if received_by is None:
         return Stamps(tuple(head.all(_FIELD)[:1]))
@@ -168,7 +168,7 @@ def authenticate(  # noqa: PLR0911 - each is one answer
         if claim := _aligned(method, believed, from_domain, organisational):
             return _passed("dmarc", by_dmarc) if by_dmarc else _passed(method, claim)
     if by_dmarc and stamps.are_complete and not any(_results_of(method, deciding) for method in _PROVING):
-        return _passed("dmarc", by_dmarc)  # our server has written down no more than this
+        return _passed("dmarc", by_dmarc)  # our server writes no result of DKIM or SPF
     return _refused(Code.DMARC_ALONE if by_dmarc else Code.NOT_ALIGNED)
 
 
@@ -207,7 +207,7 @@ def _disputed(fields: Sequence[AuthenticationResults]) -> str | None:
 
 
 def _statements(method: str, found: AuthenticationResults) -> frozenset[tuple[str, str | None]]:
-    """Return what a field says of a method: the passes with their domains, or that there is none."""
+    """Return what a field says of a method: the passes with their domains, or that it did not pass."""
     entries = [entry for entry in found.results if entry.method == method and not _is_of_helo(entry)]
     passes = frozenset(("pass", _claim(entry)) for entry in entries if entry.result == "pass")
     return passes or frozenset(("no pass", None) for _ in entries)

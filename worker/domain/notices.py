@@ -33,7 +33,7 @@ class NoticeKey:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One mail that was not filed, and the login address of the owner who is told. Its texts are cleaned."""
+    """One mail, and the login address of the owner who gets the notice. Its texts are cleaned."""
 
     key: NoticeKey
     login: Address
@@ -51,17 +51,17 @@ class Outbox(Protocol):
     """The notices that wait. Every method is one transaction and raises `Unavailable` when the database is down."""
 
     def take(self, now: datetime) -> Notice | None:
-        """The oldest that waits; for a quarter of an hour nobody else gets it, and whoever died with it has lost it."""
+        """Claim the oldest notice for 15 minutes; the claim expires if the worker crashes."""
 
     def put_back(self, notice: Notice) -> None:
-        """It was not sent and waits again."""
+        """Give the claim on a notice back: it was not sent."""
 
     def settle(self, notice: Notice, now: datetime, refusal: str | None = None) -> None:
-        """It was sent, or for good refused with these words."""
+        """Mark a notice as sent, or as refused by the mail server with these words."""
 
 
 def cause_of(verdict: Verdict) -> Cause | None:
-    """What the owner is to be told of this end of their mail; None when there is nothing, or it may not be theirs."""
+    """Return why the owner gets a notice of this end; None when there is no reason, or the mail may not be theirs."""
     if verdict.owner is None or not verdict.is_certain:
         return None
     if verdict.outcome is Outcome.QUARANTINED:

@@ -69,7 +69,7 @@ class RecipientTrace:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The story of a verdict in the order of the rules; a part is None when the story did not get that far."""
+    """The reasons for a verdict, in the order of the rules. A part stays None when an earlier rule decided."""
 
     token_header: str | None = None
     token: str | None = None
@@ -116,7 +116,7 @@ class Verdict:
     owner: Owner | None = None
     email: EmailRef | None = None
     associations: tuple[Association, ...] = ()
-    """Only those that are missing so far."""
+    """Only the associations that the email does not have yet."""
     unmatched: tuple[Address, ...] = ()
     direction: Direction = Direction.SENT
     """On which of their lists the records get the email."""

@@ -58,7 +58,7 @@ def stated_by(content: Content) -> Stated:
 
 
 def message_id_of(head: Head) -> str:
-    """As it is stored and logged."""
+    """Return the Message-ID as it is stored and logged."""
     return without_tokens(clean(head.first("message-id")))
 
 

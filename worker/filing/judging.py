@@ -95,7 +95,7 @@ class Candidate:
 
 
 def routed(head: Head, rules: Rules) -> Route:
-    """Where the tokens stand that the store is to be asked about (R4 to R6)."""
+    """Find the tokens of a message; the store says whose they are (R4 to R6)."""
     return route(head, rules.dropbox, rules.token_headers, rules.received_by)
 
 
@@ -128,7 +128,10 @@ def judge_head(  # noqa: PLR0913 - what is judged, and by what
 
 
 def judge_size(judgement: Judgement, size: int, attachment_bytes: int, rules: Rules) -> Judgement:
-    """R21, by what the server says: ``attachment_bytes`` decoded octets at the least, ``size`` octets in all."""
+    """Reject a message that is too large (R21).
+
+    The mail server gives the sizes, in bytes: ``attachment_bytes`` decoded at the least, ``size`` of the whole message.
+    """
     if attachment_bytes > rules.max_attachment_bytes:
         return _reject_all(
             judgement,
@@ -152,7 +155,7 @@ def judge_content(  # noqa: PLR0913, PLR0917 - the same
 
 
 def holds_for(judged: Head, whole: Head, rules: Rules) -> bool:
-    """Whether a message's own octets say what the ``judged`` head said, so that its judgement needs no second one."""
+    """Tell whether the whole message has the same deciding fields as the ``judged`` head: then its judgement stays."""
     if not (judged.is_complete and whole.is_complete) or automatic_sign(whole):
         return False
     if rules.authserv_id is not None and (carries_odd_signature(whole) or repeated_fields(whole)):
@@ -218,7 +221,7 @@ def _judge_mail(claim: Claim, head: Head, rules: Rules, *, is_whole: bool) -> Cl
 
 
 def _access_denied(issued: IssuedToken, now: datetime) -> Reason | None:
-    """R2, R9, R10."""
+    """Return why the owner's dropbox takes no mail, or None (R2, R9, R10)."""
     owner = issued.owner
     if issued.is_revoked(now):
         return Reason.REVOKED_TOKEN
@@ -232,13 +235,13 @@ def _access_denied(issued: IssuedToken, now: datetime) -> Reason | None:
 
 
 def _is_certainly_of(owner: Owner, head: Head, rules: Rules) -> bool:
-    """Whether this is the owner's own mail, where the rules need not ask who sent it."""
+    """Tell whether the mail is certainly the owner's own, where an earlier rule has rejected it already."""
     end = _judge_mail(Claim(owner, Trace()), head, rules, is_whole=True)
     return isinstance(end, Claim) and end.is_certain
 
 
 def _judge_sender(owner: Owner, sender: Sender, trace: Trace, head: Head, rules: Rules) -> Claim | Verdict:
-    """R12, R13."""
+    """Judge whether the From address is the owner's (R12, R13)."""
     if sender.address is None:
         trace = replace(trace, sender_check=sender.why)
         return _rejection(sender.reason or Reason.SENDER_MISSING, trace, owner)

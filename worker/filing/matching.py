@@ -161,7 +161,7 @@ class _Batch:
         return self._views.get(owner.account_id, AccountView())
 
     def _allowance(self, owner: Owner, view: AccountView) -> Allowance:
-        """Return what is left of the owner's new records for today (R13)."""
+        """Return how many records the owner's mail may still make today (R13)."""
         fresh = Allowance(self._rules.max_new_records_per_day, view.made_today.get(owner.id, 0))
         return self._allowances.setdefault((owner.account_id, owner.id), fresh)
 

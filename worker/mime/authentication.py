@@ -41,8 +41,8 @@ def _read(value: str) -> AuthenticationResults | None:
 def _is_plain(value: str) -> bool:
     """Tell whether comments and quotes are the server's own.
 
-    A server may write a stranger's local part or host name down as it stands: a bracket or a quote in it begins or ends
-    what the server wrote, so none may stand where only a stranger would put one.
+    A server may copy a stranger's local part or host name. A bracket or a quote in it then begins or ends what the
+    server wrote. So brackets and quotes are accepted only in the places where servers write them.
     """
     if "\\" in value or not value.replace("\t", " ").isprintable():
         return False

@@ -83,7 +83,7 @@ _SIZES = frozenset({Reason.ATTACHMENTS_TOO_LARGE, Reason.MESSAGE_TOO_LARGE})
 
 
 def notice_letter(notice: Notice, sender: Address, now: datetime) -> EmailMessage:
-    """Word to the owner: which mail was not filed, why, and what to do.
+    """Write the notice to an owner: which mail was not filed, why, and what to do.
 
     A second copy has the same Message-ID, by which mailboxes tell that it is one.
     """
@@ -116,7 +116,7 @@ def notice_letter(notice: Notice, sender: Address, now: datetime) -> EmailMessag
 
 
 def code_letter(address: Address, login: str, code: str, sender: Address, now: datetime) -> EmailMessage:
-    """The code that shows that whoever reads this address's mail is the user."""
+    """Write the letter with the code that proves that the user reads this address's mail."""
     letter = _letter(address, sender, now, "auto-generated")
     letter["Subject"] = "Your code for the BCC dropbox"
     letter["Message-ID"] = make_msgid(domain=sender.domain)

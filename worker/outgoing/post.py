@@ -153,7 +153,7 @@ class Post:
         except smtplib.SMTPNotSupportedError as error:
             raise Undeliverable(f"{self._server}: takes no address with other characters than ASCII") from error
         except smtplib.SMTPResponseException as error:
-            # Of us, not of this letter: a person has to mend it, and the letter waits meanwhile.
+            # The server refuses us, not this letter. The letter waits until a person has corrected the settings.
             raise Unavailable(f"{self._server}: {_said(error.smtp_code, error.smtp_error)}") from error
         except (smtplib.SMTPException, OSError) as error:
             raise Unavailable(f"{self._server}: {_reason(error, self._server.timeout_seconds)}") from error

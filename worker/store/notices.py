@@ -89,11 +89,11 @@ class NoticeOutbox:
             return notice
 
     def put_back(self, notice: Notice) -> None:
-        """It was not sent and waits again."""
+        """Give the claim on a notice back: it was not sent."""
         self._update(notice, taken_at=None)
 
     def settle(self, notice: Notice, now: datetime, refusal: str | None = None) -> None:
-        """It was sent, or for good refused with these words."""
+        """Mark a notice as sent, or as refused by the mail server with these words."""
         self._update(notice, settled_at=now, refusal=refusal)
 
     def _update(self, notice: Notice, **values: Any) -> None:

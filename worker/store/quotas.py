@@ -1,4 +1,4 @@
-"""How many records each owner's mail has made today (R13). Accounts are locked by whoever files mail in them."""
+"""How many records each owner's mail has made today (R13). The worker that files mail holds a lock on the account."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
