@@ -101,12 +101,15 @@ def is_plain_signature(signature: str) -> bool:
     """Tell whether a signature is written so that no program can read results out of it."""
     if len(signature) > _LONGEST_SIGNATURE or not signature.isascii():
         return False
-    tags = signature.strip(" \t").removesuffix(";").split(";")
-    names = [name.strip(" \t") for name, _, _ in (tag.partition("=") for tag in tags)]
-    values = ["".join(re.split(r"[ \t]+", tag.partition("=")[2])) for tag in tags]
-    return len(set(names)) == len(names) and all(
-        name in _TAGS and _TAGS[name].fullmatch(value) for name, value in zip(names, values, strict=True)
-    )
+    seen: set[str] = set()
+    for tag in signature.strip(" \t").removesuffix(";").split(";"):
+        stated, equals, value = tag.partition("=")
+        name = stated.strip(" \t")
+        form = _TAGS.get(name)
+        if not equals or form is None or name in seen or not form.fullmatch(value.replace(" ", "").replace("\t", "")):
+            return False
+        seen.add(name)
+    return True
 
 
 def carries_odd_signature(head: Head) -> bool:
