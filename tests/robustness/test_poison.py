@@ -44,7 +44,7 @@ def note_of(scene: Scene) -> tuple[str, str]:
     with scene.reading() as crm:
         (decision,) = [row for row in crm.rows(DecisionRow) if row["outcome"] == "quarantined"]
         (verdict,) = [row for row in crm.rows(VerdictRow) if row["decision_id"] == decision["id"]]
-        return decision["message_id"], verdict["trace"]["note"]
+        return decision["message_id"], verdict["trace"]["note"]["error"]
 
 
 def test_a_message_that_the_code_fails_on_is_quarantined_after_three_polls_and_holds_nobody_up(
