@@ -26,6 +26,8 @@ class Effort:
     memory_backlog: int
     long_backlog: int
     large_messages: int
+    imported: int
+    """Contacts in a file."""
     starts: int
 
 
@@ -46,6 +48,7 @@ FULL = Effort(
     memory_backlog=10_000,
     long_backlog=50_000,
     large_messages=200,
+    imported=1_000_000,
     starts=11,
 )
 QUICK = Effort(
@@ -65,5 +68,6 @@ QUICK = Effort(
     memory_backlog=1_500,
     long_backlog=2_500,
     large_messages=8,
+    imported=50_000,
     starts=5,
 )

@@ -30,10 +30,10 @@ from worker.domain.patterns import Module
 from worker.domain.record_changes import UNSET, RecordChange, RecordState, Unset, changed
 from worker.domain.records import PRIMARY
 from worker.domain.text import clean
-from worker.store.tables import UserRow
+from worker.store.tables import UserRow, WebhookRow
 from worker.store.waiting import lock
 
-AT_ONCE = 5000
+AT_ONCE = 10_000
 """Rows of one transaction: mail for the account waits for its end, a fraction of a second."""
 
 
@@ -121,8 +121,9 @@ def _import_chunk(
 
 
 def _write(work: Work, module: Module, matching: "_Matching", author: Author) -> None:
-    made = insert_records(work, module, matching.new, author)
-    update_records(work, module, matching.revisions, author)
+    tells = _has_endpoint(work)  # what a CRM sends is no news to it, and a million of events is a third of the work
+    made = insert_records(work, module, matching.new, author, tells=tells)
+    update_records(work, module, matching.revisions, author, tells=tells)
     gained = [(revision.record_id, revision.after) for revision in matching.revisions if revision.moves_addresses]
     matching.done.attached = attach(work, module, [*gained, *zip(made, matching.new, strict=True)], author)
     matching.done.created, matching.done.updated = len(made), len(matching.revisions)
@@ -133,16 +134,21 @@ class _Row:
     """A row on its way; ``record_id`` is None for a record that is to be made."""
 
     change: RecordChange
+    external_id: str | None
+    email: Address | None
+    is_by_key: bool
+    """It finds its record by external ID."""
     owner_id: int | Unset | None = UNSET
     record_id: int | None = None
 
-    @property
-    def external_id(self) -> str | None:
-        return None if isinstance(self.change.external_id, Unset) else self.change.external_id
-
-    @property
-    def email(self) -> Address | None:
-        return None if isinstance(self.change.email, Unset) else self.change.email
+    @classmethod
+    def of(cls, change: RecordChange, key: Key | None) -> Self:
+        """Begin with a row as it was read. An empty external ID that is the key leaves that of the record alone."""
+        if change.external_id is None and key is not Key.EMAIL:
+            change = replace(change, external_id=UNSET)
+        external_id = None if isinstance(change.external_id, Unset) else change.external_id
+        email = None if isinstance(change.email, Unset) else change.email
+        return cls(change, external_id, email, is_by_key=key is not Key.EMAIL and bool(external_id))
 
 
 class _Matching:
@@ -159,12 +165,12 @@ class _Matching:
     def match(self, given: Sequence[RecordChange | BadRow]) -> None:
         """Find the record of each row, and what is to be written."""
         self.done.bad += [row for row in given if isinstance(row, BadRow)]
-        rows = [_Row(self._without_empty_key(row)) for row in given if isinstance(row, RecordChange)]
+        rows = [_Row.of(row, self._plan.key) for row in given if isinstance(row, RecordChange)]
         rows = self._owned([row for row in rows if self._has_key(row)])
         rows = self._first_to_claim(rows, [(key, row) for row in rows for key in self._keys(row)])
         rows = self._found(rows)
         # A second row for one record, by another of its addresses, would undo what the first did.
-        by_email = [(f"record {row.record_id}", row) for row in rows if row.record_id and not self._is_by_key(row)]
+        by_email = [(f"record {row.record_id}", row) for row in rows if row.record_id and not row.is_by_key]
         rows = self._first_to_claim(rows, by_email)
         states = read_states(self._work, {row.record_id for row in rows if row.record_id is not None})
         for row in rows:
@@ -183,13 +189,8 @@ class _Matching:
     def _refuse(self, row: _Row, why: str) -> None:
         self.done.bad.append(BadRow(row.change.line, why))
 
-    def _without_empty_key(self, change: RecordChange) -> RecordChange:
-        """Leave a record's external ID alone where it is the key and the row has none."""
-        is_key = self._plan.key is not Key.EMAIL
-        return replace(change, external_id=UNSET) if is_key and change.external_id is None else change
-
     def _has_key(self, row: _Row) -> bool:
-        if row.email or self._is_by_key(row):
+        if row.email or row.is_by_key:
             return True
         self._refuse(row, "no email")
         return False
@@ -198,12 +199,14 @@ class _Matching:
         """Find the owner of each row; one who is no user refuses it."""
         if all(row.change.owner is UNSET for row in rows):
             return rows
-        owner_ids = _owner_ids(self._work)
+        by_login = _owner_ids(self._work)
+        named = {row.change.owner for row in rows if isinstance(row.change.owner, str)}
+        owner_ids = {owner: by_login.get(_login_key(owner)) for owner in named}
         owned = []
         for row in rows:
             owner = row.change.owner
-            if not isinstance(owner, Unset):
-                row.owner_id = owner_ids.get(_login_key(owner)) if owner else None
+            if owner is not UNSET:
+                row.owner_id = owner_ids[owner] if owner else None
             if owner and row.owner_id is None:
                 name = self._work.account.name
                 self._refuse(row, f"the owner {clean(str(owner), 80)} is no user of account {name}")
@@ -215,7 +218,7 @@ class _Matching:
         """Give what only one row of a file may have."""
         if row.external_id:
             yield f"external ID {row.external_id}"
-        if row.email and not self._is_by_key(row):
+        if row.email and not row.is_by_key:
             yield f"email {row.email.key}"
 
     def _first_to_claim(self, rows: list[_Row], claims: list[tuple[str, _Row]]) -> list[_Row]:
@@ -231,16 +234,14 @@ class _Matching:
         """Find the record of each row."""
         module = self._plan.module
         known = ids_by_external_id(self._work, module, {row.external_id for row in rows if row.external_id})
-        sought = {
-            row.email.key for row in rows if row.email and not (self._is_by_key(row) and row.external_id in known)
-        }
+        sought = {row.email.key for row in rows if row.email and not (row.is_by_key and row.external_id in known)}
         at = holders(self._work, module, sought)
         found = []
         taken: set[int] = set()
         for row in rows:
             by_key = known.get(row.external_id) if row.external_id else None
             held = at.get(row.email.key, []) if row.email else []
-            if self._is_by_key(row):
+            if row.is_by_key:
                 # One with a key of its own is another record of the CRM, though it has the same address.
                 held = [holder for holder in held if holder.external_id is None and holder.record_id not in taken]
             if why := self._find(row, by_key, held):
@@ -253,7 +254,7 @@ class _Matching:
 
     def _find(self, row: _Row, by_key: int | None, held: list[Holder]) -> str | None:
         """Give the row its record; returns why there is no answer."""
-        if by_key is not None and self._is_by_key(row):
+        if by_key is not None and row.is_by_key:
             row.record_id = by_key
             return None
         held = [holder for holder in held if holder.position == PRIMARY] or held
@@ -264,9 +265,6 @@ class _Matching:
         if by_key not in {None, row.record_id}:
             return f"the external ID {clean(row.external_id or '', 80)} is that of {self._plan.module} {by_key} already"
         return None
-
-    def _is_by_key(self, row: _Row) -> bool:
-        return self._plan.key is not Key.EMAIL and bool(row.external_id)
 
 
 class _Claims:
@@ -294,6 +292,11 @@ class _Claims:
         return dict(
             self._file.execute("SELECT key, line FROM claim WHERE key IN (SELECT value FROM json_each(?))", [keys])
         )
+
+
+def _has_endpoint(work: Work) -> bool:
+    query = select(col(WebhookRow.id)).where(col(WebhookRow.account_id) == work.account.id)
+    return work.connection.execute(query).first() is not None
 
 
 def _owner_ids(work: Work) -> dict[str, int]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Select, bindparam, delete, select, update
@@ -175,22 +176,27 @@ def _state(row: Sequence[Any], places: dict[int, Address]) -> RecordState:
     )
 
 
-def insert_records(work: Work, module: Module, states: Sequence[RecordState], author: Author) -> list[int]:
-    """Write new records; returns their numbers in the same order. `attach` has to follow."""
+def insert_records(
+    work: Work, module: Module, states: Sequence[RecordState], author: Author, *, tells: bool = True
+) -> list[int]:
+    """Write new records; returns their numbers in the same order. `attach` has to follow.
+
+    ``tells``: each leaves an event.
+    """
     ids = allocate(work.connection, RecordRow, len(states))
-    rows = [
-        {
-            "account_id": work.account.id,
-            "id": number,
-            "module": module.value,
-            **_columns(state),
-            "created_at": author.now,
-            "created_by": author.user_id,
-        }
-        for number, state in zip(ids, states, strict=True)
-    ]
+    new = {
+        "account_id": work.account.id,
+        "module": module.value,
+        "created_at": author.now,
+        "created_by": author.user_id,
+    }
+    rows = [{**new, "id": number, **_columns(state)} for number, state in zip(ids, states, strict=True)]
     insert_rows(work.connection, RecordRow, rows)
-    insert_rows(work.connection, RecordAddressRow, list(_addresses(work.account.id, zip(ids, states, strict=True))))
+    addresses = _addresses(work.account.id, zip(ids, states, strict=True))
+    # In the order of their index: of a large one, each page is then written once.
+    insert_rows(work.connection, RecordAddressRow, sorted(addresses, key=itemgetter("address_key")))
+    if not tells:
+        return ids
     logins = _logins(work, {state.owner_id for state in states if state.owner_id is not None})
     events = [
         record_created(
@@ -205,8 +211,10 @@ def insert_records(work: Work, module: Module, states: Sequence[RecordState], au
     return ids
 
 
-def update_records(work: Work, module: Module, revisions: Sequence[Revision], author: Author) -> None:
-    """Write changed records. `attach` has to follow where addresses came."""
+def update_records(
+    work: Work, module: Module, revisions: Sequence[Revision], author: Author, *, tells: bool = True
+) -> None:
+    """Write changed records. `attach` has to follow where addresses came. ``tells``: each leaves an event."""
     if not revisions:
         return
     values = [
@@ -223,7 +231,7 @@ def update_records(work: Work, module: Module, revisions: Sequence[Revision], au
         record_updated(work.account.id, facts_of(each.record_id, module, each.after), each.changed_fields())
         for each in revisions
     ]
-    write_events(work.connection, events, author.now)
+    write_events(work.connection, events if tells else [], author.now)
     columns: dict[str, Any] = {name: bindparam(name) for name in values[0] if not name.startswith("of_")}
     work.connection.execute(_UPDATE.values(columns), values)
     moved = [revision for revision in revisions if revision.moves_addresses]

@@ -42,7 +42,7 @@ class RecordState:
 
     def is_written_as(self, other: "RecordState") -> bool:
         """Tell whether nothing has to be written: also the spelling of each address is the same."""
-        return self == other and self.spelling() == other.spelling()
+        return self == other and (self is other or self.spelling() == other.spelling())
 
     def spelling(self) -> list[tuple[str, str]]:
         """Return key and text of each address: addresses are equal by their keys alone."""
@@ -78,16 +78,15 @@ def changed(state: RecordState, change: RecordChange, owner_id: int | Unset | No
         secondary = None
     external_id = _chosen(change.external_id, state.external_id)
     last_name = _chosen(change.last_name, state.last_name)
-    return replace(
-        state,
-        external_id=external_id,
-        last_name=last_name or (email.text if email else external_id or ""),
-        first_name=_chosen(change.first_name, state.first_name),
-        owner_id=_chosen(owner_id, state.owner_id),
-        source=_chosen(change.source, state.source),
-        email=email,
-        secondary_email=secondary,
-        others=_others(state, change, {email, secondary}),
+    return RecordState(
+        external_id,
+        last_name or (email.text if email else external_id or ""),
+        _chosen(change.first_name, state.first_name),
+        _chosen(owner_id, state.owner_id),
+        _chosen(change.source, state.source),
+        email,
+        secondary,
+        _others(state, change, (email, secondary)),
     )
 
 
@@ -99,10 +98,14 @@ def merged(state: RecordState, gone: RecordState) -> RecordState:
 
 
 def _chosen(new: _V | Unset, old: _V) -> _V:
-    return old if isinstance(new, Unset) else new
+    if new is UNSET:
+        return old
+    return new
 
 
-def _others(state: RecordState, change: RecordChange, present: set[Address | None]) -> tuple[Address, ...]:
+def _others(state: RecordState, change: RecordChange, present: tuple[Address | None, ...]) -> tuple[Address, ...]:
+    if (state.email is None or state.email in present) and not (state.secondary_email or state.others or change.add):
+        return ()  # nearly always
     replaced = [
         old
         for old, new in ((state.email, change.email), (state.secondary_email, change.secondary_email))

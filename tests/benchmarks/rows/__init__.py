@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tests.benchmarks.finding import Finding
-from tests.benchmarks.rows import arrival, distance, drain, history, idle, instances, memory, rejected, start
+from tests.benchmarks.rows import arrival, distance, drain, history, idle, importing, instances, memory, rejected, start
 from tests.benchmarks.stage import Stage
 
 ROWS: dict[str, Callable[[Stage], Finding]] = {
@@ -24,4 +24,6 @@ ROWS: dict[str, Callable[[Stage], Finding]] = {
     "memory-large": memory.large,
     "start-help": start.help_page,
     "start-status": start.status,
+    "import-new": importing.new,
+    "import-again": importing.unchanged,
 }
