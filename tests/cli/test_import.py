@@ -241,7 +241,7 @@ def test_a_key_that_is_none_is_wrong_usage(cli: CommandLine) -> None:
 
 @contextmanager
 def by_another_user(file: Path) -> Iterator[None]:
-    """As the installed command runs, also for root: by a user who does not reach what root's shell does."""
+    """Act as the user of the installed command, who cannot reach all files that root's shell can."""
     is_root = os.geteuid() == 0
     if is_root:
         os.seteuid(65534)

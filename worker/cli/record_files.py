@@ -240,7 +240,7 @@ def _rows_below(table: _Table, heading: list[str], places: Mapping[str, int]) ->
 
 
 def _cells(row: list[str], places: Mapping[str, int]) -> dict[str, str]:
-    """Return the cells by column; those that a short row lacks are absent, and stay as they are."""
+    """Return the cells by column. A short row lacks some, and the record keeps its values there."""
     return {column: row[place].rstrip() for column, place in places.items() if place < len(row)}
 
 

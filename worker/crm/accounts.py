@@ -62,7 +62,7 @@ def list_accounts(crm: Crm) -> list[AccountSummary]:
 
 
 def make_first_account(work: Work, now: datetime) -> None:
-    """Make the default account where there is none at all and none was named."""
+    """Make the default account in a database without accounts, if no account was named."""
     if not work.has_account:
         work.account = _insert(work.connection, DEFAULT_NAME, now)
 

@@ -21,7 +21,7 @@ from worker.store.tables import TokenRow, UserRow
 
 @dataclass(frozen=True, slots=True)
 class Dropbox:
-    """What a user has: the token is None without the permission `bcc_dropbox` (R9)."""
+    """A user's token, pattern and senders. Without the permission `bcc_dropbox` there is no token (R9)."""
 
     user: User
     token: str | None = field(repr=False)

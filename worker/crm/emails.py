@@ -102,7 +102,7 @@ def show_email(crm: Crm, email_id: int) -> EmailDetail:
     """Show one email.
 
     Raises:
-        Refused: when there is none of that number.
+        Refused: when no email has that number.
     """
     details = (
         col(EmailRow.thread_id),
@@ -139,7 +139,7 @@ def original_of(crm: Crm, email_id: int) -> bytes:
     """Return the message as it arrived, byte for byte (R20).
 
     Raises:
-        Refused: when there is none of that number.
+        Refused: when no email has that number.
         Damaged: when the stored bytes are not the message that was filed.
     """
     with crm.read() as work:

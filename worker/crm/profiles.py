@@ -85,7 +85,7 @@ def find_profile(work: Work, name: str) -> StoredProfile:
     """Find a profile by name, without regard to case.
 
     Raises:
-        Refused: when there is none.
+        Refused: when there is no such profile.
     """
     found = {stored.profile.name.casefold(): stored for stored in _profiles_of(work)}
     profile = found.get(clean(name, 200).casefold())

@@ -131,7 +131,7 @@ def _write(work: Work, module: Module, matching: "_Matching", author: Author) ->
 
 @dataclass(slots=True)
 class _Row:
-    """A row on its way; ``record_id`` is None for a record that is to be made."""
+    """A row and the record that it means. Without a ``record_id`` it makes a new one."""
 
     change: RecordChange
     external_id: str | None

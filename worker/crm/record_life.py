@@ -192,7 +192,7 @@ def _move_emails(work: Work, number: int, target: int) -> None:
 
 
 def _end(work: Work, module: Module, number: int, author: Author, merged_into: int | None = None) -> None:
-    """Delete the record and what is left of its associations, and remember what became of it."""
+    """Delete the record and its associations, and remember how it ended."""
     remove_addresses(work, [number])
     for row, column in ((AssociationRow, AssociationRow.record_id), (RecordRow, RecordRow.id)):
         work.connection.execute(delete(row).where(col(row.account_id) == work.account.id, col(column) == number))

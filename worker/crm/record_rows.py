@@ -35,7 +35,7 @@ _UPDATE = update(RecordRow).where(
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who changes records, and when; ``user_id`` is None where no user was named."""
+    """The user who changes records, and the time. Without a user it is the operator."""
 
     user_id: int | None
     now: datetime
@@ -145,7 +145,7 @@ def holders(work: Work, module: Module, address_keys: Collection[str]) -> dict[s
 
 
 def read_states(work: Work, record_ids: Collection[int]) -> dict[int, RecordState]:
-    """Read records by their numbers; those that are gone are absent."""
+    """Read records by their numbers; deleted ones are absent."""
     if not record_ids:
         return {}
     records = select(*_COLUMNS).where(

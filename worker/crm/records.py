@@ -1,4 +1,4 @@
-"""Leads and contacts as people look at them: lists, one in full, and those that share an address."""
+"""Leads and contacts as people look at them: lists, one in full, and duplicates."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,7 +69,7 @@ def list_records(crm: Crm, wanted: RecordFilter, *, limit: int | None) -> list[R
     """List the account's records, newest first.
 
     Raises:
-        Refused: when the owner does not exist, or the address is none.
+        Refused: when the owner does not exist, or the text is no address.
     """
     with crm.read() as work:
         query = _SUMMARIES.where(col(RecordRow.account_id) == work.account.id)
@@ -104,7 +104,7 @@ def list_duplicates(crm: Crm, module: Module, *, limit: int | None) -> list[Dupl
         pairs = work.connection.execute(_sharing_an_address(work, module), execution_options={"yield_per": 100})
         for address, *pair in pairs:
             older, newer = sorted({_left_of(number, into) for number in pair} | {0})[-2:]
-            if not older:  # both are one record by now
+            if not older:  # the pairs before have merged both into one
                 continue
             into[newer] = older
             found.append(Duplicate(address, older, newer))

@@ -1,4 +1,4 @@
-"""Decisions that are to be taken anew: which they are, and what is known of their messages."""
+"""Decisions that a replay takes again: how they are found, and the facts of their messages."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -27,7 +27,7 @@ from worker.store.tables import NOT_FILED, AttemptRow, DecisionRow, MailboxRow, 
 
 
 def decided_as(database: Database, mailbox: str, outcome: Outcome, reason: Reason | None = None) -> list[Decided]:
-    """The messages of the mailbox that ended so, for that reason if one is given, and were not decided anew since."""
+    """Find the messages of the mailbox with this end (and reason, if given) that were not decided again since."""
     ended_so = and_(
         col(DecisionRow.mailbox_id) == _mailbox_id(mailbox),
         literal_column(NOT_FILED),

@@ -109,7 +109,7 @@ class Work:
         """The account that was named, else the only one. In an empty database it has no rows.
 
         Raises:
-            Refused: when there is none of that name, or there are several and none was named.
+            Refused: when no account has that name, or there are several and no name was given.
         """
         if self.account_name is not None:
             account = account_named(self.connection, self.account_name)
@@ -133,7 +133,7 @@ class Work:
         ``lock`` makes others who ask so wait until this transaction ends (PostgreSQL; SQLite has one writer anyway).
 
         Raises:
-            Refused: when there is none.
+            Refused: when there is no such user.
         """
         query = users_of(self.account).where(col(UserRow.login_key) == address_of(login, "the user").key)
         row = self.connection.execute(query.with_for_update(of=UserRow) if lock else query).first()
@@ -199,7 +199,7 @@ def address_of(text: str, what: str) -> Address:
     """Read an address that somebody typed.
 
     Raises:
-        Refused: when it is none.
+        Refused: when the text is no address.
     """
     try:
         return Address.parse(text)

@@ -34,7 +34,7 @@ _LOCK_ALONE, _LOCK_TOGETHER = (text(_LOCK.format(how=how)) for how in ("", "_sha
 def attach_waiting(
     connection: Connection, account_id: int, module: Module, records: Mapping[str, int], now: datetime
 ) -> int:
-    """Put waiting emails on these new records (ids by address key); gives how many. The commit should follow soon."""
+    """Put waiting emails on these records (IDs by address key); returns how many. The commit should follow soon."""
     lock(connection, [account_id], alone=False)
     if not _with_waiting(connection, [account_id]):
         return 0
@@ -44,7 +44,7 @@ def attach_waiting(
 def attach_to_made(
     connection: Connection, made: Mapping[NewRecord, int], standing: AbstractSet[tuple[int, int, int]], now: datetime
 ) -> None:
-    """The same for records that mail made, alone in their accounts (`lock`).
+    """Put waiting emails on records that mail made; the caller is alone in their accounts (`lock`).
 
     ``standing``: account, email and record of associations that were just written. Such an email waits no more.
     """
@@ -58,7 +58,7 @@ def attach_to_made(
 
 
 def _with_waiting(connection: Connection, accounts: Collection[int]) -> set[int]:
-    """Those of the accounts in which any email waits for anybody."""
+    """Return the accounts in which any email waits for a record."""
     if not accounts:
         return set()
     dialect = connection.dialect.name
@@ -81,7 +81,7 @@ def _attach(  # noqa: PLR0913, PLR0917 - what is attached, and to what
     now: datetime,
     standing: AbstractSet[tuple[int, int, int]] = frozenset(),
 ) -> int:
-    """The deletion comes first and says what it took: of two records made at once only one gets the email."""
+    """Delete what waits, then attach what was deleted: of two records made at once only one gets the email."""
     taken = connection.execute(
         delete(UnmatchedRow)
         .where(
@@ -109,7 +109,7 @@ def _attach(  # noqa: PLR0913, PLR0917 - what is attached, and to what
 def _associated(
     connection: Connection, account_id: int, wanted: Collection[tuple[int, int]]
 ) -> set[tuple[int, int, int]]:
-    """Return the associations that these emails have: one may stand on its record by another address."""
+    """Return the associations of these emails: a record may have the email already, by another address."""
     if not wanted:
         return set()
     columns = (col(AssociationRow.account_id), col(AssociationRow.email_id), col(AssociationRow.record_id))
@@ -121,7 +121,7 @@ def _associated(
 
 
 def lock(connection: Connection, accounts: Collection[int], *, alone: bool) -> None:
-    """Until the end of the transaction: ``alone``, or together with others who are not; in one order for everybody.
+    """Lock the accounts until the end of the transaction: ``alone``, or shared with others who are not alone.
 
     SQLite has one writer at a time anyway.
     """
@@ -131,7 +131,7 @@ def lock(connection: Connection, accounts: Collection[int], *, alone: bool) -> N
 
 
 def _is_of_somebody_with(module: Module) -> ColumnElement[bool]:
-    """R10 holds for late mail as well: an owner of the email must have the permission for the module."""
+    """Return the condition that an owner of the email has the permission for the module (R10)."""
     return exists().where(
         and_(
             col(EmailOwnerRow.account_id) == col(UnmatchedRow.account_id),
