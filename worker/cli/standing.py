@@ -11,6 +11,7 @@ from worker.store import health
 from worker.store.database import Database
 from worker.store.health import Ends, MailboxHealth
 from worker.store.presence import Standby
+from worker.store.webhooks import EndpointHealth, endpoints_health
 
 _SILENT = timedelta(minutes=5)
 """The longest pause between two polls is half of this: a worker that has been silent for longer is none."""
@@ -84,6 +85,7 @@ class Standing:
     mailboxes: tuple[MailboxStanding, ...]
     today: Ends
     week: Ends
+    webhooks: tuple[EndpointHealth, ...] = ()
 
     def complaints(self, max_age: timedelta) -> list[str]:
         """What a monitor is told: each mailbox that was not polled well within ``max_age``; none at all, too."""
@@ -113,6 +115,7 @@ class Standing:
         """For programs."""
         return {
             "mailboxes": [mailbox.as_json(self.now) for mailbox in self.mailboxes],
+            "webhooks": [_webhook_json(webhook, self.now) for webhook in self.webhooks],
             "today": _ends_json(self.today),
             "week": _ends_json(self.week),
         }
@@ -126,7 +129,41 @@ def standing_of(database: Database, mailbox: str | None, now: datetime) -> Stand
     """
     shown = tuple(MailboxStanding(each.health, each.standby) for each in health.attendance(database, mailbox))
     lately = health.lately(database, mailbox, now)
-    return Standing(now, shown, lately.today, lately.week)
+    with database.read() as connection:
+        webhooks = tuple(endpoints_health(connection))
+    return Standing(now, shown, lately.today, lately.week, webhooks)
+
+
+def webhook_fields(webhook: EndpointHealth, now: datetime) -> list[tuple[str, Cell]]:
+    """Return what people see of a webhook."""
+    waiting = f"{webhook.backlog} events" if webhook.backlog else "nothing"
+    return [
+        ("webhook", f"{webhook.account}: {webhook.host}"),
+        ("state", ": ".join(filter(None, (webhook.state, webhook.paused_because)))),
+        (
+            "waiting",
+            f"{waiting}, the oldest since {_with_age(webhook.oldest_at, now)}" if webhook.oldest_at else waiting,
+        ),
+        ("last delivered", _with_age(webhook.last_delivered_at, now)),
+        ("last failure", _with_age(webhook.last_failed_at, now)),
+        ("last error", webhook.last_error),
+    ]
+
+
+def _webhook_json(webhook: EndpointHealth, now: datetime) -> dict[str, Any]:
+    return {
+        "account": webhook.account,
+        "host": webhook.host,
+        "state": webhook.state.value,
+        "paused_because": webhook.paused_because,
+        "backlog": webhook.backlog,
+        "oldest_at": webhook.oldest_at,
+        "oldest_age_seconds": _seconds(webhook.oldest_at, now),
+        "failing_since": webhook.failing_since,
+        "last_delivered_at": webhook.last_delivered_at,
+        "last_failed_at": webhook.last_failed_at,
+        "last_error": webhook.last_error,
+    }
 
 
 def _ends_json(ends: Ends) -> dict[str, Any]:

@@ -82,6 +82,8 @@ def _clear() -> None:
 
 
 def _show(standing: "Standing", *, as_json: bool) -> None:
+    from worker.cli.standing import webhook_fields  # noqa: PLC0415
+
     if as_json:
         print_json(standing.as_json())
         return
@@ -89,5 +91,8 @@ def _show(standing: "Standing", *, as_json: bool) -> None:
         typer.echo("no mailbox has been polled yet")
     for mailbox in standing.mailboxes:
         print_fields(mailbox.fields(standing.now))
+        typer.echo()
+    for webhook in standing.webhooks:
+        print_fields(webhook_fields(webhook, standing.now))
         typer.echo()
     print_rows(("", "today", "this week"), standing.rows())

@@ -14,6 +14,7 @@ from worker.diagnostics.findings import Finding, failed, passed, warned
 from worker.diagnostics.mailbox import check_mailbox
 from worker.diagnostics.probe_findings import check_probe
 from worker.diagnostics.smtp import check_post
+from worker.diagnostics.webhooks import check_webhooks
 from worker.domain.hosts import is_wildcard
 from worker.settings import Settings, SettingsError
 
@@ -33,6 +34,7 @@ def check_all(env_file: Path | None, probe_wait: timedelta | None = None) -> lis
     findings += at_mailbox
     if can_look:
         findings += check_mail(settings)
+        findings += check_webhooks(settings)
     findings += check_post(settings)
     if probe_wait is not None:
         findings += _probe(settings, probe_wait, can_come_back=not any(finding.has_failed for finding in at_mailbox))

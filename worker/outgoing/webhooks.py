@@ -85,6 +85,9 @@ class Line:
             verify=True,
             proxies=self._proxies,
         )
+        if self.is_cut:  # the library takes the end of the connection for the end of the answer's head
+            response.close()
+            raise TimeoutError
         return Answer(
             response.status_code,
             retry_after=_retry_after(response.headers.get("Retry-After")),

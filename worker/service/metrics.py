@@ -15,12 +15,14 @@ from prometheus_client.registry import Collector
 
 from worker.domain.errors import DropboxError, Refused
 from worker.domain.outcomes import Outcome
+from worker.domain.webhooks import EndpointState
 from worker.service.tally import Tally
 from worker.settings import Settings
 from worker.settings.values import ListenAddress
 from worker.store import health
 from worker.store.database import Database
 from worker.store.health import Attendance, Ends, Lately
+from worker.store.webhooks import EndpointHealth, endpoints_health
 
 _FRESH_SECONDS = 30.0
 """How long the sums over a week serve, however often somebody asks."""
@@ -85,17 +87,18 @@ class Figures(Collector):
         yield from _of_process(self._tally)
         settings = self._settings()
         try:
-            found, lately = self._read(settings)
+            found, lately, webhooks = self._read(settings)
         except DropboxError:
             yield _gauge("database_up", "Whether the database answers.", 0)
             return
         yield _gauge("database_up", "Whether the database answers.", 1)
         yield from _of_mailbox(found, settings.mailbox_name or "")
+        yield from _of_webhooks(webhooks)
         yield _gauge("period_known", "Whether the sums over today and this week came in time.", lately is not None)
         if lately is not None:
             yield from _of_period({"today": lately.today, "week": lately.week})
 
-    def _read(self, settings: Settings) -> tuple[Attendance | None, Lately | None]:
+    def _read(self, settings: Settings) -> tuple[Attendance | None, Lately | None, list[EndpointHealth]]:
         url = settings.database_url.get_secret_value()
         name = settings.mailbox_name
         with self._lock, closing(Database.open(url, statement_seconds=_STATEMENT_SECONDS, create=False)) as database:
@@ -103,7 +106,9 @@ class Figures(Collector):
             if time.monotonic() - self._summed_at > _FRESH_SECONDS:
                 self._lately = _sums(database, name)
                 self._summed_at = time.monotonic()
-            return found, self._lately
+            with database.read() as connection:
+                webhooks = endpoints_health(connection)
+            return found, self._lately, webhooks
 
 
 def _sums(database: Database, mailbox: str | None) -> Lately | None:
@@ -151,6 +156,27 @@ def _of_mailbox(attendance: Attendance | None, name: str) -> Iterator[Metric]:
         if value is not None:
             family.add_metric((name,), value.timestamp() if isinstance(value, datetime) else value)
         yield family
+
+
+def _of_webhooks(webhooks: list[EndpointHealth]) -> Iterator[Metric]:
+    """Yield the figures of all endpoints together: there may be thousands."""
+    yield _gauge("events_waiting", "Events that wait to be delivered.", sum(one.backlog for one in webhooks))
+    for name, text, moments in (
+        ("oldest_event_timestamp_seconds", "When the oldest of them happened.", [one.oldest_at for one in webhooks]),
+        (
+            "last_event_failure_timestamp_seconds",
+            "When a delivery last failed.",
+            [one.last_failed_at for one in webhooks],
+        ),
+    ):
+        known = [moment for moment in moments if moment is not None]
+        if known:
+            latest = min(known) if name.startswith("oldest") else max(known)
+            yield _gauge(name, text, latest.timestamp())
+    states = GaugeMetricFamily("bcc_dropbox_webhooks", "Webhooks by state.", labels=("state",))
+    for state in EndpointState:
+        states.add_metric((state.value,), sum(one.state is state for one in webhooks))
+    yield states
 
 
 def _of_period(periods: dict[str, Ends]) -> Iterator[Metric]:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -78,6 +79,11 @@ class EndpointHealth:
     backlog: int
     oldest_at: datetime | None
     """When the oldest event that waits happened."""
+
+    @property
+    def host(self) -> str:
+        """The host of the URL; the rest may hold a secret."""
+        return urlsplit(self.url).netloc
 
 
 class EventOutbox:
