@@ -1,6 +1,8 @@
 """R28: the mails within a mail are taken out byte for byte, or not at all."""
 
 import base64
+import sys
+from types import FrameType
 
 import pytest
 
@@ -104,3 +106,35 @@ def test_html_stands_beside_the_plain_text_with_its_quotation() -> None:
     html = part(b"text/html", b"<p>See</p><blockquote><b>From:</b> Jane</blockquote>")
     found = carried(multipart(WORDS, html, kind=b"alternative"))
     assert found.texts == ("See these.", "See\n\n> From: Jane\n")
+
+
+@pytest.mark.parametrize("html", ["<p>Hi</p>", "<", "<!--", "<blockquote>", "&#", "<a href=mailto:a@b.example>x</a>"])
+def test_hostile_html_of_4_mb_costs_no_more_than_html_of_600_kb(html: str) -> None:
+    small, large = (_steps(_html(html * (size // len(html)))) for size in (600_000, 4_000_000))
+    assert large < small * 1.1 + 1000
+
+
+def test_many_html_parts_are_read_as_far_as_one() -> None:
+    two, hundred = (carried(_html(*["<p>Hi</p>" * 60_000] * parts)).texts for parts in (1, 100))
+    assert hundred == two
+
+
+def _html(*texts: str) -> bytes:
+    return multipart(*(part(b"text/html", text.encode()) for text in texts))
+
+
+def _steps(raw: bytes) -> int:
+    """The number of calls that it takes to read what a mail carries, beside the reading of the mail."""
+    content = read_content(raw)
+    steps = 0
+
+    def count(_frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal steps
+        steps += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        read_carried(content)
+    finally:
+        sys.setprofile(None)
+    return steps
