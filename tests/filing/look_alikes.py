@@ -115,6 +115,8 @@ def _unclear_senders() -> Iterator[Mail]:
         "on-behalf": f"{SENDER} <mailto:{SENDER}> On Behalf Of Bob Brown",
         "on-behalf-address": f"Jane <{SENDER}> on behalf of Bob <bob@client.example>",
         "address-in-the-name": f'"bob@client.example" <{SENDER}>',
+        "list": f"'Jane Doe' via Sales <{SENDER}>",
+        "liste": f"Jane Doe über Vertrieb <{SENDER}>",
         "via": f"'bob@client.example' via Sales <{SENDER}>",
         "link-elsewhere": f"Jane <{SENDER}<mailto:eve@elsewhere.example>>",
         "text-behind": f"Jane <{SENDER}> and others",

@@ -33,6 +33,8 @@ _ADDRESS = re.compile(r"[^\s<>\[\]()\"',;:*|@]{1,64}@[^\s<>\[\]()\"',;:*|@]{1,25
 _MAILTO = re.compile("mailto:", re.IGNORECASE)
 _NO_NAME = re.compile(r"[\s<>\[\]()'\"*;,]*")
 BRACKETED = re.compile(r"[<\[(] ?(?:mailto:)?[^<>\[\]()\s@]{1,64}@[^<>\[\]()\s@]{1,255} ?[>\])]")
+_RELAYED = re.compile(r"\S (?:via|über|a través de|par l'intermédiaire de|tramite|через|przez) \S", re.IGNORECASE)
+"""A name like "'Jane Doe' via Sales": a mailing list or a service wrote its own address over Jane's."""
 _MOMENT = re.compile(r"\d{1,2}[:.h]\d{2}|\d{4}|\d{1,2} ?[./-] ?\d{1,2}|\d{1,2}[月월]")
 
 
@@ -107,8 +109,9 @@ def mailbox_in(text: str) -> Address | None:
     if len(set(addresses)) != 1:
         return None
     name, *others = _ADDRESS.split(_MAILTO.sub("", text))
-    is_plain = not set("<>;") & set(name.rstrip("<[('\" ")) and all(_NO_NAME.fullmatch(other) for other in others)
-    return addresses[0] if is_plain else None
+    if set("<>;") & set(name.rstrip("<[('\" ")) or _RELAYED.search(name):
+        return None
+    return addresses[0] if all(_NO_NAME.fullmatch(other) for other in others) else None
 
 
 def name_in(text: str) -> str:
