@@ -139,6 +139,7 @@ def test_what_waits_is_listed_and_assigned(cli: CommandLine, arrive: Arrive) -> 
     [carl, new] = sorted(cli.json("unmatched list"), key=lambda row: row["address"])
     assert list(carl) == ["address", "emails", "first_at", "last_at"]
     assert [(row["address"], row["emails"]) for row in (carl, new)] == [(CARL, 2), (NEW, 1)]
+    assert carl["first_at"] == carl["last_at"] == "2026-11-02T09:00:00Z"
     assert len(cli.json("email list --unmatched")) == 2
     made = cli.json(f"unmatched assign {CARL} --new-contact")
     assert made["attached"] == 2

@@ -16,6 +16,7 @@ from worker.crm import dropboxes, emails, profiles, record_import, record_life, 
 from worker.crm.emails import EmailFilter
 from worker.crm.record_import import BadRow, ImportPlan, Key, import_records
 from worker.crm.records import RecordFilter, RecordSummary
+from worker.crm.webhooks import add_webhook
 from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
@@ -194,6 +195,14 @@ def test_an_import_of_more_than_one_chunk_makes_every_record_once(crm: Crm) -> N
         {"unchanged": count, "skipped": 1},
         {count + 2: "the external ID K0 is that of line 2 already"},
     )
+
+
+def test_an_import_tells_the_accounts_webhook_what_it_did(crm: Crm, jane: str) -> None:
+    imported(crm, rows({"email": CARL}))
+    assert Rows(crm.database).count(EventRow) == 0
+    add_webhook(crm, "https://crm.example/hook", rotate=False, now=NOW)
+    imported(crm, rows({"email": CARL, "last_name": "C"}, {"email": "d@client.example"}))
+    assert [row["type"] for row in Rows(crm.database).rows(EventRow)] == ["record.created", "record.updated"]
 
 
 def test_an_import_of_nothing_makes_nothing(crm: Crm) -> None:
