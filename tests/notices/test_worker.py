@@ -8,6 +8,7 @@ import pytest
 
 from tests.acceptance.dropbox import Dropbox
 from tests.acceptance.letters import letter
+from tests.events.receiver import Receiver, answers
 from tests.notices.conftest import Outside
 from tests.servers.dovecot import PASSWORD
 from tests.servers.process import free_port
@@ -199,3 +200,20 @@ def test_a_mail_whose_head_the_program_fails_on_is_put_aside_all_the_same(
     outbox = quarantine(dropbox, monkeypatch)
     assert outbox.take(datetime.now(UTC)) is None
     assert dropbox.folder("Quarantine")
+
+
+def test_the_operator_and_the_administrators_are_told_of_a_paused_webhook(
+    dropbox: Dropbox, outside: Outside, login: str
+) -> None:
+    dropbox.settings["BCC_DROPBOX_NOTICE_FROM"] = f"operator-{login}"
+    address = dropbox.add_user(login)
+    with Receiver(answers(410)) as receiver:
+        receiver.secrets = (dropbox.admin("webhook", "add", receiver.url, "--json").json["secret"],)
+        dropbox.deliver(letter(address, sender=login, Authentication_Results=VOUCHED))
+        dropbox.ok("poll")
+        dropbox.ok("poll")
+    for reader in (login, f"operator-{login}"):
+        (told,) = outside.letters(reader)
+        assert told["Subject"] == "Webhook paused: Default"
+        assert "410" in told.get_content()
+        assert "bcc-dropbox webhook enable" in told.get_content()

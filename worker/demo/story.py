@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from worker.demo.crm import RECEIVER, free_port, receiver
 from worker.demo.mail import MAIL_SERVER, Mail
 from worker.demo.mailbox import USER, EmbeddedMailbox, embedded_mailbox
 
@@ -70,9 +71,23 @@ class _Story:
         self._command("email", "list", "--contact", CARL)
         self._narrate("And why the stranger's mail is not there:")
         self._command("explain", "<stranger@elsewhere.example>")
+        self._tell_the_crm(ana)
         self._narrate("Each message is in one folder of the mailbox, the queue is empty:")
         for name, messages in sorted(self._mailbox.folders().items()):
             self._say(f"    {name:<12} {messages}")
+
+    def _tell_the_crm(self, dropbox: str) -> None:
+        """Let a receiver on this machine show an event; an installed program has no copy of the receiver."""
+        if not RECEIVER.exists():
+            return
+        self._narrate("The CRM is told of the next mail at once, by a signed request to its webhook:")
+        url = f"http://127.0.0.1:{free_port()}/events"
+        secret = self._commands.ask(["webhook", "add", url])["secret"]
+        with receiver(url, secret) as shown:
+            self._deliver(Mail(ANA, CARL, "Shall we meet?", (dropbox,)))
+            self._command("poll")
+        self._say(f"\nWhat config/{RECEIVER.name} verified and printed:")
+        self._say(shown())
 
     def _a_mail_for_each_pattern(self, dropbox: str) -> None:
         patterns = {
