@@ -1,4 +1,4 @@
-"""The composition root: from the settings to the parts that work together. The only module that knows them all."""
+"""The composition root: makes the parts that work together, as the settings say. No other module knows them all."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from worker.mime.authentication import organisational_domain, read_results
 from worker.mime.carried import read_carried
 from worker.outgoing import Notifier
 from worker.outgoing.configured import mail_server_of, post_of
-from worker.poll import Limits, Poller, Watcher
+from worker.poll import Limits, Poller, Watcher, Watchers
 from worker.settings import ImapAuth, LogFormat, OAuthAccess, Settings, state_folder
 from worker.store.database import Database, parse_url
 from worker.store.locks import MailboxLock
@@ -24,20 +24,20 @@ from worker.store.poll_store import PollStore
 
 
 class LoggingWatcher(Watcher):
-    """Each message leaves its line in the log."""
+    """Writes a line to the log for each message."""
 
     def filed(self, filing: Filing, seconds: float) -> None:
-        """A message was committed."""
+        """Log a message that was committed."""
         log_filed(filing, seconds)
 
     def deferred(self, uid: int, error: str, message_id: str | None = None, seconds: float | None = None) -> None:
-        """The code failed on a message."""
+        """Log a message that stays in the queue and is tried again."""
         log_deferred(uid, error, message_id, seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """One mailbox, one database, and the poll between them; nothing of it is connected before it is used."""
+    """One mailbox, one database, and the poll between them; each connects when it is first used."""
 
     settings: Settings
     access: ImapAccess
@@ -50,23 +50,25 @@ class Parts:
 
     @property
     def mailbox_name(self) -> str:
-        """``user@host/folder``, as the store knows it."""
+        """The name of the mailbox in the database: ``user@host/folder``."""
         return self.access.queue_name
 
     def close(self) -> None:
-        """Give back every connection and the mailbox itself."""
+        """Close every connection and let another worker have the mailbox."""
         self.mailbox.close()
         self.lock.release()
         self.database.close()
 
 
-def compose(settings: Settings, watcher: Watcher | None = None, worker: str | None = None) -> Parts:
-    """Put a worker together; ``worker`` is its name where it had one before these settings.
+def compose(settings: Settings, *watchers: Watcher, worker: str | None = None) -> Parts:
+    """Make the parts of a worker, whose polls are logged and reported to ``watchers``.
+
+    ``worker`` is the name under which its marks are stored; by default a new one.
 
     Raises:
-        SettingsError: when a setting that the mailbox needs is missing.
-        Refused: when a setting has a value that the part concerned cannot use.
-        Unavailable: when the database's file cannot be made.
+        SettingsError: a setting that the mailbox needs is missing.
+        Refused: a setting has a value that cannot be used.
+        Unavailable: the database's file cannot be made.
     """
     access, rules, post = imap_access(settings), rules_of(settings), post_of(settings)
     mailbox = ImapMailbox(access, head_fields_of(settings))
@@ -74,13 +76,18 @@ def compose(settings: Settings, watcher: Watcher | None = None, worker: str | No
     notifier = Notifier(NoticeOutbox(database), post) if post and settings.notice_from else None
     store = PollStore(database, gives_notice=notifier is not None, worker=worker)
     limits = Limits(messages=settings.batch_messages, octets=settings.batch_bytes)
-    poller = Poller(mailbox, store, rules, limits=limits, watcher=watcher or LoggingWatcher())
+    poller = Poller(mailbox, store, rules, limits=limits, watcher=Watchers(LoggingWatcher(), *watchers))
     lock = MailboxLock(database, access.queue_name)
     return Parts(settings, access, database, store, mailbox, poller, lock, notifier)
 
 
 def verify(settings: Settings) -> None:
-    """Raise what `compose` would raise for what the settings say; nothing is opened or made."""
+    """Check the settings as `compose` does, without opening or making anything.
+
+    Raises:
+        SettingsError: a setting that the mailbox needs is missing.
+        Refused: a setting has a value that cannot be used.
+    """
     ImapMailbox(imap_access(settings), head_fields_of(settings))
     rules_of(settings)
     post_of(settings)
@@ -88,17 +95,22 @@ def verify(settings: Settings) -> None:
 
 
 def head_fields_of(settings: Settings) -> tuple[str, ...]:
-    """The Subject only where owners are told which of their mails was rejected by its head: it costs each head."""
+    """Return the fields to fetch. The Subject, which takes time, is only needed for notices of rejected mail."""
     return (*settings.token_headers, "Subject") if settings.notice_from else settings.token_headers
 
 
 def open_database(settings: Settings) -> Database:
-    """The database that the settings name."""
+    """Open the database that the settings name.
+
+    Raises:
+        Refused: its URL cannot be used.
+        Unavailable: its file cannot be made.
+    """
     return Database.open(settings.database_url.get_secret_value(), statement_seconds=settings.statement_seconds)
 
 
 def rules_of(settings: Settings) -> Rules:
-    """What the settings say to the core."""
+    """Return what the settings say to the core."""
     return Rules(
         dropbox=settings.require_address(),
         token_headers=settings.token_headers,
@@ -115,7 +127,7 @@ def rules_of(settings: Settings) -> Rules:
 
 
 def imap_access(settings: Settings) -> ImapAccess:
-    """What the settings say to the mailbox."""
+    """Return what the settings say of the mailbox."""
     mailbox = settings.require_mailbox()
     return ImapAccess(
         host=mailbox.host,
@@ -144,7 +156,7 @@ def _token_source(oauth: OAuthAccess, timeout_seconds: float) -> TokenSource:
 
 
 def start_log(settings: Settings) -> None:
-    """Log as the settings say, and nothing of what they keep secret."""
+    """Start the log as the settings say; their secrets are never logged."""
     configure(
         level=settings.log_level,
         as_json=None if settings.log_format is LogFormat.AUTO else settings.log_format is LogFormat.JSON,

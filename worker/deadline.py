@@ -1,4 +1,4 @@
-"""An end to each answer: by the socket's timeout alone, a server with an octet now and then would go on for ever."""
+"""Deadlines for whole answers: a socket's own timeout would let a server that sends a byte now and then go on."""
 
 import socket
 import threading
@@ -9,13 +9,14 @@ from typing import Protocol
 from worker.domain.errors import Silent
 
 WAITS_OF_AN_ANSWER = 4
-"""How many of a socket's waits a whole answer may take: enough for a large message on a slow line."""
+"""How many times a socket's timeout a whole answer may take: enough for a large message on a slow line."""
 
 
 class Wire:
-    """The connection that one thread waits on, for another thread to break; whoever waits then closes it.
+    """A second descriptor of a connection, by which another thread can break it.
 
-    A descriptor of its own: TLS takes the socket over from whoever made it, and may be waiting for its own beginning.
+    The thread that waits on the connection then gets an error and closes it. The descriptor is our own, because TLS
+    takes the socket object over, and may itself be waiting in its handshake.
     """
 
     def __init__(self) -> None:
@@ -24,7 +25,7 @@ class Wire:
         self._is_cut = False
 
     def hold(self, connection: socket.socket) -> None:
-        """Take this one, fresh and without TLS yet; breaks it at once if the wire was cut meanwhile."""
+        """Keep a new connection, before TLS begins. Break it at once if the wire was cut meanwhile."""
         self.close()
         with self._lock:
             self._connection = connection.dup()
@@ -32,7 +33,7 @@ class Wire:
             self.cut()
 
     def cut(self) -> None:
-        """Break it under whatever thread waits on it; never raises."""
+        """Break the connection, whatever thread waits on it. Never raises."""
         with self._lock:
             self._is_cut = True
             if self._connection is not None:
@@ -45,7 +46,7 @@ class Wire:
         return self._is_cut
 
     def close(self) -> None:
-        """Let go of it, as it is."""
+        """Close the descriptor; the connection itself stays open."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -56,15 +57,15 @@ class Breakable(Protocol):
     """Something that another thread can break a connection by."""
 
     def cut(self) -> None:
-        """Break it under whatever thread waits on it; never raises."""
+        """Break the connection, whatever thread waits on it. Never raises."""
 
 
 @contextmanager
 def ended_after(seconds: float, wire: Breakable, server: str) -> Iterator[None]:
-    """Break the connection under this block when it takes longer.
+    """Break the connection if this block takes longer.
 
     Raises:
-        Silent: when it did.
+        Silent: it took longer.
     """
     is_over = threading.Event()
 

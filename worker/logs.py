@@ -30,14 +30,14 @@ _TOKEN = re.compile(rf"(?<![0-9a-z])[{ALPHABET}]{{{LENGTH}}}(?![0-9a-z])", re.IG
 _TAG = re.compile(rf"(?<=\+)[{ALPHABET}]{{{LENGTH}}}", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"(?<=://)([^/@:\s]*):[^/\s]*@")
 _OUR_KEYS = frozenset({"event", "level", "timestamp"})
-"""What stands there is written by this module alone; a password may well be the word "database"."""
+"""Only this module writes these; their values are not searched for secrets: a password may be the word "database"."""
 _SECRET_KEYS = re.compile(r"password|passwd|secret|credential|authorization|token$", re.IGNORECASE)
 
 Fields = MutableMapping[str, Any]
 
 
 class Event(StrEnum):
-    """Every event that is logged; an interface, so never renamed."""
+    """Every event that is logged. The names are an interface and are never renamed."""
 
     SERVICE_STARTED = "service.started"
     SERVICE_STOPPING = "service.stopping"
@@ -84,9 +84,9 @@ def configure(
     stream: TextIO | None = None,
     secrets: Collection[str] = (),
 ) -> None:
-    """Log to ``stream`` (stderr); ``as_json`` None means colours on a terminal, else JSON lines.
+    """Log to ``stream`` (stderr). If ``as_json`` is None, use colours on a terminal and JSON lines elsewhere.
 
-    ``secrets`` are struck out wherever they appear. May be called again when the settings change.
+    ``secrets`` are masked wherever they appear. May be called again when the settings change.
     """
     target = stream or sys.stderr
     on_terminal = target.isatty()
@@ -114,13 +114,13 @@ def _as_json(fields: Fields, **_: Any) -> str:
 
 
 def catch_uncaught() -> None:
-    """Let an exception that nobody catches, in whatever thread, leave one line in place of a traceback."""
+    """Log an uncaught exception of any thread as one line instead of a traceback."""
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
 
 
 def log_filed(filing: Filing, seconds: float) -> None:
-    """The one line of a message that came to its end ``seconds`` after it arrived, and one more if that was late."""
+    """Log a message that was committed ``seconds`` after it arrived, and once more if that was late (R22)."""
     verdict = filing.deciding
     event = Event(f"message.{verdict.outcome}")
     fields: dict[str, Any] = {"uid": filing.uid, "message_id": filing.message_id}
@@ -146,7 +146,7 @@ def log_filed(filing: Filing, seconds: float) -> None:
 
 
 def log_deferred(uid: int, error: str, message_id: str | None = None, seconds: float | None = None) -> None:
-    """A message on which the code failed stays where it is and is tried again; of its head, what could be read."""
+    """Log a message that stays in the queue and is tried again, with what could be read of its head."""
     fields: dict[str, Any] = {"uid": uid}
     if message_id is not None:
         fields["message_id"] = message_id
@@ -157,7 +157,7 @@ def log_deferred(uid: int, error: str, message_id: str | None = None, seconds: f
 
 
 def described(error: BaseException) -> str:
-    """An exception on one line: its type, its text, where it was raised; never what stands on the lines after."""
+    """Describe an exception on one line: type, first line of its text, and where it was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno} in {frames[-1].name})" if frames else ""
     text = clean((str(error).splitlines() or [""])[0], most=200)
@@ -167,7 +167,7 @@ def described(error: BaseException) -> str:
 
 
 def one_line_exception(_logger: Any, _method: str, fields: Fields) -> Fields:
-    """Turn ``exc_info`` into one line: a traceback's lines may quote what somebody wrote in confidence."""
+    """Turn ``exc_info`` into one line: the lines of a traceback may quote confidential mail."""
     raised = fields.pop("exc_info", None)
     if raised is True:
         raised = sys.exc_info()
@@ -179,7 +179,7 @@ def one_line_exception(_logger: Any, _method: str, fields: Fields) -> Fields:
 
 
 def tidier(secrets: Iterable[str]) -> Callable[[Any, str, Fields], Fields]:
-    """A processor that strikes out secrets, shortens tokens, and takes controls out of what strangers wrote."""
+    """Return a processor that masks secrets, shortens tokens, and removes control characters."""
     known = tuple(sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True))
 
     def tidy_text(key: str, text: str) -> str:
@@ -213,7 +213,7 @@ def _names_a_secret(key: str) -> bool:
 
 
 class _Bridge(logging.Handler):
-    """What libraries log goes the same way, so that nothing of it is longer or less tidy than our own."""
+    """Passes on what libraries log, so that it is masked and formatted as our own events are."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -228,9 +228,9 @@ def _bridge_libraries(level: str) -> None:
     root = logging.getLogger()
     root.handlers = [each for each in root.handlers if not isinstance(each, _Bridge)]
     root.addHandler(_Bridge())
-    # Libraries tell of each of their steps at INFO; the worker's own events say what matters.
+    # At INFO, libraries log each of their steps.
     root.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
-    # A poll that takes longer than the pause is normal with a backlog, and the service makes the missed one up itself.
+    # APScheduler warns of each wake-up that comes late.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 

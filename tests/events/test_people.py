@@ -83,7 +83,7 @@ def metrics(dropbox: Dropbox) -> dict[str, float]:
     from prometheus_client import CollectorRegistry, generate_latest
 
     from worker.service.metrics import Figures
-    from worker.service.tally import Tally
+    from worker.service.process import Tally
     from worker.settings import Settings
 
     with pytest.MonkeyPatch.context() as patch:

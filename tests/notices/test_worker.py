@@ -132,7 +132,7 @@ class Filed(Watcher):
         self.one = True
 
 
-def test_a_poll_that_is_long_enough_leaves_the_rest_to_the_next_and_notices_do_not_wait_for_that(
+def test_a_poll_that_is_stopped_leaves_the_rest_to_the_next_and_notices_do_not_wait_for_that(
     dropbox: Dropbox, outside: Outside, login: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address = dropbox.add_user(login)
@@ -144,9 +144,10 @@ def test_a_poll_that_is_long_enough_leaves_the_rest_to_the_next_and_notices_do_n
     filed = Filed()
     with closing(compose(Settings.load_for_mailbox(), filed)) as parts:
         turns = Turns(parts)
-        first = turns.take(is_long=lambda: filed.one)
+        first = turns.take(lambda: filed.one)
         assert first is not None
         assert 0 < first.backlog < 8
+        turns.send_notices()
         assert outside.letters(login)
         second = turns.take()
         assert second is not None

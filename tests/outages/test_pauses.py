@@ -5,13 +5,13 @@ from freezegun import freeze_time
 from structlog.testing import capture_logs
 
 from worker.domain.errors import DatabaseUnavailable, LoginRefused, Unavailable
-from worker.service.outage import Outage
+from worker.service.pauses import Backoff
 
 MAILBOX, DATABASE, LOGIN = Unavailable("no mailbox"), DatabaseUnavailable("no database"), LoginRefused("no entry")
 
 
 def pauses(error: Unavailable, count: int) -> list[float]:
-    outage = Outage()
+    outage = Backoff()
     return [outage.failed(error) for _ in range(count)]
 
 
@@ -35,7 +35,7 @@ def test_an_outage_of_days_does_not_count_itself_out_of_range() -> None:
 
 
 def test_pauses_begin_anew_after_the_outage_and_after_a_poll_that_did_much_before_it_failed() -> None:
-    outage = Outage()
+    outage = Backoff()
     for _ in range(6):
         outage.failed(MAILBOX)
     assert outage.failed(MAILBOX, progressed=True) <= 1
@@ -46,7 +46,7 @@ def test_pauses_begin_anew_after_the_outage_and_after_a_poll_that_did_much_befor
 
 
 def test_a_database_that_fails_in_between_does_not_hurry_the_mailbox() -> None:
-    outage = Outage()
+    outage = Backoff()
     for _ in range(8):
         outage.failed(MAILBOX)
         outage.failed(DATABASE)
@@ -55,7 +55,7 @@ def test_a_database_that_fails_in_between_does_not_hurry_the_mailbox() -> None:
 
 def test_an_outage_leaves_one_line_when_it_starts_and_one_when_it_ends() -> None:
     with freeze_time("2026-11-23 09:00:00") as clock, capture_logs() as logged:
-        outage = Outage()
+        outage = Backoff()
         for _ in range(40):
             outage.failed(MAILBOX)
             clock.tick(30)
@@ -69,7 +69,7 @@ def test_an_outage_leaves_one_line_when_it_starts_and_one_when_it_ends() -> None
 
 
 def test_two_outages_at_once_are_told_each_by_its_two_lines() -> None:
-    outage = Outage()
+    outage = Backoff()
     with capture_logs() as logged:
         for error in (MAILBOX, DATABASE, MAILBOX, DATABASE):
             outage.failed(error)
@@ -79,7 +79,7 @@ def test_two_outages_at_once_are_told_each_by_its_two_lines() -> None:
 
 
 def test_a_login_refused_after_a_lost_connection_is_a_line_of_its_own_and_both_end_together() -> None:
-    outage = Outage()
+    outage = Backoff()
     with capture_logs() as logged:
         for error in (MAILBOX, LOGIN, MAILBOX):
             outage.failed(error)

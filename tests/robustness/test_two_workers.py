@@ -1,5 +1,6 @@
 """Two workers on one mailbox: the second stands by and takes over; without the lock they still store all of it once."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -202,3 +203,29 @@ def _composed(scene: Scene, monkeypatch: pytest.MonkeyPatch, **settings: str) ->
     for name, value in scene.environment(**settings).items():
         monkeypatch.setenv(name, value)
     return compose(Settings.load_for_mailbox(None))
+
+
+NEWER = "from worker.store import schema; schema.HEAD = '9999'; from worker.cli import main; main()"
+
+
+@on_server
+def test_a_worker_whose_database_was_migrated_leaves_the_mailbox_to_the_newer_one(
+    scene: Scene, install: Callable[[Scene], Installation]
+) -> None:
+    """A rolling upgrade: the old worker empties the mailbox when the first new one migrates the database."""
+    old, new = install(scene), install(scene)
+    first = old.start(poll_seconds="1", idle="off")
+    first.wait_for("poll.finished")
+    with scene.reading() as crm, crm.database.begin() as connection:
+        connection.execute(text("ALTER TABLE decision ADD COLUMN of_a_newer_release text"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    second = new.start_as([sys.executable, "-c", NEWER], poll_seconds="1")
+    assert "9999, newer than this program" in first.wait_for("database.unavailable")["error"]
+    second.wait_for("poll.finished", seconds=TAKEN_OVER_WITHIN)
+    scene.deliver(everyday(6))
+    second.wait_for("message.duplicate")
+    assert first.count("message.associated") == 0
+    assert first.end()[0] == 0, "it runs until it is upgraded"
+    assert old.start().wait() == 1, "at its start it is refused"
+    second.end()
+    assert scene.faults() == []

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,9 +38,13 @@ class Installation:
         self.env_file.write_text("".join(lines))
 
     def start(self, command: str = "run", **changes: str) -> "Running":
+        return self.start_as([COMMAND], command, **changes)
+
+    def start_as(self, program: Sequence[str | Path], command: str = "run", **changes: str) -> "Running":
+        """Start a program of one's own in place of the installed one."""
         self.write(**changes)
         environment = {name: os.environ[name] for name in os.environ.keys() - set(_ours(os.environ))}
-        running = Running([COMMAND, "--env-file", self.env_file, command], environment | self.environment)
+        running = Running([*program, "--env-file", self.env_file, command], environment | self.environment)
         self.started.append(running)
         return running
 

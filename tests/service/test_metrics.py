@@ -20,7 +20,7 @@ from tests.servers.process import free_port
 from tests.service.running import Installation
 from tests.service.test_running import LETTER
 from worker.service.metrics import Figures, MetricsServer
-from worker.service.tally import Tally
+from worker.service.process import Tally
 from worker.settings import Settings
 from worker.settings.values import ListenAddress
 from worker.store.database import Database

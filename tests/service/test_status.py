@@ -56,6 +56,17 @@ def test_health_is_the_age_of_the_last_good_poll(database: Database) -> None:
     assert standing.mailboxes[0].state(NOW) == "failing"
 
 
+def test_a_poll_in_the_future_is_no_sign_of_life(database: Database) -> None:
+    """The clock was set back since, or the clocks of two hosts differ."""
+    polled(database, "a", timedelta(seconds=-5))
+    assert standing_of(database, "a", NOW).complaints(timedelta(minutes=5)) == []
+    polled(database, "a", timedelta(hours=-3))
+    standing = standing_of(database, "a", NOW)
+    (complaint,) = standing.complaints(timedelta(minutes=5))
+    assert complaint.startswith("a: the last good poll is 3 h in the future")
+    assert standing.mailboxes[0].state(NOW) == "silent"
+
+
 def test_a_mailbox_that_was_never_polled_is_not_healthy(database: Database) -> None:
     assert standing_of(database, "a", NOW).complaints(timedelta(days=1)) == ["no mailbox has been polled yet"]
     polled(database, "a", timedelta(minutes=1), error="the server is down")
@@ -252,6 +263,21 @@ def test_watching_shows_it_again_until_it_is_interrupted(installation: Installat
         assert process.wait(10) == 0
     assert shown == again
     assert json.loads("".join([*shown, "}"]))["mailboxes"] == []
+
+
+def test_a_watch_that_was_started_with_sigint_ignored_can_be_interrupted(installation: Installation) -> None:
+    """A shell starts the background commands of a script so."""
+    installation.admin("user", "add", "jane@example.com")
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the new process
+    try:
+        process = watching(installation)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
 
 
 def test_watching_outlasts_a_database_that_is_away(

@@ -14,7 +14,9 @@ from worker.store.presence import Standby
 from worker.store.webhooks import EndpointHealth, endpoints_health
 
 _SILENT = timedelta(minutes=5)
-"""The longest pause between two polls is half of this: a worker that has been silent for longer is none."""
+"""No poll for this long means that the worker is gone: twice the longest poll interval."""
+_CLOCK_STEP = timedelta(seconds=10)
+"""A poll that is further in the future is no sign of a worker that lives: the clock was set back since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class MailboxStanding:
         """``active``, ``failing``, ``stopped`` or ``silent``."""
         if self.health.last_poll_at is not None and self.health.worker is None:
             return "stopped"
-        if self.health.last_poll_at is None or now - self.health.last_poll_at > _SILENT:
+        if self.health.last_poll_at is None or not -_CLOCK_STEP < now - self.health.last_poll_at < _SILENT:
             return "silent"
         return "failing" if self.health.last_error else "active"
 
@@ -94,7 +96,7 @@ class Standing:
         return [
             f"{mailbox.health.name}: {_too_old(age, max_age)}"
             for mailbox in self.mailboxes
-            if (age := mailbox.good_poll_age(self.now)) is None or age > max_age
+            if (age := mailbox.good_poll_age(self.now)) is None or age > max_age or age < -_CLOCK_STEP
         ]
 
     def rows(self) -> list[tuple[Cell, ...]]:
@@ -122,10 +124,10 @@ class Standing:
 
 
 def standing_of(database: Database, mailbox: str | None, now: datetime) -> Standing:
-    """Read it; only of the one mailbox where the settings name one.
+    """Read what `status` shows; of one mailbox only, if the settings name one.
 
     Raises:
-        Unavailable: when the database is down.
+        Unavailable: the database is down.
     """
     shown = tuple(MailboxStanding(each.health, each.standby) for each in health.attendance(database, mailbox))
     lately = health.lately(database, mailbox, now)
@@ -178,6 +180,8 @@ def _ends_json(ends: Ends) -> dict[str, Any]:
 def _too_old(age: timedelta | None, max_age: timedelta) -> str:
     if age is None:
         return "no poll has gone well yet"
+    if age < timedelta():
+        return f"the last good poll is {_age_text(-age)} in the future: was the clock set back, or do two differ?"
     return f"the last good poll was {_age_text(age)} ago, more than {_age_text(max_age)}"
 
 
@@ -195,6 +199,8 @@ def _standby_text(standby: Standby, now: datetime) -> str:
 def _with_age(moment: datetime | None, now: datetime) -> str | None:
     if moment is None:
         return None
+    if moment > now + _CLOCK_STEP:
+        return f"{time_text(moment)} ({_age_text(moment - now)} in the future)"
     return f"{time_text(moment)} ({_age_text(now - moment)} ago)"
 
 

@@ -1,8 +1,9 @@
 """`bcc-dropbox status`: how the worker is doing, as the database knows it; answers monitors by its exit code."""
 
+import signal
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
@@ -56,7 +57,9 @@ def status(
 
 
 def _watch(database: "Database", mailbox: str | None, *, as_json: bool) -> Never:
-    """Until it is interrupted; an outage is shown, and is over when the database answers again."""
+    """Show it until interrupted; show an outage, and go on when the database answers again."""
+    # A shell starts background commands of a script with SIGINT ignored, and Python then leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     while True:
         try:
             standing = _look(database, mailbox)
@@ -71,10 +74,11 @@ def _watch(database: "Database", mailbox: str | None, *, as_json: bool) -> Never
 
 def _look(database: "Database", mailbox: str | None) -> "Standing":
     from worker.cli.standing import standing_of  # noqa: PLC0415
+    from worker.store.health import clock  # noqa: PLC0415
     from worker.store.schema import migrate  # noqa: PLC0415
 
     migrate(database)
-    return standing_of(database, mailbox, datetime.now(UTC))
+    return standing_of(database, mailbox, clock(database))
 
 
 def _clear() -> None:

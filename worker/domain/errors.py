@@ -17,6 +17,10 @@ class Refused(DropboxError):
         self.values = values
 
 
+class Outdated(Refused):
+    """The database was migrated by a newer version of this program."""
+
+
 class Unavailable(DropboxError):
     """Something outside (database, IMAP server, disk) is down: retry later and count no strike."""
 

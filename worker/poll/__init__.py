@@ -4,6 +4,6 @@ Nothing in the mailbox changes before the database has committed.
 """
 
 from worker.poll.poller import Limits, Poller
-from worker.poll.report import PollReport, Watcher
+from worker.poll.report import PollReport, Watcher, Watchers
 
-__all__ = ["Limits", "PollReport", "Poller", "Watcher"]
+__all__ = ["Limits", "PollReport", "Poller", "Watcher", "Watchers"]

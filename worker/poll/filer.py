@@ -76,7 +76,7 @@ class Moves:
         self.moved += moved
 
     def _move_all(self, gathered: Mapping[Folder, list[int]]) -> int:
-        """Move to each folder; if one is full or read-only, the others are moved all the same."""
+        """Move to each folder; if one is full or read-only, still move to the others."""
         moved = 0
         for folder, uids in gathered.items():
             try:

@@ -17,11 +17,33 @@ class Watcher:
     def deferred(self, uid: int, error: str, message_id: str | None = None, seconds: float | None = None) -> None:
         """Receive a message that stays in the queue and is tried again.
 
-        Its Message-ID and the ``seconds`` since its arrival are None if its head was not read.
+        Without a head that could be read, there is no Message-ID and no ``seconds`` since its arrival.
         """
 
     def progress(self) -> None:
         """Receive a sign of progress: a batch was fetched or committed."""
+
+
+class Watchers(Watcher):
+    """Passes everything on to several watchers."""
+
+    def __init__(self, *watchers: Watcher) -> None:
+        self._watchers = watchers
+
+    def filed(self, filing: Filing, seconds: float) -> None:
+        """Pass it on."""
+        for watcher in self._watchers:
+            watcher.filed(filing, seconds)
+
+    def deferred(self, uid: int, error: str, message_id: str | None = None, seconds: float | None = None) -> None:
+        """Pass it on."""
+        for watcher in self._watchers:
+            watcher.deferred(uid, error, message_id, seconds)
+
+    def progress(self) -> None:
+        """Pass it on."""
+        for watcher in self._watchers:
+            watcher.progress()
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from worker.domain.errors import DropboxError, Refused
 from worker.domain.outcomes import Outcome
 from worker.domain.webhooks import EndpointState
-from worker.service.tally import Tally
+from worker.service.process import Tally
 from worker.settings import Settings
 from worker.settings.values import ListenAddress
 from worker.store import health

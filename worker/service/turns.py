@@ -1,89 +1,97 @@
-"""One turn of the worker: reach the database, own the mailbox, poll it, and write down how it went."""
+"""One turn of the worker: reach the database, own the mailbox, poll it, store how it went; and what runs beside it."""
 
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import structlog
 
 from worker.bootstrap import Parts
-from worker.domain.errors import Unavailable
+from worker.domain.errors import DropboxError, Unavailable
 from worker.domain.notices import Notice
-from worker.imap import Backlog
+from worker.imap import Backlog, IdleState, IdleWatch
 from worker.logs import Event, described
 from worker.outgoing import Round
 from worker.poll import PollReport
+from worker.service.background import Background, Job
+from worker.service.deliveries import Deliveries
 from worker.service.process import at_work
+from worker.settings import Idle
 from worker.store import health
 from worker.store.mailboxes import record_end
 from worker.store.presence import this_process
 from worker.store.schema import migrate
 
+Stop = Callable[[], bool]
+
+_NOTICE_SECONDS = 60.0
+"""Between two looks for notices. A poll that may have left some wakes the job at once."""
+
+
+def _never() -> bool:
+    return False
+
 
 class Turns:
-    """The turns of one composition of parts. One thread only."""
+    """The turns of one set of parts. One thread only."""
 
     def __init__(self, parts: Parts, reached: Callable[[], None] = lambda: None) -> None:
         self._parts = parts
         self._reached = reached
-        self._has_schema = False
-        self._owns = False
-        self._stands_by = False
+        self._is_active: bool | None = None
 
     def prepare(self, upgrading: Callable[[], None] = lambda: None) -> None:
-        """Reach the database and bring it to our schema, which may take its time: ``upgrading`` is told before.
+        """Reach the database and migrate it if it is older than this program; first call ``upgrading``.
+
+        Done before each turn: when a newer worker has migrated the database, this one has to leave the mailbox to it.
 
         Raises:
-            Refused: when the database is newer than this program.
-            Unavailable: when it is down.
+            Refused: the database is newer than this program.
+            Unavailable: the database is down.
         """
-        if not self._has_schema:
-            migrate(self._parts.database, upgrading)
-            self._has_schema = True
+        migrate(self._parts.database, upgrading)
 
-    def take(
-        self, stop: Callable[[], bool] = lambda: False, is_long: Callable[[], bool] = lambda: False
-    ) -> PollReport | None:
-        """One poll; None when another worker has the mailbox.
-
-        Both are asked between batches: ``stop`` ends the turn, ``is_long`` the poll alone.
+    def take(self, stop: Stop = _never) -> PollReport | None:
+        """Poll once; return None if another worker has the mailbox. ``stop`` ends the poll between two batches.
 
         Raises:
-            Refused: when the database is an SQLite file that another worker uses.
-            Unavailable: when nothing was polled; a poll that an outage cut short gives its report all the same.
+            Refused: the database is an SQLite file that another worker uses.
+            Unavailable: nothing was polled. If an outage cuts a poll short, it is in the report instead.
         """
         if not self._own():
             return None
         self._reach_mailbox()
         with at_work():
-            report = self._parts.poller.poll(lambda: stop() or is_long() or not self._parts.lock.held())
+            report = self._parts.poller.poll(lambda: stop() or not self._parts.lock.held())
         self._record(report)
         log_poll(report, is_news=report.has_progressed or not report.outage)
-        if self._parts.notifier is not None:
-            log_notices(self._parts.notifier.send_waiting(stop))
         return report
 
+    def send_notices(self, stop: Stop = _never) -> None:
+        """Send the notices that wait, and log them. A mail server that is down delays them."""
+        if self._parts.notifier is not None:
+            log_notices(self._parts.notifier.send_waiting(stop))
+
     def leave(self) -> None:
-        """Write down that the mailbox is not emptied any more; where the database is down it cannot be told so."""
-        if self._owns:
+        """Store that this worker no longer empties the mailbox, if the database is reachable."""
+        if self._is_active:
             with suppress(Unavailable):
                 record_end(self._parts.database, self._parts.mailbox_name, this_process())
 
     def _own(self) -> bool:
-        """Only the holder of the lock touches the mailbox."""
-        lock = self._parts.lock
-        self._owns = self._still_owns() or lock.acquire()
-        if self._owns is self._stands_by:
-            self._stands_by = not self._owns
-            event = Event.WORKER_ACTIVE if self._owns else Event.WORKER_STANDBY
-            structlog.get_logger().info(event, mailbox=self._parts.mailbox_name)
-        return self._owns
+        """Take or keep the lock: only its holder touches the mailbox."""
+        is_active = self._still_owns() or self._parts.lock.acquire()
+        if is_active is not self._is_active:
+            event = Event.WORKER_ACTIVE if is_active else Event.WORKER_STANDBY
+            if self._is_active is not None or not is_active:  # an only worker is active without saying so
+                structlog.get_logger().info(event, mailbox=self._parts.mailbox_name)
+            self._is_active = is_active
+        return is_active
 
     def _still_owns(self) -> bool:
         try:
-            return self._owns and self._parts.lock.held()
+            return bool(self._is_active) and self._parts.lock.held()
         except Unavailable:
-            return False  # lost with its connection; to be had again at once, unless another has it by now
+            return False  # lost with its connection; acquired again at once, unless another worker was faster
 
     def _reach_mailbox(self) -> None:
         try:
@@ -94,18 +102,18 @@ class Turns:
         self._reached()
 
     def _waiting(self, report: PollReport) -> Backlog | None:
-        """What is left in the queue; a poll that found nothing need not ask again."""
+        """Ask for what is still in the queue; a poll that found nothing need not ask again."""
         if report.outage:
             return None
         return self._parts.mailbox.backlog() if report.found else Backlog(0, None)
 
     def _record(self, report: PollReport) -> None:
-        """What `status` shows; where the database is down it cannot be told so."""
+        """Store what `status` shows, if the database is reachable."""
         try:
             waiting = self._waiting(report)
             poll = health.Poll(
                 mailbox=self._parts.mailbox_name,
-                at=datetime.now(UTC),
+                at=health.clock(self._parts.database),
                 worker=this_process(),
                 error=described(report.outage) if report.outage else None,
                 backlog=waiting.messages if waiting else None,
@@ -116,16 +124,82 @@ class Turns:
             report.outage = report.outage or outage
 
 
+class Worker:
+    """The parts of one set of settings, and what runs beside the polls: some of it only while this worker is active."""
+
+    def __init__(self, parts: Parts, turns: Turns, on_mail: Callable[[], None]) -> None:
+        self.parts = parts
+        self.turns = turns
+        self.is_connected = False
+        self._on_mail = on_mail
+        self._idle: IdleWatch | None = None
+        self._background = Background(_jobs_of(turns))
+        self._deliveries: Deliveries | None = None
+
+    def be_active(self) -> None:
+        """Start what runs beside the polls."""
+        self._background.start()
+        if self._idle is None and self.parts.settings.idle is Idle.AUTO:
+            self._idle = IdleWatch(self.parts.access, told=_log_idle)
+            self._idle.start(self._on_mail)
+
+    def deliver_events(self) -> None:
+        """Start to deliver events. A standby worker does so too, and one that cannot reach its mailbox."""
+        if self._deliveries is None:
+            self._deliveries = Deliveries(self.parts.settings)
+            self._deliveries.start()
+
+    def wake(self, report: PollReport | None) -> None:
+        """Let what runs beside the polls look for what this poll has left."""
+        if report is not None:
+            self._background.wake()
+            if report.has_progressed and self._deliveries is not None:
+                self._deliveries.wake()
+
+    def stand_by(self) -> None:
+        """Stop what runs beside the polls."""
+        if self._idle is not None:
+            self._idle.stop()
+        self._idle = None
+        self._background.stop()
+
+    def release_marks(self) -> None:
+        """Remove the marks of the batch in work, if the database is reachable: the process ends in the middle of it."""
+        with suppress(DropboxError):
+            self.parts.store.release_all()
+
+    def close(self, *, is_database_down: bool) -> None:
+        """Close every connection and let another worker have the mailbox."""
+        if self._deliveries is not None:
+            self._deliveries.stop()
+        self.stand_by()
+        if self._deliveries is not None:
+            self._deliveries.join()
+        if not is_database_down:
+            self.turns.leave()
+        self.parts.close()
+
+
+def _jobs_of(turns: Turns) -> list[Job]:
+    """Return the background jobs of a worker."""
+
+    def send_notices(stop: Callable[[], bool]) -> float:
+        turns.send_notices(stop)
+        return _NOTICE_SECONDS
+
+    return [Job("notices", send_notices)]
+
+
 def log_poll(report: PollReport, *, is_news: bool) -> None:
-    """The one line of a poll; while an outage lasts and nothing is done, its own lines say all."""
+    """Log one poll; at debug level while an outage lasts and nothing is done, for then its own lines say all."""
     counts = {str(name): count for name, count in report.counts.items()}
     log = structlog.get_logger()
-    tell = log.info if is_news else log.debug
-    tell(Event.POLL_FINISHED, **counts, seconds=round(report.seconds, 3), backlog=report.backlog)
+    write = log.info if is_news else log.debug
+    write(Event.POLL_FINISHED, **counts, seconds=round(report.seconds, 3), backlog=report.backlog)
 
 
 def log_notices(done: Round) -> None:
-    """A line for each notice that was sent or refused for good, and one for an outage."""
+    """Log each notice that was sent or finally refused, and an outage."""
     log = structlog.get_logger()
     for notice in done.sent:
         log.info(Event.NOTICE_SENT, **_addressed(notice))
@@ -138,3 +212,14 @@ def log_notices(done: Round) -> None:
 def _addressed(notice: Notice) -> dict[str, str]:
     account = {"account": notice.account} if notice.account else {}
     return {"owner": notice.login.text, **account, "reason": notice.key.cause.value}
+
+
+def _log_idle(state: IdleState, text: str) -> None:
+    """Log a change of the IDLE connection. Losing it loses no mail: the poll reports when the server is down."""
+    log = structlog.get_logger()
+    if state is IdleState.ABSENT:
+        log.info(Event.MAILBOX_IDLE_MISSING, message=text)
+    elif state is IdleState.FAILED:
+        log.warning(Event.MAILBOX_IDLE, state=state.value, message=text)
+    else:
+        log.debug(Event.MAILBOX_IDLE, state=state.value, message=text)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, extract, func, select, update
@@ -70,6 +70,19 @@ class Lately:
 
     today: Ends
     week: Ends
+
+
+def clock(database: Database) -> datetime:
+    """Ask the database for the time: one clock for all workers and for `status`, whatever their hosts' clocks say.
+
+    Raises:
+        Unavailable: the database is down.
+    """
+    if database.is_sqlite:
+        return datetime.now(UTC)
+    with database.read() as connection:
+        now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
+        return now.astimezone(UTC)
 
 
 def record_poll(database: Database, poll: Poll) -> None:

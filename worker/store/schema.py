@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import Connection, MetaData, inspect, text
 from sqlmodel import SQLModel
 
-from worker.domain.errors import Refused
+from worker.domain.errors import Outdated
 from worker.store.database import UNHURRIED, Database
 from worker.store.ids import SQLITE_METADATA
 from worker.store.reading import create_views, drop_views
@@ -25,7 +25,7 @@ def migrate(database: Database, upgrading: Callable[[], None] = lambda: None) ->
     Calls ``upgrading`` before it begins, because a migration may take long.
 
     Raises:
-        Refused: when the database is newer than this program.
+        Outdated: when the database is newer than this program.
         Unavailable: when the database is down or another process is still migrating.
     """
     with database.read() as connection:
@@ -69,7 +69,7 @@ def _upgrade(connection: Connection) -> None:
     revision = revision_of(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and revision not in known:
-        raise Refused(f"the database is at revision {revision}, newer than this program: upgrade the program")
+        raise Outdated(f"the database is at revision {revision}, newer than this program: upgrade the program")
     drop_views(connection)
     upgrade(config, "head")
     create_views(connection)
