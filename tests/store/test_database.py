@@ -4,6 +4,8 @@
 
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -20,6 +22,7 @@ from tests.servers.postgres import Postgres
 from worker.domain.errors import Conflict, Refused, Unavailable
 from worker.store.columns import to_json
 from worker.store.database import UNHURRIED, Database, postgresql_parameters
+from worker.store.mailboxes import mailbox_id
 from worker.store.schema import migrate
 
 NOWHERE = "postgresql+psycopg://nobody:secret@127.0.0.1:1/none"
@@ -54,6 +57,22 @@ def test_a_new_file_and_its_folder_are_for_this_user_alone(tmp_path: Path, open_
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (file.parent, *file.parent.iterdir())}
     assert modes.pop("new") == 0o700
     assert set(modes.values()) == {0o600}
+
+
+READ = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM mailbox').fetchone()[0])"
+
+
+def test_a_second_opening_in_one_process_takes_no_locks_from_the_first(tmp_path: Path, open_database: Open) -> None:
+    """Without them, the next reader that leaves removes the log, and what is written from then on is lost."""
+    file = tmp_path / "dropbox.db"
+    first = open_database(f"sqlite:///{file}")
+    migrate(first)
+    for count in (1, 2, 3):
+        Database.open(f"sqlite:///{file}").close()
+        with first.begin() as connection:
+            mailbox_id(connection, f"mailbox {count}")
+        read = subprocess.run([sys.executable, "-c", READ, file], capture_output=True, text=True, check=True)
+        assert int(read.stdout) == count
 
 
 def test_a_file_is_not_made_when_it_is_only_to_be_read(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The database as a whole: where it is, how long it may take, and how a transaction on it begins and ends."""
 
+import errno
 import math
 import os
 import time
@@ -142,12 +143,19 @@ def _file_of(url: URL) -> Path:
 
 
 def _prepare_file(file: Path, *, create: bool) -> None:
-    """Make the file, and its folder, for this user alone: it holds other people's mail."""
+    """Make the file, and its folder, for this user alone: it holds other people's mail.
+
+    A file that is there is not opened: closing it would drop the locks of this process's other connections to it
+    (close(2) on Linux does so), and the last reader elsewhere would then remove the log that they still write to.
+    """
     if not create and not file.exists():
         raise DatabaseMissing(f"database: there is no file {file}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT, mode=0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, mode=0o600))
+        if not os.access(file, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise DatabaseUnavailable(f"database: {file} cannot be opened: {error.strerror}") from error
 
