@@ -395,6 +395,8 @@ def _html_blocks() -> Iterator[tuple[str, str, str]]:
     for code, row in YAHOO.items():
         yield f"yahoo-{code}", "Fw", _yahoo_html(header(row))
     lines = "<br>".join(_bold(block(Header("", "From:", "Sent:", "To:", "Subject:"), "FDTCS")))
+    block_below_a_line = f'<div style="border-top: 1px solid #b5c4df">{lines}</div><div>{BODY}</div>'
+    yield "outlook-line", "FW", f"<div>Please file this.</div>{block_below_a_line}"
     yield "outlook-web", "Fw", f'<hr><div id="divRplyFwdMsg">{lines}<div>&nbsp;</div></div>{BODY}'
 
 

@@ -62,7 +62,7 @@ class _TextOfHtml(HTMLParser):
         elif tag == "blockquote":
             self._end_paragraph()
             self._depth += 1
-        elif tag == "hr" or (tag == "div" and "border-top:solid" in (dict(attrs).get("style") or "").replace(" ", "")):
+        elif tag == "hr" or (tag == "div" and _is_ruled(dict(attrs).get("style") or "")):
             self._end_paragraph()
             self._show(_RULE)
             self._end_line()
@@ -114,6 +114,11 @@ class _TextOfHtml(HTMLParser):
         self._end_line()
         if self._lines and self._lines[-1]:
             self._lines.append("")
+
+
+def _is_ruled(style: str) -> bool:
+    """Tell whether a block has a line above it, as Outlook draws one above the mail that it forwards."""
+    return any("solid" in each for each in style.lower().split(";") if each.strip().startswith("border-top:"))
 
 
 def _address_of(href: str | None) -> str | None:
