@@ -42,6 +42,7 @@ def read(file: Path, content: bytes | str, key: Key | None = None) -> list[Recor
         TEXT.encode("cp1252"),
         TEXT.replace(",", ";").encode(),
         TEXT.replace(",", "\t").encode(),
+        TEXT.replace("\n", "\r").encode(),
         TEXT.replace("\n", "\r\n").encode(),
         TEXT.rstrip("\n").encode(),
     ],
@@ -55,6 +56,7 @@ def read(file: Path, content: bytes | str, key: Key | None = None) -> list[Recor
         "cp1252",
         "semicolon",
         "tab",
+        "cr",
         "crlf",
         "no last line end",
     ],
@@ -87,6 +89,20 @@ def test_a_bad_row_is_named_by_its_line_and_costs_no_other(people: Path, row: st
     assert (bad.line, why in bad.why) == (2, True)
     assert isinstance(good, RecordChange)
     assert good.line == 3
+
+
+def test_a_separator_that_excel_names_above_the_columns_is_used(people: Path) -> None:
+    [row] = read(people, "sep=|\r\nemail|last_name\r\na@x.example|A, B; C\r\n")
+    assert isinstance(row, RecordChange)
+    assert (row.last_name, row.line) == ("A, B; C", 3)
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["without a mark", "with a mark"])
+def test_a_bad_byte_costs_its_own_row_and_leaves_the_letters_of_the_others(people: Path, mark: bytes) -> None:
+    rows = "email,last_name\na@x.example,Müller\nb@x.example,?\nc@x.example,Šťastná\n".encode()
+    first, bad, last = read(people, mark + rows.replace(b"?", b"\xff"))
+    assert bad == BadRow(3, "last_name holds bytes that cannot be decoded")
+    assert [row.last_name for row in (first, last) if isinstance(row, RecordChange)] == ["Müller", "Šťastná"]
 
 
 def test_a_row_that_is_too_short_leaves_what_it_lacks_alone(people: Path) -> None:

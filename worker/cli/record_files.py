@@ -4,6 +4,7 @@ import codecs
 import csv
 import io
 import json
+import re
 import shutil
 import tempfile
 from collections import deque
@@ -34,6 +35,10 @@ _MOST_LINES = 200
 _MOST_COLUMNS = 1000
 _BLOCK = 1024 * 1024
 """Bytes that are read at once to find out the encoding."""
+_BROKEN = "\ufffd"
+"""What stands for bytes that cannot be decoded."""
+_SEPARATOR_LINE = re.compile(r"sep=(.)[\r\n]*")
+"""What Excel writes above the names of the columns, and reads."""
 _LEFT_OPEN = "a quotation mark is left open"
 
 
@@ -94,23 +99,26 @@ def _seekable(source: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _encoding_of(binary: BinaryIO) -> str:
-    """Tell UTF-16, with or without its mark, from UTF-8; what is neither is what a spreadsheet on Windows writes."""
-    first = binary.read(_BLOCK)
-    if first.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    """Tell UTF-16, with or without its mark, from UTF-8; what is neither is what a spreadsheet on Windows writes.
+
+    A few bad bytes do not make a file something else than UTF-8.
+    """
+    block = binary.read(_BLOCK)
+    if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
-    sample = first[:1000]
+    sample = block[:1000]
     zeros = sample[0::2].count(0), sample[1::2].count(0)
     if max(zeros) > len(sample) // 5 and min(zeros) * 10 < max(zeros):
         return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        while first:
-            decoder.decode(first)
-            first = binary.read(_BLOCK)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8-sig"
+    decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
+    letters = broken = 0
+    while block:
+        if not block.isascii():
+            text = decoder.decode(block)
+            broken += text.count(_BROKEN)
+            letters += sum(not char.isascii() for char in text)
+        block = binary.read(_BLOCK)
+    return "cp1252" if broken > letters - broken else "utf-8-sig"
 
 
 class _Lines:
@@ -164,8 +172,12 @@ class _Table:
     def __init__(self, text: IO[str]) -> None:
         self._lines = _Lines(text)
         heading = text.readline(_LONGEST_LINE)
-        text.seek(0)
-        self._separator = max(_SEPARATORS, key=heading.count)
+        named = _SEPARATOR_LINE.fullmatch(heading)
+        if named:
+            self._lines.begin = 1
+        else:
+            text.seek(0)
+        self._separator = named[1] if named else max(_SEPARATORS, key=heading.count)
         self._reader = csv.reader(self._lines, delimiter=self._separator)
 
     @property
@@ -304,6 +316,8 @@ def _change(line: int, cells: Mapping[str, str]) -> RecordChange | BadRow:
         return BadRow(line, f"an external ID has at most {_LONGEST_KEY} characters, all of which can be shown")
     values: dict[str, Any] = {}
     for column, cell in cells.items():
+        if _BROKEN in cell:
+            return BadRow(line, f"{column} holds bytes that cannot be decoded")
         try:
             values[column] = _value(column, cell)
         except NotAnAddress as error:
