@@ -21,6 +21,8 @@ class Effort:
     arrivals: int
     polled_arrivals: int
     poll_seconds: int
+    events: int
+    """Events that wait for a receiver."""
     idle_polls: int
     idle_seconds: int
     memory_backlog: int
@@ -43,6 +45,7 @@ FULL = Effort(
     arrivals=200,
     polled_arrivals=20,
     poll_seconds=5,
+    events=100_000,
     idle_polls=60,
     idle_seconds=120,
     memory_backlog=10_000,
@@ -63,6 +66,7 @@ QUICK = Effort(
     arrivals=6,
     polled_arrivals=2,
     poll_seconds=2,
+    events=3_000,
     idle_polls=4,
     idle_seconds=4,
     memory_backlog=1_500,

@@ -3,6 +3,7 @@
 import json
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -179,3 +180,24 @@ class Handler(BaseHTTPRequestHandler):
         (self.receiver.behaviour if got else answers(401))(self, got)  # type: ignore[arg-type]
 
     def log_message(self, *_: object) -> None: ...
+
+
+def main() -> None:
+    """Receive as a process of its own: print the port, and at each line of input how many events came, and how fast."""
+    behaviour = {"hangs": hangs, "answers": answers(204)}[sys.argv[1]]
+    with Receiver(behaviour) as receiver:
+        _say(receiver.port)
+        while sys.stdin.readline():
+            moments = [got.at for got in receiver.got]
+            seconds = moments[-1] - moments[0] if moments else 0.0
+            told = {"events": len(set(receiver.ids)), "refused": len(receiver.refused), "seconds": seconds}
+            _say(told)
+
+
+def _say(value: object) -> None:
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

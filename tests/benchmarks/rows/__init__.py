@@ -3,7 +3,19 @@
 from collections.abc import Callable
 
 from tests.benchmarks.finding import Finding
-from tests.benchmarks.rows import arrival, distance, drain, history, idle, importing, instances, memory, rejected, start
+from tests.benchmarks.rows import (
+    arrival,
+    distance,
+    drain,
+    events,
+    history,
+    idle,
+    importing,
+    instances,
+    memory,
+    rejected,
+    start,
+)
 from tests.benchmarks.stage import Stage
 
 ROWS: dict[str, Callable[[Stage], Finding]] = {
@@ -17,6 +29,8 @@ ROWS: dict[str, Callable[[Stage], Finding]] = {
     "rejected": rejected.measure,
     "arrival-idle": arrival.idle,
     "arrival-polled": arrival.polled,
+    "arrival-hanging": events.hanging,
+    "events": events.drain,
     "idle-poll": idle.poll,
     "idle-hour": idle.hour,
     "memory-mix": memory.mix,

@@ -58,7 +58,11 @@ class Notice:
 
 def idle(stage: Stage) -> Finding:
     """A bare client and the worker, side by side on twin mailboxes: what the worker adds to the server's own notice."""
-    url = stage.database("sqlite")
+    return from_arrival(stage, "arrival-idle", "", stage.database("sqlite"))
+
+
+def from_arrival(stage: Stage, row: str, beside: str, url: str) -> Finding:
+    """Measure what the worker adds to the server's notice, on this database."""
     user, twin = stage.mailbox(), stage.mailbox()
     notices: list[float] = []
     filings: list[float] = []
@@ -79,8 +83,8 @@ def idle(stage: Stage) -> Finding:
     p50, p99 = at_rank(beyond, 0.50), at_rank(beyond, 0.99)
     _clean(stage, url, user, twin)
     return Finding(
-        row="arrival-idle",
-        what=f"arrival to association, IDLE, {len(beyond)} messages: beyond the server's own notice",
+        row=row,
+        what=f"arrival to association, IDLE, {len(beyond)} messages{beside}: beyond the server's own notice",
         target=f"p50 ≤ {MOST_P50 * 1000:.0f} ms, p99 ≤ {MOST_P99 * 1000:.0f} ms",
         result=f"p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms",
         yardstick=f"a bare IDLE: notice after {at_rank(notices, 0.5):.2f} s",
