@@ -3,7 +3,6 @@
 At the one that is chosen the process kills itself.
 """
 
-import imaplib
 import os
 import re
 import signal
@@ -15,6 +14,8 @@ from typing import Any
 
 import psycopg
 from sqlalchemy import Engine, event
+
+from worker.imap.protocol import Protocol
 
 _SILENT = frozenset({"LOGIN", "AUTHENTICATE", "CAPABILITY", "LOGOUT", "NOOP", ""})
 _CHANGING = ("UID MOVE", "UID COPY", "UID STORE", "UID EXPUNGE", "CREATE")
@@ -62,10 +63,10 @@ class Steps:
         event.listen(Engine, "commit", lambda _connection: self.at("before the commit"))
 
     def watch_imap(self) -> None:
-        """A step when a command is sent, one in the midst of that if it changes something, one at each literal read."""
-        send, read = imaplib.IMAP4.send, imaplib.IMAP4.read
+        """Make a step of each command sent, of its middle if it changes something, and of each literal read."""
+        send, read = Protocol.send, Protocol.read
 
-        def send_watched(imap: imaplib.IMAP4, data: Any) -> None:
+        def send_watched(imap: Protocol, data: Any) -> None:
             command = _command_of(bytes(data))
             if command.partition(" ")[0] in _SILENT:
                 send(imap, data)
@@ -77,13 +78,13 @@ class Steps:
             send(imap, data[middle:])
             self.at(f"sent {command}")
 
-        def read_watched(imap: imaplib.IMAP4, size: int) -> bytes:
+        def read_watched(imap: Protocol, size: int) -> bytes:
             data = read(imap, size)
             self.at("literal read")
             return data
 
-        imaplib.IMAP4.send = send_watched  # type: ignore[method-assign, assignment]
-        imaplib.IMAP4.read = read_watched  # type: ignore[method-assign, assignment]
+        Protocol.send = send_watched  # type: ignore[method-assign, assignment]
+        Protocol.read = read_watched  # type: ignore[method-assign, assignment]
 
 
 class _Watched:
