@@ -1,4 +1,4 @@
-"""`bcc-dropbox check`: what works of settings, database and mailbox, and how to mend what does not."""
+"""`bcc-dropbox check`: tests settings, database and mailbox, and says how to repair what fails."""
 
 from datetime import timedelta
 from typing import Annotated

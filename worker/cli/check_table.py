@@ -1,4 +1,4 @@
-"""The table of `check`: a line for each thing, what to do about it whole below, each setting on a line to be copied."""
+"""The table of `check`: a line for each thing, the advice below it, and settings on lines of their own to copy."""
 
 import os
 import shutil
@@ -17,11 +17,11 @@ _RESULT_WIDTH = max(map(len, (_HEADINGS[1], *Result)))
 _GAP = "  "
 _INDENT = 4 * " "
 _NARROWEST = 24
-"""What is left for the last column on a terminal, however narrow."""
+"""Characters that the last column gets at least, on however narrow a terminal."""
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
-    """On a terminal coloured and wrapped between words; elsewhere each text on one line. Nothing is ever cut."""
+    """Print the findings: coloured and wrapped on a terminal, one line per text elsewhere. Nothing is cut."""
     on_terminal = sys.stdout.isatty()
     columns = shutil.get_terminal_size().columns if on_terminal else None
     coloured = on_terminal and "NO_COLOR" not in os.environ

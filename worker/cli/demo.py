@@ -11,7 +11,7 @@ import typer
 
 
 def demo() -> None:
-    """See all of it on an embedded mailbox and a database in a temporary folder; nothing is kept."""
+    """Show everything on an embedded mailbox and a temporary database; keep nothing."""
     from worker.demo.story import tell  # noqa: PLC0415
 
     tell(_Commands(), typer.echo)

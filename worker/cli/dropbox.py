@@ -57,7 +57,7 @@ def pattern(
     account: AccountName = None,
     as_json: Json = False,
 ) -> None:
-    """Choose where recipients are searched.
+    """Choose where recipients are looked up.
 
     The pattern also says what is made when nobody is found.
     """

@@ -24,7 +24,7 @@ def show_dropbox(dropbox: "Dropbox", base: DropboxAddress, *, as_json: bool) -> 
 
 
 def dropbox_fields(dropbox: "Dropbox", base: DropboxAddress) -> dict[str, Any]:
-    """The promised fields; without the permission there is no address (R9)."""
+    """Return the documented JSON fields; without the permission the address is empty (R9)."""
     return {
         "user": dropbox.user.login,
         "address": base.with_token(dropbox.token) if dropbox.token else None,

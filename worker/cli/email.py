@@ -71,7 +71,7 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
 
 @app.command("show")
 def show(ctx: typer.Context, email_id: EmailId, account: AccountName = None, as_json: Json = False) -> None:
-    """Show one email and the records it stands on."""
+    """Show one email and its records."""
     from worker.crm.emails import show_email  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:

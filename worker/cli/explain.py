@@ -75,7 +75,7 @@ def _explain_one(found: Sequence["Explanation"], *, as_json: bool) -> None:
 
 
 def _introduced(other: "Explanation", latest: "Explanation") -> str:
-    """A UID is a message's own only in its mailbox and under its UIDVALIDITY; in another it is another message's."""
+    """Name the mailbox and UIDVALIDITY, because the same UID elsewhere is another message's."""
     is_same = bool(other.message_id) and other.message_id.strip("<>") == latest.message_id.strip("<>")
     return "Seen before" if is_same else "Another message of this UID"
 
@@ -120,7 +120,7 @@ def _matching(
 
 
 def _fields(explanation: "Explanation") -> dict[str, Any]:
-    """The deciding verdict's fields are a promise; beside them what else is known of the message."""
+    """Return the documented JSON fields of the deciding verdict, and the other facts about the message."""
     return {
         **_verdict_fields(explanation.deciding),
         "uid": explanation.uid,

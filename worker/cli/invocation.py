@@ -34,17 +34,17 @@ class Desk:
 
 
 def env_file_of(ctx: typer.Context) -> Path | None:
-    """The file named with ``--env-file``."""
+    """Return the file named with ``--env-file``."""
     return ctx.obj.env_file if isinstance(ctx.obj, Invocation) else None
 
 
 @contextmanager
 def open_desk(ctx: typer.Context, account: str | None = None) -> Iterator[Desk]:
-    """Open the database that there is, bring it to the present schema, close it in the end.
+    """Open the existing database, migrate it, and close it at the end.
 
     Raises:
         SettingsError: when a setting is wrong.
-        Unavailable: when the database is down, or there is none: a mistyped path shall not make one.
+        Unavailable: when the database is down, or its file is missing: a mistyped path must not create one.
     """
     with _opened(ctx, account, open_present) as desk:
         yield desk
@@ -52,16 +52,21 @@ def open_desk(ctx: typer.Context, account: str | None = None) -> Iterator[Desk]:
 
 @contextmanager
 def open_first_desk(ctx: typer.Context, account: str | None = None) -> Iterator[Desk]:
-    """The same for the commands that a CRM begins with: they make the database's file where there is none."""
+    """Open the database for a first command such as `user add`; creates a missing SQLite file.
+
+    Raises:
+        SettingsError: when a setting is wrong.
+        Unavailable: when the database is down.
+    """
     with _opened(ctx, account, _open) as desk:
         yield desk
 
 
 def open_present(settings: "Settings") -> "Database":
-    """The database that the settings name.
+    """Open the database that the settings name.
 
     Raises:
-        Unavailable: when it is a file that is not there.
+        Unavailable: when it is a file that does not exist.
     """
     try:
         return _open(settings, create=False)

@@ -49,7 +49,7 @@ class LazyCommands(TyperGroup):
     """The commands of `ENTRIES`; the help of all needs the import of none."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the library's signature
-        """In the order of the design, not of the alphabet."""
+        """Return the commands in the order of the manual, not of the alphabet."""
         return list(ENTRIES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the same
@@ -62,7 +62,7 @@ class LazyCommands(TyperGroup):
         return command
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the same
-        """The table of the help."""
+        """Write the table of commands into the help."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, entry.summary) for name, entry in ENTRIES.items()])
 
@@ -77,19 +77,19 @@ class LazyCommands(TyperGroup):
 
 
 def command_of(app: typer.Typer) -> Any:
-    """What a Typer stands for; to call the Typer itself would put its own excepthook, with tracebacks, before ours."""
+    """Return the Click command of a Typer. Calling the Typer would install its own excepthook, with tracebacks."""
     return get_command(app)
 
 
 def plain_typer(summary: str | None = None) -> typer.Typer:
-    """A Typer without rich's frames (they cost the start of every help) and without tracebacks of its own."""
+    """Make a Typer without rich's frames, which slow the help, and without tracebacks of its own."""
     return typer.Typer(
         help=summary, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True
     )
 
 
 def noun(name: str) -> typer.Typer:
-    """The Typer of a noun whose verbs are its commands."""
+    """Make the Typer of a noun whose verbs are its commands."""
     return plain_typer(ENTRIES[name].summary)
 
 

@@ -1,6 +1,6 @@
 """Results on stdout: JSON for programs, tables for people, plain columns for pipes; notes on stderr.
 
-Whatever a stranger's mail put into the database passes `clean` here once more before it reaches a terminal.
+Text from strangers' mail passes `clean` here once more before it reaches a terminal.
 """
 
 import json
@@ -14,18 +14,18 @@ import typer
 from worker.domain.text import clean
 
 _WIDEST = 60
-"""A longer text stands whole, and pushes only its own line to the right: a subject may have 998 characters."""
+"""Characters. A longer text is printed whole and shifts only its own line: a subject may have 998 characters."""
 
 Cell = str | int | bool | datetime | None | Sequence[str]
 
 
 def print_json(value: object) -> None:
-    """One JSON value; ASCII only, so that no terminal can be made to act on it."""
+    """Print one JSON value in ASCII, so that no text from a mail can control the terminal."""
     typer.echo(json.dumps(value, indent=2, default=_to_json))
 
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    """A table on a terminal; columns of unshortened text elsewhere."""
+    """Print a table on a terminal, and columns of complete text elsewhere."""
     texts = [[text_of(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _print_table(headings, texts)
@@ -34,17 +34,17 @@ def print_rows(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
 
 
 def print_fields(fields: Iterable[tuple[str, Cell]]) -> None:
-    """One thing, a line for each of its fields."""
+    """Print one thing, a line for each of its fields."""
     _print_columns([[name, text_of(cell)] for name, cell in fields])
 
 
 def note(text: str) -> None:
-    """Tell the person something that is not the result."""
+    """Print a note for the person on stderr, apart from the result."""
     typer.echo(clean(text), err=True)
 
 
 def cut(rows: Sequence[Any], limit: int) -> Sequence[Any]:
-    """The first ``limit`` of rows of which one more was asked for (0: all), with a note when there are more."""
+    """Return the first ``limit`` rows (0: all) and print a note when there are more."""
     if limit and len(rows) > limit:
         note(f"only {limit} are shown: --limit 0 shows all")
         return rows[:limit]
@@ -52,12 +52,12 @@ def cut(rows: Sequence[Any], limit: int) -> Sequence[Any]:
 
 
 def one_more(limit: int) -> int | None:
-    """How many rows to ask for so that `cut` can tell whether there are more."""
+    """Return the number of rows to read: one more than the limit, so that `cut` sees whether there are more."""
     return limit + 1 if limit else None
 
 
 def text_of(cell: Cell) -> str:
-    """A value as people read it."""
+    """Format a value for people."""
     if cell is None or cell == "":
         return "-"
     if isinstance(cell, bool):
@@ -70,7 +70,7 @@ def text_of(cell: Cell) -> str:
 
 
 def time_text(moment: datetime) -> str:
-    """ISO 8601 in UTC, to the second."""
+    """Format a time in ISO 8601, in UTC, to the second."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 

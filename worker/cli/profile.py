@@ -34,7 +34,7 @@ def add(ctx: typer.Context, name: Name, acting: Acting, account: AccountName = N
 
 
 def _add_change(verb: str, summary: str) -> None:
-    """A command that changes one permission; grant and revoke differ in nothing but that."""
+    """Make the command that grants or revokes one permission."""
 
     @app.command(verb, help=summary)
     def change(  # noqa: PLR0913, PLR0917 - the parameters are the command line

@@ -57,7 +57,7 @@ def replay(
 
 
 def _chosen(parts: "Parts", uids: list[int], rejected: Reason | None) -> tuple[list[int], "list[Decided]"]:
-    """The undecided messages whose strikes were forgotten, and the decided ones to put back."""
+    """Return the undecided messages whose strikes were cleared, and the decided ones to put back."""
     from worker.crm import replays  # noqa: PLC0415
 
     database, mailbox = parts.database, parts.mailbox_name

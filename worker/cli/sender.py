@@ -95,7 +95,7 @@ def list_(
 
 
 def _post_for_code(settings: "Settings", login: str, address: str) -> "Post | None":
-    """Where a code is sent by; None where none is asked for."""
+    """Return the mail server that sends the code; None when the address needs no code."""
     if settings.smtp_url is None:
         return None
     from worker.crm.work import address_of  # noqa: PLC0415

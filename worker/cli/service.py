@@ -14,9 +14,9 @@ if TYPE_CHECKING:  # importing it takes longer than the help of these commands
 
 
 def run(ctx: typer.Context) -> None:
-    """Empty the mailbox for ever: each minute, and at once where the server offers IDLE.
+    """Run the service: poll each minute, and at once where the server offers IDLE.
 
-    SIGTERM ends it after the batch in hand, SIGHUP reads the env file again.
+    SIGTERM stops it after the current batch. SIGHUP reads the env file again.
     """
     from worker.bootstrap import start_log  # noqa: PLC0415
     from worker.service.process import keep_little  # noqa: PLC0415

@@ -35,11 +35,11 @@ class MailboxStanding:
         return "failing" if self.health.last_error else "active"
 
     def good_poll_age(self, now: datetime) -> timedelta | None:
-        """How long ago all went well; None when it never did."""
+        """Return the time since the last successful poll; None when there was none."""
         return now - self.health.last_good_poll_at if self.health.last_good_poll_at else None
 
     def fields(self, now: datetime) -> list[tuple[str, Cell]]:
-        """For people."""
+        """Return the lines that people read."""
         found = self.health
         return [
             ("mailbox", found.name),
@@ -53,7 +53,7 @@ class MailboxStanding:
         ]
 
     def as_json(self, now: datetime) -> dict[str, Any]:
-        """For programs; ages in seconds."""
+        """Return the JSON fields; ages are in seconds."""
         found = self.health
         return {
             "mailbox": found.name,
@@ -90,7 +90,7 @@ class Standing:
     webhooks: tuple[EndpointHealth, ...] = ()
 
     def complaints(self, max_age: timedelta) -> list[str]:
-        """What a monitor is told: each mailbox that was not polled well within ``max_age``; none at all, too."""
+        """Name each mailbox without a successful poll within ``max_age``, or report that there is no mailbox."""
         if not self.mailboxes:
             return ["no mailbox has been polled yet"]
         return [
@@ -114,7 +114,7 @@ class Standing:
         return rows
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the JSON fields."""
         return {
             "mailboxes": [mailbox.as_json(self.now) for mailbox in self.mailboxes],
             "webhooks": [_webhook_json(webhook, self.now) for webhook in self.webhooks],
@@ -186,7 +186,7 @@ def _too_old(age: timedelta | None, max_age: timedelta) -> str:
 
 
 def _seen_then(backlog: int, seen_at: datetime | None, now: datetime) -> str | None:
-    """Only a poll that went well sees it: what came since, or is left since, nobody has counted."""
+    """Name the backlog and when it was counted: only a successful poll counts it."""
     return None if seen_at is None else f"{backlog} at the last good poll, {_age_text(now - seen_at)} ago"
 
 

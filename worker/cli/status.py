@@ -36,7 +36,7 @@ def status(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show which worker empties the mailbox and which stand by, backlog, last poll, and how mail ended lately."""
+    """Show the active and the standby workers, the backlog, the last poll, and recent outcomes."""
     from worker.settings import Settings  # noqa: PLC0415
 
     settings = Settings.load(env_file_of(ctx))

@@ -24,7 +24,7 @@ _TEXT_COLUMN = len("  ") + _LABEL_WIDTH + len(" ")
 
 
 def story_of(explanation: "Explanation") -> str:
-    """The whole story, several lines."""
+    """Return the explanation in several lines."""
     return "\n".join(clean_lines(_lines(explanation)))
 
 

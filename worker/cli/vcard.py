@@ -4,7 +4,7 @@ import vobject
 
 
 def vcard_of(address: str, login: str) -> bytes:
-    """A vCard 3.0 in UTF-8: the three fields that all of them ask for, FN, N and EMAIL."""
+    """Return a vCard 3.0 in UTF-8 with FN, N and EMAIL, the fields that Outlook, Apple and Google require."""
     card = vobject.vCard()
     card.add("fn").value = f"BCC Dropbox ({login})"
     card.add("n").value = vobject.vcard.Name(family="BCC Dropbox", given=login)

@@ -71,7 +71,7 @@ class Attempt:
 
 
 def explain_uid(crm: Crm, uid: int, *, limit: int | None) -> list[Explanation]:
-    """The decisions on messages of that UID, the latest first: each mailbox counts for itself."""
+    """Return the decisions on messages with that UID in any mailbox, the latest first."""
     with crm.read() as work:
         account = _asking(work)
         query = _DECISIONS.where(of_known_queue(), col(DecisionRow.uid) == uid, *_concerns(account))
@@ -79,7 +79,7 @@ def explain_uid(crm: Crm, uid: int, *, limit: int | None) -> list[Explanation]:
 
 
 def explain_message_id(crm: Crm, message_id: str, *, limit: int | None) -> list[Explanation]:
-    """The decisions on messages of that Message-ID, typed with or without its angle brackets, the latest first."""
+    """Return the decisions on messages with that Message-ID, typed with or without angle brackets, the latest first."""
     bare = message_id.strip().removeprefix("<").removesuffix(">")
     with crm.read() as work:
         account = _asking(work)
@@ -88,7 +88,7 @@ def explain_message_id(crm: Crm, message_id: str, *, limit: int | None) -> list[
 
 
 def explain_matching(crm: Crm, wanted: MessageFilter, *, limit: int | None) -> list[Explanation]:
-    """The decisions on messages from and to these people since then, the latest first."""
+    """Return the decisions on messages from and to these people since then, the latest first."""
     with crm.read() as work:
         account = _asking(work)
         ids = matching_ids(work.connection, wanted, _concerns(account), limit)

@@ -44,7 +44,7 @@ def decided_as(database: Database, mailbox: str, outcome: Outcome, reason: Reaso
 
 
 def decided_under(database: Database, mailbox: str, uids: Collection[int]) -> list[Decided]:
-    """The last decision under each of the UIDs; UIDs without any are absent."""
+    """Return the last decision for each of the UIDs; a UID without one is absent."""
     with database.read() as connection:
         of_uids = and_(
             of_known_queue(),
@@ -68,7 +68,7 @@ def forgive(database: Database, mailbox: str, uids: Collection[int]) -> list[int
 
 
 def _last_of_those(conditions: ColumnElement[bool]) -> Select[int]:
-    """The last decision on each message that these are about, or on another message of the same Message-ID.
+    """Return the last decision on each of these messages, or on another message of the same Message-ID.
 
     A message that went back into the queue came out with another UID, and is otherwise the same. The mailbox is no
     condition here but part of what is the same, so that the Message-ID is the only way in.
@@ -83,7 +83,7 @@ def _last_of_those(conditions: ColumnElement[bool]) -> Select[int]:
 
 
 def _was_read_since() -> ColumnElement[bool]:
-    """A head that could not be read left no Message-ID, by which the later decision would be known."""
+    """Return the decisions without a Message-ID: their head could not be read, so a later decision is not known."""
     later = aliased(DecisionRow)
     return and_(
         col(DecisionRow.message_id) == "",

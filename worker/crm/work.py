@@ -213,7 +213,7 @@ def sending_address_of(text: str, what: str) -> Address:
     """Read an address that somebody typed and is going to send from (R12).
 
     Raises:
-        Refused: when it is none, or none that a From could prove.
+        Refused: when it is no address, or a From with it could prove nobody.
     """
     address = address_of(text, what)
     if address.has_odd_dots:

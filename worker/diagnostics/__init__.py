@@ -83,7 +83,7 @@ def _check_settings(settings: Settings, env_file: Path | None) -> Iterator[Findi
 
 
 def _holds_secret(settings: Settings) -> bool:
-    """Whether a password stands in the settings themselves, and not in a file of its own."""
+    """Return True when the settings themselves hold a password, instead of naming a file that does."""
     urls = [url.get_secret_value() for url in (settings.smtp_url, settings.database_url) if url]
     named = (settings.imap_password, settings.oauth_client_secret, settings.oauth_refresh_token)
     return any(named) or any(_PASSWORD_IN_URL.search(url) for url in urls)

@@ -1,4 +1,4 @@
-"""Whether the database answers, is at our schema, and agrees on what time it is."""
+"""Checks of the database: it answers, has our schema, and its clock agrees with ours."""
 
 import stat
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ _MEND = "start the database, or correct BCC_DROPBOX_DATABASE_URL"
 
 
 def check_database(settings: Settings) -> Iterator[Finding]:
-    """Reads only; a missing SQLite file is not made."""
+    """Check the database by reading only; never create a missing SQLite file."""
     url = settings.database_url.get_secret_value()
     try:
         database = Database.open(url, statement_seconds=settings.statement_seconds, create=False)

@@ -1,4 +1,4 @@
-"""What `check` finds: one thing that was looked at, how it stands, and what to do about it."""
+"""Findings of `check`: one thing that was tested, its result, and what to do about it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,13 +10,13 @@ AUTHENTICATION_RECIPE = "the recipe sender-authentication in the project's READM
 
 
 class Result(StrEnum):
-    """How a thing stands."""
+    """The result of one test."""
 
     PASS = "pass"
     WARN = "warn"
     FAIL = "fail"
     SKIP = "skip"
-    """Nothing was there to see it by."""
+    """There was nothing to test it with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +38,26 @@ class Finding:
         return self.result is Result.FAIL
 
     def as_json(self) -> dict[str, Any]:
-        """For programs: what to do is one sentence."""
+        """Return the JSON fields; the advice is one sentence."""
         mending = " ".join(filter(None, (self.mending, " and ".join(self.settings))))
         return {"what": self.what, "result": self.result, "seen": self.seen, "mending": mending}
 
 
 def passed(what: str, seen: str) -> Finding:
-    """It works."""
+    """Return a finding about something that works."""
     return Finding(what, Result.PASS, seen)
 
 
 def skipped(what: str, seen: str, mending: str) -> Finding:
-    """It could not be looked at."""
+    """Return a finding about something that could not be checked."""
     return Finding(what, Result.SKIP, seen, mending)
 
 
 def warned(what: str, seen: str, mending: str, settings: tuple[str, ...] = ()) -> Finding:
-    """It works, but worse or less safely than it could."""
+    """Return a finding about something that works, but worse or less safely than it could."""
     return Finding(what, Result.WARN, seen, mending, settings)
 
 
 def failed(what: str, seen: str, mending: str, settings: tuple[str, ...] = ()) -> Finding:
-    """It does not work."""
+    """Return a finding about something that does not work."""
     return Finding(what, Result.FAIL, seen, mending, settings)

@@ -1,4 +1,4 @@
-"""Whether the mail server lets us in, over what, with which capabilities, and has the folders."""
+"""Checks of the mailbox: encryption, login, capabilities and folders."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ _AHEAD = timedelta(minutes=2)
 
 
 def check_mailbox(settings: Settings) -> Iterator[Finding]:
-    """One connection; changes nothing on the server."""
+    """Check the mailbox over one connection; change nothing on the server."""
     mailbox = ImapMailbox(imap_access(settings), settings.token_headers)
     try:
         mailbox.open()
@@ -78,7 +78,7 @@ def _held(messages: int | None) -> str:
 
 
 def _clock(mailbox: ImapMailbox) -> Finding:
-    """The mail server stamps each arrival by its own clock, and nothing arrives in the future."""
+    """Compare the clocks: the mail server stamps arrivals by its own clock, and none can be in the future."""
     what = "the mail server's clock"
     newest = mailbox.newest_arrival()
     if newest is None:

@@ -1,4 +1,4 @@
-"""Whether the mail server that sends our own mail takes it: reached, secured, logged in; nothing is sent."""
+"""Check of the mail server that sends the worker's own mail: reached, encrypted, logged in; nothing is sent."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from worker.tls import renewal
 
 
 def check_post(settings: Settings) -> Iterator[Finding]:
-    """Says nothing where SMTP_URL is not set."""
+    """Check the mail server; yield nothing when SMTP_URL is not set."""
     what = "outgoing mail"
     try:
         post, server = post_of(settings), mail_server_of(settings)

@@ -69,7 +69,7 @@ def _behind(name: str, words: list[str]) -> list[str]:
 
 
 def _recipient(words: list[str], names: list[str]) -> str:
-    """The word behind ``for``, which the server writes behind its own ``by`` (the last one), and once.
+    """Return the word behind ``for``, which the server writes once, behind its own (the last) ``by``.
 
     ``names`` are the words in lower case.
     """

@@ -68,7 +68,7 @@ RecordRef = Record | NewRecord
 
 @dataclass(frozen=True, slots=True)
 class StoredEmail:
-    """An email that the account has already: who owns a copy, and which records it stands on."""
+    """An email that the account has already, with the owners of its copies and its records."""
 
     id: int
     owners: frozenset[int] = frozenset()
@@ -109,7 +109,7 @@ class Wanted:
 
 
 def best_match(records: tuple[Record, ...], module: Module, owner_id: int) -> Record | None:
-    """R16: the owner's own record first, then the oldest (by id where two are equally old)."""
+    """Return the owner's own record, else the oldest one; of two equally old ones the lower ID wins (R16)."""
     candidates = [record for record in records if record.module is module]
     if len(candidates) == 1:  # nearly always
         return candidates[0]

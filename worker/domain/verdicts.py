@@ -105,7 +105,7 @@ class Association:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What becomes of a message for one owner (``owner`` is None when no owner was found).
+    """The end of a message for one owner; a message with an unknown token has no owner.
 
     A forward has one verdict for each mail that is attached to it (R28).
     """

@@ -1,7 +1,7 @@
-"""What becomes of a message: the rules of the design in the order in which they apply. Pure: no I/O, no clock.
+"""The rules that decide on a message, in the order in which they apply. Pure: no I/O, no clock.
 
-The head alone can only reject a message (so that nobody's body is fetched for nothing); only the whole message, read
-from its own octets, is ever accepted: judged anew, unless each field that decides is the one that the head had.
+The head alone can only reject a message, so that its body is not fetched. A message is accepted only as a whole, read
+from its own bytes. It is judged a second time unless every deciding field is the same as in the head.
 """
 
 from worker.filing.filings import message_id_of, quarantined, rejected_by_head

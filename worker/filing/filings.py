@@ -14,12 +14,12 @@ from worker.filing.judging import Claim, Judgement
 
 
 def rejected_by_head(arrival: Arrival, head: Head, judgement: Judgement, subject: str = "") -> Filing:
-    """The filing of a message for which no claim is left; ``subject`` is its head's, fit to be shown."""
+    """Return the filing of a message without a claim; ``subject`` is its head's, already clean."""
     return filing_of(arrival, head, judgement.rejected, subject)
 
 
 def quarantined(arrival: Arrival, head: Head, error: str, claims: Sequence[Claim] = (), *, subject: str = "") -> Filing:
-    """The filing of a message on which the code failed three times; ``claims`` where its head could still be judged."""
+    """Return the filing of a message with three strikes; pass ``claims`` if its head could be judged."""
     note = detail(Code.ERROR, error=error)
     ends = [
         Verdict(Outcome.QUARANTINED, replace(claim.trace, note=note), owner=claim.owner, is_certain=claim.is_certain)
@@ -31,7 +31,7 @@ def quarantined(arrival: Arrival, head: Head, error: str, claims: Sequence[Claim
 def filing_of(
     arrival: Arrival, head: Head, verdicts: tuple[Verdict, ...], subject: str, content: Content | None = None
 ) -> Filing:
-    """The filing of a message with these verdicts; ``content`` where its body was read."""
+    """Return the filing of a message with these verdicts; pass ``content`` if its body was read."""
     return Filing(
         uid=arrival.uid,
         arrived_at=arrival.arrived_at,

@@ -78,7 +78,7 @@ class Claim:
         return replace(self, trace=replace(self.trace, authentication=found))
 
     def rejected(self, reason: Reason, note: Detail | None = None) -> Verdict:
-        """The end of this claim."""
+        """Return the verdict that rejects this claim."""
         trace = replace(self.trace, note=note or self.trace.note)
         return replace(_rejection(reason, trace, self.owner), is_certain=self.is_certain)
 
@@ -150,7 +150,7 @@ def judge_size(judgement: Judgement, size: int, attachment_bytes: int, rules: Ru
 def judge_content(  # noqa: PLR0913, PLR0917 - the same
     arrival: Arrival, content: Content, found: Route, rules: Rules, issued: Issued, now: datetime
 ) -> Candidate:
-    """The rules of the head once more, now over the message's own octets, then its attachments (R21)."""
+    """Apply the rules of the head to the message's own bytes, then check its attachments (R21)."""
     return judged_before(arrival, content, judge_head(content.head, found, rules, issued, now, is_whole=True), rules)
 
 
@@ -168,12 +168,12 @@ def holds_for(judged: Head, whole: Head, rules: Rules) -> bool:
 
 @cache
 def _deciding(token_headers: tuple[str, ...]) -> frozenset[str]:
-    """The fields by which a head that is no automatic mail's can be accepted."""
+    """Return the names of the fields that decide whether a head can be accepted."""
     return frozenset({"received", "from", "authentication-results", *(header.lower() for header in token_headers)})
 
 
 def judged_before(arrival: Arrival, content: Content, judgement: Judgement, rules: Rules) -> Candidate:
-    """A message for which the judgement of its head ``holds_for`` the whole; then its attachments (R21)."""
+    """Make the candidate of a message whose head was judged for the whole, then check its attachments (R21)."""
     sized = judge_size(judgement, arrival.size, content.attachment_bytes, rules)
     return Candidate(arrival, content, sized, _forwarded(content, sized, rules))
 

@@ -98,7 +98,7 @@ class _Batch:
                 yield verdict
 
     def _forwarded(self, claim: Claim, mail: Mail) -> Verdict | None:
-        """Decide on a forwarded mail; None where only known people should get it, and nobody is known."""
+        """Decide on a forwarded mail; return None when only known people may get it and none is known."""
         verdict = self._verdict(replace(claim, trace=replace(claim.trace, forward=mail.what)), mail)
         if verdict.reason is not Reason.NO_RECIPIENTS:
             return verdict

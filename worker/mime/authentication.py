@@ -70,7 +70,7 @@ def _with_results(value: str) -> str:
 
 
 def _method_result(result: Any) -> MethodResult:
-    """A property that is stated twice in two ways is stated by somebody else, too: it counts as none."""
+    """Drop a property that is stated twice with different values: one of them may be somebody else's."""
     stated: dict[str, set[str]] = {}
     for each in result.properties:
         stated.setdefault(f"{each.type}.{each.name}", set()).add(str(each.value or ""))
@@ -80,7 +80,7 @@ def _method_result(result: Any) -> MethodResult:
 
 @lru_cache(maxsize=4096)
 def organisational_domain(domain: str) -> str:
-    """The registrable part of a domain in IDNA form (RFC 7489 §3.2); the domain itself where it is a public suffix."""
+    """Return the registrable part of an IDNA domain (RFC 7489 §3.2), or the domain itself if it is a public suffix."""
     return str(_public_suffixes().privatesuffix(domain) or domain)
 
 

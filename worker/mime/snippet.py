@@ -11,7 +11,7 @@ _MOST_READ = 64 * 1024
 
 
 def snippet_of(plain: Iterable[str], html: Iterable[str]) -> str:
-    """The first words of the first text part that has any; of an HTML part where no plain one has."""
+    """Return the first words of the first plain text part that has any, else of an HTML part."""
     for text in plain:
         if words := clean(text, LENGTH):
             return words

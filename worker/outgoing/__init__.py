@@ -1,4 +1,4 @@
-"""Mail that goes out: word to owners about mail that was not filed, and the codes that prove a sender address."""
+"""Mail and events that leave: notices to owners, codes that prove a sender address, and webhooks."""
 
 from worker.domain.mail_server import MailServer, Security
 from worker.outgoing.letters import code_letter, notice_letter

@@ -13,7 +13,9 @@ _LONGEST_WAIT_SECONDS = 15
 
 
 def post_of(settings: "Settings") -> Post | None:
-    """Where mail goes out; None where no mail server is set. Letters come from NOTICE_FROM, else from the dropbox.
+    """Return the sender of the worker's mail; without a mail server there is no sender.
+
+    Letters come from NOTICE_FROM, else from the dropbox address.
 
     Raises:
         SettingsError: when neither address is set.
@@ -23,7 +25,7 @@ def post_of(settings: "Settings") -> Post | None:
 
 
 def mail_server_of(settings: "Settings") -> MailServer | None:
-    """What SMTP_URL names; None where it is not set."""
+    """Return the mail server that SMTP_URL names; None when it is not set."""
     if settings.smtp_url is None:
         return None
     return MailServer.parse(

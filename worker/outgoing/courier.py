@@ -180,7 +180,7 @@ class _Round:
         self._looked = self._renewed = 0.0
 
     def run(self, stop: Callable[[], bool]) -> int:
-        """See `Courier.deliver_due`."""
+        """Deliver as `Courier.deliver_due` describes."""
         try:
             self._look()
             while self._lanes and not stop():
@@ -198,7 +198,7 @@ class _Round:
         return self._delivered
 
     def _look(self) -> None:
-        """Claim endpoints for which something is due by now."""
+        """Claim the endpoints for which an event is due."""
         self._wanted.clear()
         self._looked = time.monotonic()
         for endpoint in self._outbox.lease(_now()):
@@ -231,7 +231,7 @@ class _Round:
         return sender
 
     def _refill(self, lane: _Lane) -> None:
-        """Read the next events of this endpoint; when there are none, let it go."""
+        """Read the next events of this endpoint; release it when nothing is due."""
         self._settle(lane)
         found = [] if lane.is_closed else self._due(lane.endpoint.account_id)
         if not found:
@@ -290,7 +290,7 @@ class _Round:
             self._look_out(lane, answer, now, jitter)
 
     def _look_out(self, lane: _Lane, answer: Answer, now: datetime, jitter: float) -> None:
-        """See what the answer means for the endpoint; the first one that closes it is the one that counts."""
+        """Update the endpoint's state from the answer; the first answer that closes it decides."""
         account_id = lane.endpoint.account_id
         was_down = lane.outlook.failures > 0
         in_a_row = len(self._failed.get(account_id, ()))

@@ -19,7 +19,7 @@ _ROUND_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """How one round went: what was sent, what the mail server refused for good (with its words), and the outage."""
+    """The result of one round: notices sent, notices that the mail server refused (with its text), and the outage."""
 
     sent: tuple[Notice, ...] = ()
     refused: tuple[tuple[Notice, str], ...] = ()
@@ -37,7 +37,7 @@ class Notifier:
         self._not_before = 0.0
 
     def send_waiting(self, stop: Callable[[], bool] = lambda: False) -> Round:
-        """Send until none waits, time is up, ``stop`` says so, or an outage ends it; then pause, longer each time.
+        """Send until no notice waits, time is up, ``stop()`` is true, or an outage ends it; pause longer each time.
 
         Never raises `Unavailable`: it stands in what this returns.
         """
@@ -65,10 +65,10 @@ class Notifier:
         )
 
     def _send(self, notice: Notice) -> str | None:
-        """None when it was sent, else why it never will be."""
+        """Send one notice; return None when it was sent, else why it never will be."""
         try:
             letter = notice_letter(notice, self._post.sender, datetime.now(UTC))
-        except Exception as error:  # noqa: BLE001 - a mail that cannot be told of must not hold up the other notices
+        except Exception as error:  # noqa: BLE001 - a notice that cannot be written must not hold up the others
             return f"the letter cannot be written ({type(error).__name__})"
         try:
             self._post.deliver(letter, notice.login, bounces=False)
@@ -80,7 +80,7 @@ class Notifier:
         return None
 
     def _settle(self) -> None:
-        """Write down what was sent: what the database did not take at once, it is told again before anything else."""
+        """Record what was sent. A record that the database did not take is written again before anything else."""
         while self._unsettled:
             notice, refusal = self._unsettled[0]
             self._outbox.settle(notice, datetime.now(UTC), refusal)

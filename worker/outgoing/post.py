@@ -194,7 +194,7 @@ def _field_names(letter: EmailMessage, *, utf8: bool) -> list[str]:
 
 
 def wire_address(address: Address) -> str:
-    """The address as SMTP takes it: the domain in A-labels, the local part as it was typed."""
+    """Return the address as SMTP takes it: the domain in A-labels, the local part as typed."""
     return f"{address.text.rpartition('@')[0]}@{address.domain}"
 
 

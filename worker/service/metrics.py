@@ -83,7 +83,7 @@ class Figures(Collector):
         self._summed_at = -math.inf
 
     def collect(self) -> Iterator[Metric]:
-        """A database that is down leaves its figures out, and says so by one; sums that took too long do by another."""
+        """Collect the figures. A gauge says when the database is down, another one when its sums took too long."""
         yield from _of_process(self._tally)
         settings = self._settings()
         try:

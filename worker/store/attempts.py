@@ -40,7 +40,7 @@ class Uids:
     uids: Sequence[int]
 
     def within(self, connection: Connection, row: type[Any]) -> ColumnElement[bool]:
-        """The condition that a row of a table is of one of them."""
+        """Return the condition that a row of a table is about one of them."""
         return and_(
             col(row.mailbox_id) == self.mailbox_id,
             col(row.uidvalidity) == self.uidvalidity,
@@ -48,7 +48,7 @@ class Uids:
         )
 
     def identities(self) -> list[dict[str, int]]:
-        """The primary key of each."""
+        """Return the primary key of each."""
         return [{"mailbox_id": self.mailbox_id, "uidvalidity": self.uidvalidity, "uid": uid} for uid in self.uids]
 
 
@@ -92,7 +92,7 @@ def release(connection: Connection, messages: Uids) -> None:
 
 
 def release_all(connection: Connection, worker: str) -> None:
-    """The same for all that this worker has in hand."""
+    """Release every mark of this worker without a strike."""
     own = and_(col(AttemptRow.worker) == worker, col(AttemptRow.in_hand).is_not(None))
     connection.execute(delete(AttemptRow).where(own, ~col(AttemptRow.suspect)))
     connection.execute(update(AttemptRow).where(own).values(in_hand=None))

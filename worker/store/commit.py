@@ -124,7 +124,7 @@ def _numbered(connection: Connection, filings: Sequence[Filing], now: datetime) 
 
 
 def _records(batch: _Batch) -> list[dict[str, Any]]:
-    """The leads and contacts that mail made (R17)."""
+    """Return the rows of the leads and contacts that mail made (R17)."""
     rows = [
         {
             "account_id": record.account_id,
@@ -158,7 +158,7 @@ def _addresses(batch: _Batch) -> list[dict[str, Any]]:
 
 
 def _emails(batch: _Batch) -> list[dict[str, Any]]:
-    """The parsed fields of new emails (R20); the filing in which an email first stands tells when it came."""
+    """Return the rows of new emails (R20); an email's time of arrival is that of its first filing in the batch."""
     first_of: dict[NewEmail, tuple[Filing, Stated | Filing]] = {}
     verified: set[NewEmail] = set()
     for filing in batch.filings:
@@ -301,7 +301,7 @@ def _email_facts(number: int, filing: Filing, verdict: Verdict) -> EmailFacts:
 
 
 def _prove_senders(connection: Connection, batch: _Batch) -> None:
-    """R13: an authenticated mail has shown these to be their users' own."""
+    """Mark the senders that an authenticated mail has proven (R13)."""
     proven = sorted(
         {
             (verdict.owner.account_id, verdict.owner.id, verdict.proven_sender)

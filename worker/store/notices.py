@@ -77,7 +77,7 @@ class NoticeOutbox:
         self._database = database
 
     def take(self, now: datetime) -> Notice | None:
-        """The oldest that waits and that nobody has taken."""
+        """Return the oldest notice that waits and is not claimed."""
         is_free = or_(col(NoticeRow.taken_at).is_(None), col(NoticeRow.taken_at) < now - _IN_HAND)
         query = _WAITING.where(is_free).with_for_update(of=NoticeRow, skip_locked=True)
         with self._database.begin() as connection:
