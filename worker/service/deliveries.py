@@ -125,7 +125,7 @@ class Deliveries:
                     self._work(Deliverer(self._settings, database, self._wanted))
             except DropboxError:
                 self._rest(_PAUSE_SECONDS)
-            except Exception as bug:  # noqa: BLE001 - the service outlives what is wrong here, and says so
+            except Exception as bug:  # noqa: BLE001 - the service goes on, and logs it
                 structlog.get_logger().error(Event.SERVICE_FAILED, exc_info=bug)
                 self._rest(_BUG_SECONDS)
 

@@ -45,7 +45,7 @@ _ARRAYS = {
 
 
 def create_views(connection: Connection) -> None:
-    """Make the views anew on the present tables.
+    """Create the views on the present tables.
 
     PostgreSQL replaces them in place, so that grants stay. It refuses to drop or retype a column of a view.
     """
