@@ -99,6 +99,11 @@ def head_fields_of(settings: Settings) -> tuple[str, ...]:
     return (*settings.token_headers, "Subject") if settings.notice_from else settings.token_headers
 
 
+def open_mailbox(settings: Settings) -> ImapMailbox:
+    """Return the mailbox on a connection of its own, made when it is first needed."""
+    return ImapMailbox(imap_access(settings), head_fields_of(settings))
+
+
 def open_database(settings: Settings) -> Database:
     """Open the database that the settings name.
 

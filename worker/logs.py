@@ -74,6 +74,8 @@ class Event(StrEnum):
     DATABASE_UNAVAILABLE = "database.unavailable"
     DATABASE_RETRYING = "database.retrying"
     DATABASE_RECOVERED = "database.recovered"
+    RETENTION_REMOVED = "retention.removed"
+    RETENTION_DELAYED = "retention.delayed"
     LIBRARY = "library"
 
 

@@ -28,6 +28,7 @@ class Effort:
     memory_backlog: int
     long_backlog: int
     large_messages: int
+    sized: int
     imported: int
     """Contacts in a file."""
     starts: int
@@ -51,6 +52,7 @@ FULL = Effort(
     memory_backlog=10_000,
     long_backlog=50_000,
     large_messages=200,
+    sized=2_000,
     imported=1_000_000,
     starts=11,
 )
@@ -72,6 +74,7 @@ QUICK = Effort(
     memory_backlog=1_500,
     long_backlog=2_500,
     large_messages=8,
+    sized=500,
     imported=50_000,
     starts=5,
 )

@@ -36,7 +36,7 @@ class Variation:
     sender: str | None = None
     """Another From than the owner's registered address."""
     attachment: int | None = None
-    """The size of its attachment in octets, as it stands in the message."""
+    """The size of its attachment in octets, as it is in the message; 0: no message has one."""
 
 
 PLAIN = Variation()
@@ -141,8 +141,8 @@ def _body(letter: _Letter, seed: str, variation: Variation) -> tuple[str, bytes]
         html = b"Content-Transfer-Encoding: quoted-printable\n\n" + _cut(_html_text(), salt, (1500, 11_800))
         parts = [(plain_type, b"\n" + plain), ("text/html; charset=UTF-8", html)]
         content_type, body = _multipart("alternative", boundary + "a", parts)
-    size = variation.attachment or size
-    if size is None:
+    size = size if variation.attachment is None else variation.attachment
+    if not size:
         return content_type, body
     attachment = (
         b"Content-Transfer-Encoding: base64\n"

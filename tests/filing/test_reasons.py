@@ -223,3 +223,17 @@ def test_no_trace_holds_a_whole_token() -> None:
     (filing,) = World().file(raw_mail(to=f"bob@client.example, {open_address}, drop+{JOHNS_TOKEN}@drop..example"))
     assert JANES_TOKEN not in repr(filing.verdicts[0].trace) + repr(filing.recipients)
     assert JOHNS_TOKEN not in repr(filing.verdicts[0].trace)
+
+
+@pytest.mark.parametrize(
+    "raw", [raw_mail().replace(b"drop+", b"drop-"), raw_mail(FORGED_TOKEN)], ids=["no token", "a guessed token"]
+)
+def test_of_a_strangers_mail_neither_subject_nor_recipients_are_stored(raw: bytes) -> None:
+    (filing,) = World().file(raw)
+    assert (filing.subject, filing.recipients) == ("", ())
+    assert (filing.message_id, filing.sender) == ("<1@sales.example>", "Jane <jane@sales.example>")
+
+
+def test_of_an_owners_rejected_mail_subject_and_recipients_are_stored() -> None:
+    (filing,) = world_of(owner(enabled=False)).file(raw_mail())
+    assert (filing.subject, filing.recipients) == ("Offer", ("bob@client.example",))

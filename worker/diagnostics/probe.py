@@ -130,7 +130,7 @@ def _clean_up(probe: Probe, mailbox: ImapMailbox) -> int:
             uids = _uids(probe, mailbox, folder)
             left += len(uids)
             if uids:
-                mailbox.discard(folder, uids)
+                mailbox.remove(uids, folder)
         if not left:
             break
     return left

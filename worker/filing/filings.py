@@ -31,15 +31,19 @@ def quarantined(arrival: Arrival, head: Head, error: str, claims: Sequence[Claim
 def filing_of(
     arrival: Arrival, head: Head, verdicts: tuple[Verdict, ...], subject: str, content: Content | None = None
 ) -> Filing:
-    """Return the filing of a message with these verdicts; pass ``content`` if its body was read."""
+    """Return the filing of a message with these verdicts; pass ``content`` if its body was read.
+
+    Of a stranger's mail, which is for no owner, only what explains its rejection is stored (R30).
+    """
+    is_strangers = all(verdict.owner is None and verdict.outcome is Outcome.REJECTED for verdict in verdicts)
     return Filing(
         uid=arrival.uid,
         arrived_at=arrival.arrived_at,
         size=arrival.size,
         message_id=content.message_id if content else message_id_of(head),
         sender=_sender_text(head, verdicts),
-        subject=subject,
-        recipients=_recipient_texts(head),
+        subject="" if is_strangers else subject,
+        recipients=() if is_strangers else _recipient_texts(head),
         verdicts=verdicts,
         sent_at=content.sent_at if content else None,
     )

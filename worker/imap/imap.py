@@ -218,11 +218,21 @@ class ImapMailbox:
         with self._within(folder) as session:
             moving.move(session, uids, folders.queue_folder(session, self._access), set())
 
-    def discard(self, folder: Folder | None, uids: Sequence[int]) -> None:
-        """Remove messages for good from one of our folders, or from the queue (None); those that are gone are gone.
+    def first(self, folder: Folder, above: int, most: int) -> list[Arrival]:
+        """Return the first messages of one of our folders with UIDs above that number; none without the folder."""
+        if not self._has(folder):
+            return []
+        with self._within(folder) as session:
+            uids = uids_above(session, above, most)
+            return arrivals(fetch_each(lambda: session, uids, self._head_items), uids, datetime.now(UTC))
+
+    def remove(self, uids: Sequence[int], folder: Folder | None) -> None:
+        """Delete messages from one of our folders, or from the queue (None). UIDs that are gone are skipped.
 
         Without UIDPLUS they are only flagged: its EXPUNGE would take along what others have flagged.
         """
+        if not uids:
+            return
         with self._within(folder) as session:
             for uid_set in uid_sets(uids):
                 session.command("STORE", uid_set, "+FLAGS.SILENT", r"(\Deleted)")

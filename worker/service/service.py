@@ -18,6 +18,7 @@ from worker.service.pauses import SLACK_SECONDS, Backoff, WakeUps
 from worker.service.process import Tally
 from worker.service.supervisor import Supervisor, do_in_time, end_process
 from worker.service.turns import Turns, Worker
+from worker.service.upkeep import Upkeep
 from worker.settings import Settings
 from worker.settings.values import ListenAddress
 
@@ -128,6 +129,7 @@ class Service:
             if report is not None:
                 self._worker.turns.send_notices(lambda: self._wakeups.is_stopping)
                 deliver_once(self._settings, parts.database, lambda: self._wakeups.is_stopping)
+                Upkeep(parts).once(lambda: self._wakeups.is_stopping)
             return report
         finally:
             parts.close()

@@ -15,6 +15,7 @@ from worker.poll import PollReport
 from worker.service.background import Background, Job
 from worker.service.deliveries import Deliveries
 from worker.service.process import at_work
+from worker.service.upkeep import Upkeep
 from worker.settings import Idle
 from worker.store import health
 from worker.store.mailboxes import record_end
@@ -133,7 +134,7 @@ class Worker:
         self.is_connected = False
         self._on_mail = on_mail
         self._idle: IdleWatch | None = None
-        self._background = Background(_jobs_of(turns))
+        self._background = Background([*_jobs_of(turns), Job("upkeep", Upkeep(parts).run)])
         self._deliveries: Deliveries | None = None
 
     def be_active(self) -> None:

@@ -171,6 +171,21 @@ def _smtp_url(url: SecretStr) -> SecretStr:
     return url
 
 
+DAYS = "a whole number of days from 1 to 36500, or never"
+_MOST_DAYS = 36_500
+
+
+def _days(value: object) -> object:
+    """Read a number of days; ``never`` is None."""
+    if value is None or (isinstance(value, str) and value.strip().lower() == "never"):
+        return None
+    days = int(str(value))
+    if not 1 <= days <= _MOST_DAYS:
+        raise ValueError(value)
+    return days
+
+
+Days = Annotated[int | None, BeforeValidator(_days)]
 CatchAll = Annotated[Address, PlainValidator(_catch_all)]
 MailAddress = Annotated[Address, PlainValidator(Address.parse)]
 Host = Annotated[str, AfterValidator(_host)]

@@ -79,6 +79,9 @@ class Variables(BaseSettings):
     max_attachment_bytes: int = _number(10 * 1024 * 1024, 1, 1024**3, "a whole number of octets")
     max_recipients: int = _number(50, 1, 1000, "a whole number")
     max_new_records_per_day: int = _number(500, 0, 1_000_000, "a whole number")
+    keep_rejected_days: values.Days = Field(90, description=values.DAYS)
+    keep_events_days: values.Days = Field(30, description=values.DAYS)
+    keep_emails_days: values.Days = Field(None, description=values.DAYS)
     forwards: values.ForwardsChoice = Field(Forwards.ALL, description="all, attached or off")
 
     smtp_url: values.SmtpUrl | None = Field(

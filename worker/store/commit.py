@@ -337,7 +337,7 @@ def _decision(filing: Filing, now: datetime, **place: int) -> dict[str, Any]:
         **place,
         "uid": filing.uid,
         "outcome": filing.deciding.outcome.value,
-        "message_id": _first_octets(filing.message_id, _LONGEST_MESSAGE_ID),
+        "message_id": stored_message_id(filing.message_id),
         "sender": filing.sender,
         "subject": filing.subject,
         "recipients": filing.recipients,
@@ -358,5 +358,6 @@ def _verdict(verdict: Verdict, batch: _Batch) -> dict[str, Any]:
     }
 
 
-def _first_octets(text: str, most: int) -> str:
-    return text.encode("utf-8", "ignore")[:most].decode("utf-8", "ignore")
+def stored_message_id(message_id: str) -> str:
+    """Return a Message-ID as a decision stores it: cut to what an index can hold."""
+    return message_id.encode("utf-8", "ignore")[:_LONGEST_MESSAGE_ID].decode("utf-8", "ignore")

@@ -86,7 +86,7 @@ def _pack_one(database: Database, account_id: int, email_id: int) -> None:
         raw = connection.scalar(select(col(EmailContentRow.original)).where(*this))
     if raw is not None:
         packed = pack(bytes(raw))
-        with database.begin() as connection:
+        with database.note() as connection:
             connection.execute(update(EmailContentRow).where(*this, text(UNPACKED)).values(**packed.columns()))
 
 

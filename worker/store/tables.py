@@ -394,6 +394,7 @@ class DecisionRow(SQLModel, table=True):
             "decision_not_filed",
             "mailbox_id",
             "outcome",
+            "decided_at",
             sqlite_where=text(NOT_FILED),
             postgresql_where=text(NOT_FILED),
         ),
@@ -440,6 +441,7 @@ class NoticeRow(SQLModel, table=True):
     __table_args__ = (
         _of_account("user_id", to="dropbox_user"),
         ForeignKeyConstraint(["decision_id", "ordinal"], ["verdict.decision_id", "verdict.ordinal"]),
+        Index("notice_by_decision", "decision_id", "ordinal"),
         Index(
             "notice_waiting",
             "day",
@@ -458,6 +460,14 @@ class NoticeRow(SQLModel, table=True):
     settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     refusal: str | None = Field(default=None, sa_type=CleanText)
     """What the mail server said when it refused the notice for good; None when it took it."""
+
+
+class RoomRow(SQLModel, table=True):
+    """Bytes that the database filled on a day (UTC), from which `status` tells its growth."""
+
+    __tablename__ = "room"
+    day: date = Field(primary_key=True, sa_type=Date)
+    used: int = Field(sa_type=BigInteger)
 
 
 class WebhookRow(SQLModel, table=True):

@@ -10,18 +10,21 @@ from worker.domain.verdicts import NamedRecord, RecipientResult, RecipientTrace,
 
 
 def stored_trace(trace: Trace, made: Mapping[NewRecord, int]) -> dict[str, Any]:
-    """Return plain values; ``made`` gives the numbers of the records that this very batch makes."""
-    return {
-        "route": {"header": trace.token_header, "token": trace.token},
-        "sender": {
-            "address": trace.sender,
-            "check": _stored(trace.sender_check),
-            "authentication": _stored(trace.authentication),
-        },
-        "recipients": [_stored_recipient(recipient, made) for recipient in trace.recipients],
-        "note": _stored(trace.note),
-        **({"forward": _stored(trace.forward)} if trace.forward else {}),
-    }
+    """Return plain values, without those that are None: they are half of a trace's bytes.
+
+    ``made`` gives the numbers of the records that this very batch makes.
+    """
+    return _present(
+        route=_present(header=trace.token_header, token=trace.token),
+        sender=_present(
+            address=trace.sender,
+            check=_stored(trace.sender_check),
+            authentication=_stored(trace.authentication),
+        ),
+        recipients=[_stored_recipient(recipient, made) for recipient in trace.recipients],
+        note=_stored(trace.note),
+        forward=_stored(trace.forward),
+    )
 
 
 def read_trace(stored: Mapping[str, Any]) -> Trace:
@@ -69,13 +72,17 @@ _CODES = frozenset(code.value for code in Code)
 
 def _stored_recipient(recipient: RecipientTrace, made: Mapping[NewRecord, int]) -> dict[str, Any]:
     record = recipient.record
-    return {
-        "address": recipient.address,
-        "result": recipient.result.value,
-        "why": _stored(recipient.why),
-        "module": record and record.module.value,
-        "record": record and record_id(record, made),
-    }
+    return _present(
+        address=recipient.address,
+        result=recipient.result.value,
+        why=_stored(recipient.why),
+        module=record and record.module.value,
+        record=record and record_id(record, made),
+    )
+
+
+def _present(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value not in (None, {}, [])}
 
 
 def _read_recipient(stored: Mapping[str, Any]) -> RecipientTrace:

@@ -14,6 +14,7 @@ from tests.benchmarks.rows import (
     instances,
     memory,
     rejected,
+    size,
     start,
 )
 from tests.benchmarks.stage import Stage
@@ -36,6 +37,9 @@ ROWS: dict[str, Callable[[Stage], Finding]] = {
     "memory-mix": memory.mix,
     "memory-long": memory.long,
     "memory-large": memory.large,
+    "size-sqlite": size.sqlite,
+    "size-postgresql": size.postgresql,
+    "size-text": size.text_mail,
     "start-help": start.help_page,
     "start-status": start.status,
     "import-new": importing.new,

@@ -1,0 +1,187 @@
+"""Removes what is older than it may be kept (R30), in transactions so short that no poll waits 50 ms for one."""
+
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
+from itertools import accumulate
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    and_,
+    column,
+    delete,
+    exists,
+    literal_column,
+    or_,
+    select,
+)
+from sqlmodel import SQLModel, col
+
+from worker.domain.events import email_erased
+from worker.domain.outcomes import Outcome
+from worker.domain.retention import Shelved
+from worker.store.commit import stored_message_id
+from worker.store.database import Database
+from worker.store.events import write_events
+from worker.store.keys import among_numbers, among_texts
+from worker.store.tables import (
+    EVENT_WAITS,
+    NOT_FILED,
+    AccountRow,
+    AssociationRow,
+    DecisionRow,
+    EmailContentRow,
+    EmailOwnerRow,
+    EmailRow,
+    EventRow,
+    MailboxRow,
+    NoticeRow,
+    UnmatchedRow,
+    VerdictRow,
+)
+
+_ROWS = 50
+"""Decisions, emails or events of one transaction: some 10 ms on SQLite."""
+_BYTES = 2 * 1024 * 1024
+"""Of the emails of one transaction: SQLite visits each page of an original to free it, 4 KB at a time."""
+_PARTS_OF_EMAIL = (UnmatchedRow, AssociationRow, EmailOwnerRow, EmailContentRow)
+_HAS_OWNER = exists().where(col(VerdictRow.decision_id) == col(DecisionRow.id), col(VerdictRow.account_id).is_not(None))
+_STAYS = and_(col(DecisionRow.outcome) == Outcome.QUARANTINED.value, _HAS_OWNER)
+"""A quarantined message of an owner: it failed, so it stays until a person has looked after it."""
+
+
+class Retention:
+    """The old rows of one database, and the old decisions of one of its mailboxes.
+
+    A method that removes takes one short step and returns how many rows it found; 0: nothing is left.
+
+    Raises:
+        Unavailable: the database is down.
+        Conflict: another worker writes the same rows; the next step goes on.
+    """
+
+    def __init__(self, database: Database, mailbox: str) -> None:
+        self._database = database
+        self._mailbox = mailbox
+
+    def kept(self, messages: Collection[Shelved], since: datetime) -> set[Shelved]:
+        """Return those of the messages that stay in their folder: decided since then, or quarantined for an owner."""
+        ids = {stored_message_id(message.message_id) for message in messages}
+        columns = (col(DecisionRow.message_id), col(DecisionRow.size), col(DecisionRow.arrived_at))
+        stays = select(*columns).where(
+            col(DecisionRow.mailbox_id) == self._mailbox_id(), or_(col(DecisionRow.decided_at) >= since, _STAYS)
+        )
+        with self._database.read() as connection:
+            found = connection.execute(stays.where(among_texts(connection, col(DecisionRow.message_id), ids)))
+            known = {Shelved(*row) for row in found}
+        named = {(message.message_id, message.size) for message in known if message.message_id}
+        return {each for each in messages if each in known or (stored_message_id(each.message_id), each.size) in named}
+
+    def has_rejected(self, before: datetime) -> bool:
+        """Tell whether `remove_rejected` has something to do."""
+        with self._database.read() as connection:
+            return any(connection.scalar(query.limit(1)) is not None for query in self._rejected(before))
+
+    def has_filed(self, before: datetime) -> bool:
+        """Tell whether `remove_filed` has something to do."""
+        with self._database.read() as connection:
+            return connection.scalar(self._filed(before).limit(1)) is not None
+
+    def remove_rejected(self, before: datetime) -> int:
+        """Remove decisions on messages that were rejected, or quarantined for nobody."""
+        return sum([self._remove_decisions(query) for query in self._rejected(before)])
+
+    def remove_filed(self, before: datetime) -> int:
+        """Remove decisions on messages that were filed. Their emails are removed by `remove_emails`."""
+        return self._remove_decisions(self._filed(before))
+
+    def remove_events(self, before: datetime) -> int:
+        """Remove events for which no delivery is to come. The ones that wait stay: a receiver that is down loses none.
+
+        The IDs of an account's events ascend with time, so that the oldest are found without reading the others.
+        """
+        return sum([self._remove_events(account, before) for account in self._accounts()])
+
+    def remove_emails(self, before: datetime) -> int:
+        """Remove stored emails, with their originals and places on lists; the CRM is told by `email.erased`."""
+        return sum([self._remove_emails(account, before) for account in self._accounts()])
+
+    def _mailbox_id(self) -> ScalarSelect[int]:
+        return select(col(MailboxRow.id)).where(col(MailboxRow.name) == self._mailbox).scalar_subquery()
+
+    def _accounts(self) -> list[int]:
+        with self._database.read() as connection:
+            return list(connection.scalars(select(col(AccountRow.id))))
+
+    def _rejected(self, before: datetime) -> list[Select[int]]:
+        """Return a query for each outcome, so that the index `decision_not_filed` gives the oldest first."""
+        old = self._decided(before).where(literal_column(NOT_FILED), ~_STAYS)
+        outcomes = (Outcome.REJECTED, Outcome.QUARANTINED)
+        return [old.where(col(DecisionRow.outcome) == outcome.value) for outcome in outcomes]
+
+    def _filed(self, before: datetime) -> Select[int]:
+        return self._decided(before).where(~literal_column(f"({NOT_FILED})"))
+
+    def _decided(self, before: datetime) -> Select[int]:
+        of_mailbox = col(DecisionRow.mailbox_id) == self._mailbox_id()
+        old = select(col(DecisionRow.id)).where(of_mailbox, col(DecisionRow.decided_at) < before)
+        return old.order_by(col(DecisionRow.decided_at)).limit(_ROWS)
+
+    def _remove_decisions(self, old: Select[int]) -> int:
+        with self._database.read() as connection:
+            found = list(connection.scalars(old))
+        if found:
+            with self._database.note() as connection:
+                for row, number in ((NoticeRow, "decision_id"), (VerdictRow, "decision_id"), (DecisionRow, "id")):
+                    _delete(connection, row, number, found)
+        return len(found)
+
+    def _remove_events(self, account_id: int, before: datetime) -> int:
+        of_account = col(EventRow.account_id) == account_id
+        first = select(col(EventRow.id), col(EventRow.created_at)).where(
+            of_account, ~literal_column(f"({EVENT_WAITS})")
+        )
+        with self._database.read() as connection:
+            rows = connection.execute(first.order_by(col(EventRow.id)).limit(_ROWS))
+            found = [number for number, created_at in rows if created_at < before]
+        if found:
+            with self._database.note() as connection:
+                _delete(connection, EventRow, "id", found, of_account)
+        return len(found)
+
+    def _remove_emails(self, account_id: int, before: datetime) -> int:
+        of_account = col(EmailRow.account_id) == account_id
+        first = select(col(EmailRow.id), col(EmailRow.size), col(EmailRow.stored_at)).where(of_account)
+        with self._database.read() as connection:
+            rows = connection.execute(first.order_by(col(EmailRow.id)).limit(_ROWS))
+            found = _few([(number, size) for number, size, stored_at in rows if stored_at < before])
+        if found:
+            with self._database.note() as connection:
+                erase_emails(connection, account_id, found, datetime.now(UTC))
+        return len(found)
+
+
+def erase_emails(connection: Connection, account_id: int, emails: Collection[int], now: datetime) -> None:
+    """Remove emails with everything that belongs to them, and report it to the CRM (R26)."""
+    of_account = col(EmailRow.account_id) == account_id
+    these = among_numbers(connection, col(EmailRow.id), emails)
+    present = sorted(connection.scalars(select(col(EmailRow.id)).where(of_account, these).with_for_update()))
+    for row in _PARTS_OF_EMAIL:
+        _delete(connection, row, "email_id", present, column("account_id") == account_id)
+    _delete(connection, EmailRow, "id", present, of_account)
+    write_events(connection, [email_erased(account_id, number) for number in present], now)
+
+
+def _few(emails: Sequence[tuple[int, int]]) -> list[int]:
+    """Return the first emails, up to `_BYTES` of them together; at least one."""
+    totals = list(accumulate(size for _, size in emails))
+    most = max(1, sum(total <= _BYTES for total in totals))
+    return [number for number, _ in emails[:most]]
+
+
+def _delete(
+    connection: Connection, row: type[SQLModel], name: str, numbers: Collection[int], *where: ColumnElement[bool]
+) -> None:
+    connection.execute(delete(row).where(*where, among_numbers(connection, getattr(row, name), numbers)))
