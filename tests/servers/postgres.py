@@ -28,24 +28,26 @@ SETTINGS = {
 
 
 class Postgres:
-    """One cluster; `stop`, `start`, `kill` and `kill_connections` make its outages."""
+    """One cluster; `stop`, `start`, `kill` and `kill_connections` make its outages.
 
-    def __init__(self, settings: dict[str, str] | None = None) -> None:
+    One that ``follows`` another is its standby until `promote`.
+    """
+
+    def __init__(self, settings: dict[str, str] | None = None, *, follows: "Postgres | None" = None) -> None:
+        self.port: int = free_port()
         folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_version, reverse=True)
-        initdb = require("initdb", "postgresql", folders)
         program = require("postgres", "postgresql", folders)
         account = unprivileged()
         folder = new_folder("postgres")
         account.own(folder)
         data = folder / "data"
-        options = ("--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8")
-        subprocess.run(
-            account.command(initdb, *options, "--no-locale", "-D", data),
-            cwd=folder,
-            check=True,
-            capture_output=True,
-        )
-        self.port = free_port()
+        if follows:
+            copied = ("--host=127.0.0.1", f"--port={follows.port}", "--username=postgres", "--checkpoint=fast", "-R")
+            making = account.command(require("pg_basebackup", "postgresql", folders), "--no-sync", *copied, "-D", data)
+        else:
+            options = ("--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-locale")
+            making = account.command(require("initdb", "postgresql", folders), *options, "-D", data)
+        subprocess.run(making, cwd=folder, check=True, capture_output=True)
         chosen = [f"--{name}={value}" for name, value in {**SETTINGS, **(settings or {})}.items()]
         self.process = ServerProcess(
             "postgres",
@@ -83,6 +85,10 @@ class Postgres:
 
     def drop_database(self, name: str) -> None:
         self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def promote(self) -> None:
+        with self._connect() as connection:
+            connection.execute("SELECT pg_promote()")
 
     def kill_connections(self, database: str | None = None) -> int:
         """Cut all connections, or those to one database; gives how many there were."""

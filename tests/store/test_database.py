@@ -21,8 +21,9 @@ from tests.servers.cut import Cut
 from tests.servers.postgres import Postgres
 from worker.domain.errors import Conflict, Refused, Unavailable
 from worker.store.columns import to_json
-from worker.store.database import UNHURRIED, Database, postgresql_parameters
+from worker.store.database import UNHURRIED, Database
 from worker.store.mailboxes import mailbox_id
+from worker.store.postgresql import connection_parameters
 from worker.store.schema import migrate
 
 NOWHERE = "postgresql+psycopg://nobody:secret@127.0.0.1:1/none"
@@ -263,7 +264,7 @@ def test_a_parameter_in_the_url_wins_over_ours(postgres: Postgres, open_database
 
 
 def test_a_dead_network_is_given_less_than_ten_seconds() -> None:
-    parameters = postgresql_parameters(30)
+    parameters = connection_parameters()
     probes = parameters["keepalives_idle"] + parameters["keepalives_interval"] * parameters["keepalives_count"]
     assert max(probes, parameters["tcp_user_timeout"] / 1000, parameters["connect_timeout"]) < 10
 

@@ -7,12 +7,14 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from worker.diagnostics.findings import Finding, failed, passed, warned
-from worker.domain.errors import DatabaseMissing, DropboxError
+from worker.domain.errors import DatabaseMissing, DropboxError, Refused
 from worker.settings import Settings
 from worker.store.database import Database
 from worker.store.schema import HEAD, revision_of
 
 _CLOCKS_APART = timedelta(seconds=30)
+_SERVER = text("SELECT clock_timestamp(), pg_is_in_recovery()")
+_PRIMARY = "name the primary in BCC_DROPBOX_DATABASE_URL, or all servers and target_session_attrs=read-write"
 _MEND = "start the database, or correct BCC_DROPBOX_DATABASE_URL"
 
 
@@ -38,8 +40,12 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 def _check_open(database: Database) -> Iterator[Finding]:
     with database.read() as connection:
         revision = revision_of(connection)
-        there = None if database.is_sqlite else connection.scalar(text("SELECT clock_timestamp()"))
-    yield passed("database", "SQLite" if database.is_sqlite else "PostgreSQL")
+        there, is_standby = (None, False) if database.is_sqlite else connection.execute(_SERVER).one()
+    if is_standby:
+        yield failed("database", "PostgreSQL, but a read-only standby", _PRIMARY)
+    else:
+        yield passed("database", "SQLite" if database.is_sqlite else "PostgreSQL")
+    yield from _check_sessions(database)
     if database.file and database.file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
         yield warned(
             "database file", "others on this machine can read people's mail in it", f"chmod 600 {database.file}"
@@ -53,8 +59,15 @@ def _check_open(database: Database) -> Iterator[Finding]:
     yield clock_of_database(there)
 
 
+def _check_sessions(database: Database) -> Iterator[Finding]:
+    try:
+        database.require_own_sessions()
+    except Refused as error:
+        yield failed("database sessions", str(error), "set pool_mode = session in PgBouncer, or connect directly")
+
+
 def clock_of_database(there: datetime | None) -> Finding:
-    """``there`` is what it says the time is, None where it has no clock of its own."""
+    """Compare the database's time with this machine's; ``there`` is None when both have the same clock."""
     what = "the database's clock"
     if there is None:
         return passed(what, "ours: the database is a file of this machine")

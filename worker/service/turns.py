@@ -39,6 +39,7 @@ class Turns:
         self._parts = parts
         self._reached = reached
         self._is_active: bool | None = None
+        self._has_own_sessions = False
 
     def prepare(self, upgrading: Callable[[], None] = lambda: None) -> None:
         """Reach the database and migrate it if it is older than this program; first call ``upgrading``.
@@ -46,9 +47,12 @@ class Turns:
         Done before each turn: when a newer worker has migrated the database, this one has to leave the mailbox to it.
 
         Raises:
-            Refused: the database is newer than this program.
+            Refused: the database is newer than this program, or behind a pooler that shares sessions.
             Unavailable: the database is down.
         """
+        if not self._has_own_sessions:
+            self._parts.database.require_own_sessions()
+            self._has_own_sessions = True
         migrate(self._parts.database, upgrading)
 
     def take(self, stop: Stop = _never) -> PollReport | None:

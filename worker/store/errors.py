@@ -7,11 +7,23 @@ message may get a strike for that.
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError
+
+
+class SessionShared(DatabaseUnavailable):
+    """A pooler gave the worker's session to another client, or another session to the worker."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "database: the connection pooler is in transaction or statement mode, which cannot keep two workers apart;"
+            " set pool_mode = session for this database, or connect to PostgreSQL directly"
+        )
+
 
 _SQLITE_CONFLICTS = {
     sqlite3.SQLITE_CONSTRAINT_UNIQUE,
@@ -46,9 +58,19 @@ _POSTGRESQL_OTHER_SCHEMA = {
     "42P01",  # undefined_table
     "42703",  # undefined_column
 }
-_POSTGRESQL_OUTAGES = {
+_READ_ONLY = " (the server takes no writes: it is a standby, or read-only)"
+_POSTGRESQL_READ_ONLY = {
+    "25006",  # read_only_sql_transaction
+    "0A000",  # feature_not_supported: a standby refuses READ WRITE so
+}
+_CHANGED_PLAN = "RevalidateCachedQuery"
+"""The function in PostgreSQL that fails on a prepared statement whose tables were changed; also with 0A000."""
+_NO_CONNECTION = {"OperationalError", "ConnectionTimeout"}
+"""Classes of psycopg."""
+_NO_TRANSACTIONS = "statement pooling mode"
+"""Part of PgBouncer's error text when a client begins a transaction in statement mode."""
+_POSTGRESQL_OUTAGES = _POSTGRESQL_READ_ONLY | {
     "08",  # connection exception
-    "25006",  # read_only_sql_transaction: connected to a standby
     "25P03",  # idle_in_transaction_session_timeout: this process was halted in between
     "28",  # invalid authorization
     "3D",  # no such database
@@ -85,17 +107,21 @@ def _meaning(error: DBAPIError) -> DropboxError | None:
     text = f"database: {_first_line(cause)}"
     if isinstance(cause, sqlite3.Error):
         return _meaning_on_sqlite(cause, text)
-    state = getattr(cause, "sqlstate", None)
-    if state is None:
-        # psycopg itself lost or never had the connection.
-        is_outage = error.connection_invalidated or type(cause).__name__ in {"OperationalError", "ConnectionTimeout"}
-        return DatabaseUnavailable(text) if is_outage else None
+    return _meaning_on_postgresql(cause, text, is_lost=error.connection_invalidated)
+
+
+def _meaning_on_postgresql(cause: Any, text: str, *, is_lost: bool) -> DropboxError | None:
+    if _NO_TRANSACTIONS in text:
+        return SessionShared()
+    state = cause.sqlstate
+    if state is None:  # psycopg itself lost the connection, or never had one
+        return DatabaseUnavailable(text) if is_lost or type(cause).__name__ in _NO_CONNECTION else None
     if state in _POSTGRESQL_CONFLICTS:
         return Conflict(text)
-    if state in _POSTGRESQL_OTHER_SCHEMA:
+    if state in _POSTGRESQL_OTHER_SCHEMA or cause.diag.source_function == _CHANGED_PLAN:
         return DatabaseUnavailable(text + _OTHER_SCHEMA)
-    if state in _POSTGRESQL_OUTAGES or state[:2] in _POSTGRESQL_OUTAGES:
-        return DatabaseUnavailable(text)
+    if {state, state[:2]} & _POSTGRESQL_OUTAGES:
+        return DatabaseUnavailable(text + (_READ_ONLY if state in _POSTGRESQL_READ_ONLY else ""))
     return None
 
 

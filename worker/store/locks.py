@@ -1,4 +1,4 @@
-"""One worker per mailbox: the others stand by until the one that empties it lets go, or dies."""
+"""Keep a mailbox to one worker: the others stand by until that one stops or crashes."""
 
 import fcntl
 import os
@@ -9,8 +9,10 @@ from typing import Protocol
 from worker.domain.errors import DatabaseUnavailable, Refused
 from worker.store.database import Database
 from worker.store.errors import translated
-from worker.store.lease import Lease
-from worker.store.presence import MailboxKey, announce, this_process
+from worker.store.lease import Lease, State, failure_of
+from worker.store.presence import MailboxKey, this_process
+
+_SOUND = {State.OWNED, State.FREE}
 
 
 class _Lock(Protocol):
@@ -24,7 +26,7 @@ class _Lock(Protocol):
 class MailboxLock:
     """The right to empty this mailbox; it ends with the process, or with the connection that holds it.
 
-    Not to be shared between threads.
+    Use it from one thread only.
     """
 
     def __init__(self, database: Database, mailbox_name: str) -> None:
@@ -33,59 +35,61 @@ class MailboxLock:
         )
 
     def acquire(self) -> bool:
-        """Take the right, or keep it; False when another worker has it.
+        """Take the right, or keep it; returns False when another worker has it.
 
         Raises:
-            Refused: on SQLite, which serves one worker alone: the text says who that is.
-            Unavailable: when the database is down.
+            Refused: on SQLite, which serves one worker only; the text names that worker.
+            Unavailable: when the database is down, a standby, or behind a pooler that shares sessions.
         """
         return self._lock.acquire()
 
     def held(self) -> bool:
-        """Whether it is ours; asks the server in one short round trip whether it still thinks so.
+        """Return whether this worker has the right; asks the server in one round trip.
 
         Raises:
-            Unavailable: when it was ours and is lost.
+            Unavailable: when this worker had the right and lost it.
         """
         return self._lock.held()
 
     def release(self) -> None:
-        """Let go; never raises."""
+        """Give up the right; never raises."""
         self._lock.release()
 
 
 class _ServerLock:
-    """An advisory lock of PostgreSQL, on a connection of its own that holds it for as long as it lives.
+    """An advisory lock of PostgreSQL, on a session of its own.
 
-    The connection stays while another worker has the lock: by it this one is seen to stand by.
+    The session stays while another worker has the lock: it shows that this worker stands by.
     """
 
     def __init__(self, database: Database, mailbox_name: str) -> None:
         self._database = database
         self._key = MailboxKey.of(mailbox_name)
         self._lease: Lease | None = None
+        self._moves = 0
         self._owns = False
 
     def acquire(self) -> bool:
         if self._owns:
             return self.held()
-        answer = self._try()
-        if answer is None:
+        state = self._try()
+        if state not in _SOUND:
             self.release()
             self._connect()
-            answer = self._try()
-        if answer is None:
+            state = self._try()
+        if state not in _SOUND:
             self.release()
-            raise DatabaseUnavailable("database: the connection was lost as soon as it was made")
-        self._owns = answer
-        return answer
+            raise failure_of(state)
+        self._owns = state is State.OWNED
+        return self._owns
 
     def held(self) -> bool:
         if not self._owns or self._lease is None:
             return False
-        if not self._lease.holds():
+        state = self._lease.check() if self._moves == self._database.moves else State.LOST
+        if state is not State.OWNED:
             self.release()
-            raise DatabaseUnavailable("the lock on the mailbox is lost with its connection to the database")
+            raise failure_of(state)
         return True
 
     def release(self) -> None:
@@ -94,29 +98,26 @@ class _ServerLock:
         if lease is not None:
             lease.end()
 
-    def _try(self) -> bool | None:
-        """Whether the lock is ours now; None where there is no connection, or it is lost."""
-        if self._lease is None:
-            return None
-        answer: bool | None = self._lease.ask(f"SELECT pg_try_advisory_lock({self._key.whole})")
-        return answer
+    def _try(self) -> State:
+        if self._lease is None or self._moves != self._database.moves:
+            return State.LOST
+        return self._lease.try_lock()
 
     def _connect(self) -> None:
         with translated():
+            self._moves = self._database.moves
             connection = self._database.engine.connect()
             try:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
-                connection.detach()  # not the pool's any more: it ends with the lock
-                Lease.prepare(connection)
-                announce(connection, self._key)
-                self._lease = Lease(connection)
+                connection.detach()  # the pool must not reuse it: it lives as long as the lock
+                self._lease = Lease(connection, self._key)
             finally:
                 if self._lease is None:
                     connection.close()
 
 
 class _FileLock:
-    """A locked file beside the SQLite database; the kernel lets go when the process ends, however it ends."""
+    """A locked file beside the SQLite database; the kernel unlocks it when the process ends."""
 
     def __init__(self, database: Path, mailbox_name: str) -> None:
         self._file = database.with_name(database.name + ".lock")
@@ -131,7 +132,7 @@ class _FileLock:
             try:
                 self._take(descriptor)
             except BaseException:
-                os.close(descriptor)  # and with it the lock, which would keep our own next try out
+                os.close(descriptor)  # also unlocks it, so that the next try can succeed
                 raise
         except OSError as error:
             raise DatabaseUnavailable(f"database: {self._file} cannot be locked: {error.strerror}") from error

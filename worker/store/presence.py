@@ -1,4 +1,4 @@
-"""Who is at a mailbox: the worker that empties it, and those that stand by. PostgreSQL knows it by their sessions."""
+"""Show which workers stand by for a mailbox. PostgreSQL knows them by their sessions."""
 
 import os
 import socket
@@ -13,8 +13,7 @@ from worker.store.database import Database
 from worker.store.waiting import LOCKS
 
 _APPLICATION = "bcc-dropbox "
-_NAME = text("SELECT set_config('application_name', :name, false)")
-_COME = text("SELECT pg_advisory_lock_shared(:high, :low)")
+_ANNOUNCE = text("SELECT set_config('application_name', :name, false), pg_advisory_lock_shared(:high, :low)")
 _STANDING_BY = text("""
     SELECT here.classid::int4, here.objid::int4, application_name, backend_start, state_change
     FROM pg_locks AS here JOIN pg_stat_activity AS session USING (pid)
@@ -26,34 +25,35 @@ _STANDING_BY = text("""
           AND (owned.database, owned.classid, owned.objid) = (here.database, here.classid, here.objid))
     ORDER BY backend_start, pid
 """)
-"""`objsubid` tells the locks of one number (1: the right to empty the mailbox) from those of two (2: being there).
+"""Sessions that are present at a mailbox but do not own it.
 
-The locks of accounts have two numbers as well, the first of which is the same for all.
+`objsubid` 1 is a lock with one number: the right to empty the mailbox. 2 is a lock with two numbers: presence.
+The locks of accounts have two numbers as well; their first number is the same for all accounts.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class MailboxKey:
-    """What stands for a mailbox in the names of locks, which are numbers: 64 bits, as one number or as two."""
+    """The 64 bits that name a mailbox in advisory locks, as one number or as two."""
 
     high: int
     low: int
 
     @classmethod
     def of(cls, mailbox: str) -> Self:
-        """The key of a mailbox, by its name."""
+        """Make the key from the mailbox's name."""
         digest = blake2b(mailbox.encode("utf-8", "replace"), digest_size=8, person=b"bcc-dropbox").digest()
         return cls(*(int.from_bytes(half, "big", signed=True) for half in (digest[:4], digest[4:])))
 
     @property
     def whole(self) -> int:
-        """Both halves as one number."""
+        """Both halves as one signed number."""
         return self.high << 32 | self.low & 0xFFFF_FFFF
 
 
 @dataclass(frozen=True, slots=True)
 class Standby:
-    """A worker that is ready to take a mailbox over; the times are hidden from other users of the database."""
+    """A worker that is ready to take over a mailbox. PostgreSQL hides the times from other database users."""
 
     worker: str
     since: datetime | None
@@ -61,18 +61,17 @@ class Standby:
 
 
 def this_process() -> str:
-    """The name by which a worker is told from others."""
+    """Return the name of this worker in logs and reports."""
     return f"process {os.getpid()} on {socket.gethostname()}"
 
 
 def announce(connection: Connection, key: MailboxKey) -> None:
-    """Be seen at this mailbox, by this session for as long as it lives; the server keeps 63 octets of its name."""
-    connection.execute(_NAME, {"name": _APPLICATION + this_process()})
-    connection.execute(_COME, {"high": key.high, "low": key.low})
+    """Show this worker as present while the session lasts; the server keeps 63 bytes of its name."""
+    connection.execute(_ANNOUNCE, {"name": _APPLICATION + this_process(), "high": key.high, "low": key.low})
 
 
 def standing_by(database: Database) -> dict[MailboxKey, list[Standby]]:
-    """Whoever stands by at any mailbox of this database, the longest first; on SQLite nobody ever does.
+    """Return the standby workers of each mailbox, the oldest first; none on SQLite.
 
     Raises:
         Unavailable: when the database is down.
