@@ -11,7 +11,7 @@ FIND_PYTHON = for python in python3 /usr/bin/python3 python3.14 python3.13 pytho
 PYTEST = $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test test-on lint format demo bench bench-quick soak fuzz install uninstall lock clean system-packages
+.PHONY: help venv test retest test-on test-twice lint format demo bench bench-quick soak fuzz install uninstall lock clean system-packages
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,8 +34,15 @@ test: system-packages  ## run the tests, or TESTS="tests/imap ..."; first instal
 	@$(MAKE) --no-print-directory venv
 	$(PYTEST) -n 2 --dist loadfile $(TESTS)
 
+retest: venv  ## run the tests that failed last time once more, one at a time
+	$(PYTEST) --last-failed --last-failed-no-failures none
+
 test-on:  ## run the tests on another Debian: SUITE=trixie, bookworm or forky (root)
-	tests/servers/on-debian $(SUITE) make test TESTS="$(TESTS)"
+	tests/servers/on-debian $(SUITE) make $(or $(GOAL),test) TESTS="$(TESTS)"
+
+# A test that waits for a server can run out of time on a busy machine. A test that fails alone, too, is broken.
+test-twice:
+	@$(MAKE) --no-print-directory test || { echo "== once more, one at a time" && $(MAKE) --no-print-directory retest; }
 
 lint: venv  ## run ruff, mypy and import-linter
 	$(BIN)/ruff check
