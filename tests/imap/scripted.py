@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from tests.imap.listening import Listening
 
 Answers = Mapping[str, bytes | Callable[[str], bytes]]
-"""By the command's first words, longest first: untagged lines, then ``TAG OK`` and so on; LOST hangs up."""
+"""By the first words of the command, longest first: untagged lines, then ``TAG OK`` etc.; LOST or a BYE hangs up."""
 LOST = b""
 USUAL: Answers = {
     "CAPABILITY": b"* CAPABILITY IMAP4rev1 MOVE UIDPLUS IDLE\r\nTAG OK done\r\n",
@@ -38,6 +38,8 @@ class Scripted(Listening):
                 if answer == LOST:
                     return
                 connection.sendall(_tagged(answer, tag.encode()))
+                if b"* BYE" in answer:
+                    return
 
     def _answer(self, command: str) -> bytes:
         known = sorted((name for name in self._answers if command.upper().startswith(name)), key=len)

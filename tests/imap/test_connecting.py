@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -127,6 +128,60 @@ def test_a_password_beyond_ascii_is_let_in(dovecot_with: Started, mailbox_user: 
 def test_an_outage_during_the_login_is_not_taken_for_a_wrong_password(answer: bytes) -> None:
     with Scripted({"LOGIN": answer}) as server:
         assert not isinstance(failure(plain(server.port, timeout_seconds=1.0)), LoginRefused)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"TAG NO [THROTTLED] Slow down\r\n", "[THROTTLED] Slow down"),
+        (b"TAG NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)\r\n", "[OVERQUOTA] Account"),
+        (b"TAG NO [ALERT] Too many simultaneous connections. (Failure)\r\n", "Too many simultaneous connections"),
+        (b"TAG NO [LIMIT] LOGIN Rate limit hit\r\n", "Rate limit hit"),
+        (b"TAG NO Server Unavailable. 15\r\n", "Server Unavailable"),
+        (b"TAG BAD Request is throttled. Suggested Backoff Time: 92412 milliseconds\r\n", "Backoff Time: 92412"),
+        (b"TAG BAD User is authenticated but not connected.\r\n", "not connected"),
+        (b"* BYE [UNAVAILABLE] Maximum number of connections from user+IP exceeded\r\n", "connections from user+IP"),
+        (b"* BYE Session invalidated - AccessTokenExpired\r\n", "AccessTokenExpired"),
+    ],
+)
+def test_a_server_that_does_not_look_at_the_login_now_is_an_outage_that_shows_its_words(
+    answer: bytes, told: str
+) -> None:
+    with Scripted({"LOGIN": answer}) as server:
+        outage = failure(plain(server.port, timeout_seconds=1.0))
+    assert not isinstance(outage, LoginRefused)
+    assert told in str(outage)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"TAG NO [AUTHENTICATIONFAILED] Too many connections with a wrong password\r\n",
+        b"TAG NO [AUTHENTICATIONFAILED] Temporarily locked: rate limit of wrong passwords\r\n",
+        b"TAG NO Invalid credentials (Failure)\r\n",
+        b"TAG NO [EXPIRED] Set a new password\r\n",
+        b"TAG NO Too many login failures\r\n",
+    ],
+)
+def test_a_login_that_was_judged_is_refused(answer: bytes) -> None:
+    with Scripted({"LOGIN": answer}) as server:
+        assert isinstance(failure(plain(server.port)), LoginRefused)
+
+
+def test_a_server_that_says_goodbye_instead_of_hello_is_quoted() -> None:
+    with Scripted({}, greeting=b"* BYE [ALERT] Too many connections from your address\r\n") as server:
+        outage = failure(plain(server.port))
+    assert str(outage).endswith("the connection was lost: [ALERT] Too many connections from your address")
+
+
+@pytest.mark.parametrize(
+    "user", [r"ACME\jane", "jane doe", 'jane "j" doe', "a\\ b", "(jane)", "jane%*", "jane]", "NIL"]
+)
+def test_a_user_name_of_any_characters_logs_in(dovecot_with: Started, user: str) -> None:
+    name = f"{user}{uuid4().hex[:8]}"
+    mailbox = ImapMailbox(access_to(dovecot_with(DovecotSettings(extra="auth_username_chars =")), name))
+    assert mailbox.open().messages == 0
+    mailbox.close()
 
 
 def test_a_password_in_the_servers_answer_is_not_passed_on() -> None:

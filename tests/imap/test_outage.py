@@ -7,10 +7,12 @@ import pytest
 
 from tests.imap.conftest import Opened
 from tests.imap.opening import access_to, plain
+from tests.imap.scripted import Scripted
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from worker.domain.errors import Unavailable
 from worker.domain.outcomes import Folder
+from worker.imap import IdleState, IdleWatch, ImapMailbox
 
 MAIL = b"Subject: hello\r\n\r\n" + b"body\r\n" * 2000
 
@@ -84,3 +86,29 @@ def test_a_dead_connection_is_closed_without_waiting(cut: Cut, opened: Opened, m
     cut.cut()
     mailbox.close()
     mailbox.close()
+
+
+@pytest.mark.parametrize("command", ["SELECT", "UID FETCH"])
+def test_the_words_of_a_server_that_hangs_up_are_kept(command: str) -> None:
+    with Scripted({command: b"* BYE Server shutting down for maintenance\r\n"}) as server:
+        mailbox = ImapMailbox(plain(server.port, timeout_seconds=1.0))
+        with pytest.raises(Unavailable, match="the connection was lost: Server shutting down for maintenance"):
+            mailbox.heads([mailbox.open().messages])
+        mailbox.close()
+
+
+def test_the_words_of_a_server_that_hangs_up_on_a_listener_are_kept() -> None:
+    told: list[str] = []
+    lost = threading.Event()
+
+    def tell(state: IdleState, text: str) -> None:
+        if state is IdleState.LOST:
+            told.append(text)
+            lost.set()
+
+    with Scripted({"IDLE": b"+ idling\r\n* BYE Autologout: idle for too long\r\n"}) as server:
+        watch = IdleWatch(plain(server.port, timeout_seconds=1.0), told=tell)
+        watch.start(lambda: None)
+        assert lost.wait(10)
+        watch.stop()
+    assert told[0].endswith("the connection was lost: Autologout: idle for too long")

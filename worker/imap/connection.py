@@ -13,7 +13,7 @@ from worker.domain.errors import LoginRefused, Unavailable
 from worker.domain.hosts import is_loopback
 from worker.imap.access import ImapAccess, Mechanism, Tls
 from worker.imap.errors import login_failure, translated
-from worker.imap.protocol import Protocol, protocol_of
+from worker.imap.protocol import Protocol, protocol_of, quoted
 from worker.tls import trusting
 
 _KEEPALIVE_SECONDS = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
@@ -116,12 +116,12 @@ def _log_in(client: IMAPClient, access: ImapAccess) -> None:
         elif b"LOGINDISABLED" in offered:
             raise LoginRefused(f"{access.server}: takes no password over {access.tls} (LOGINDISABLED)")
         else:
-            client.login(access.user, access.password)
+            client.login(quoted(access.user), access.password)  # imaplib quotes only the password
     except UnicodeEncodeError:
         text = f"{access.server}: takes no password with other characters than ASCII"
         raise LoginRefused(text) from None  # the cause would show the password
     except IMAP4.error as error:
-        raise login_failure(access, error, access.password) from None  # the same
+        raise login_failure(access, error, access.password, farewell=protocol_of(client).farewell) from None  # the same
 
 
 def _log_in_by_token(client: IMAPClient, access: ImapAccess, token: str) -> None:
@@ -129,7 +129,8 @@ def _log_in_by_token(client: IMAPClient, access: ImapAccess, token: str) -> None
     try:
         client.sasl_login(access.mechanism, presenting)
     except IMAP4.error as error:
-        raise login_failure(access, error, token, presenting.complaint) from None
+        farewell = protocol_of(client).farewell
+        raise login_failure(access, error, token, presenting.complaint, farewell=farewell) from None
 
 
 class _Presenting:

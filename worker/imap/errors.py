@@ -3,7 +3,7 @@
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from imaplib import IMAP4
 
@@ -12,8 +12,18 @@ from worker.imap.access import ImapAccess
 from worker.tls import reason_of_refusal
 
 _MOST_TEXT = 200
-_TEMPORARY = re.compile(r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\b", re.IGNORECASE)
-"""RFC 5530: the login itself was not judged."""
+_JUDGED = re.compile(
+    r"\[(AUTHENTICATIONFAILED|AUTHORIZATIONFAILED|EXPIRED|PRIVACYREQUIRED|CONTACTADMIN)\b", re.IGNORECASE
+)
+"""Codes of a server that did check the login (RFC 5530)."""
+_TEMPORARY = re.compile(
+    r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG|OVERQUOTA|THROTTLED)\b"
+    r"|too many (\w+ )?(connections|sessions)|(maximum|max) number of connections|connection limit"
+    r"|request is throttled|(bandwidth|rate) limit|temporar(y|ily)|not connected|server (is )?(unavailable|busy)",
+    re.IGNORECASE,
+)
+"""Codes (RFC 5530, Gmail, Yahoo) and texts of a server that did not check the login."""
+_GOODBYE = re.compile(r"^\* BYE\b ?", re.IGNORECASE)
 
 
 class SaidNo(Withheld):
@@ -37,40 +47,56 @@ class HostUnknown(Unavailable):
 
 
 @contextmanager
-def translated(access: ImapAccess) -> Iterator[None]:
-    """Raise `Unavailable` for whatever goes wrong between us and the server in this block.
+def translated(access: ImapAccess, farewell: Callable[[], bytes] = bytes) -> Iterator[None]:
+    """Translate every failure of the connection or the server in this block into `Unavailable`.
 
-    imaplib puts what it read into its messages, a stray piece of a mail too: of those only the kind is told.
+    imaplib puts what it read into its messages, even a piece of a mail: their text is dropped. ``farewell`` gives the
+    text of a BYE, which is kept.
+
+    Raises:
+        Unavailable: when anything fails.
     """
     try:
         yield
     except IMAP4.readonly as error:  # a kind of abort
         raise Unavailable(f"{access.server}: the folder {access.folder} is read-only") from error
     except IMAP4.abort as error:
-        raise ConnectionLost(f"{access.server}: the connection was lost") from error
+        raise ConnectionLost(lost(access, said(farewell()))) from error
     except IMAP4.error as error:
+        if _GOODBYE.match(said(error)):  # in place of a greeting
+            raise Unavailable(lost(access, _GOODBYE.sub("", said(error)))) from error
         raise Unreadable(f"{access.server}: an answer that cannot be read: {said(error)}") from error
     except (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError) as error:
-        raise ConnectionLost(f"{access.server}: the connection was lost") from error
+        raise ConnectionLost(lost(access, said(farewell()))) from error
     except TimeoutError as error:
         raise Silent(f"{access.server}: no answer within {access.timeout_seconds:g} seconds") from error
     except OSError as error:
         raise _outage(access, error) from error
 
 
-def login_failure(access: ImapAccess, error: IMAP4.error, secret: str, complaint: bytes = b"") -> Unavailable:
-    """Tell a refusal from a connection lost at that moment: imapclient makes a LoginError of both.
+def lost(access: ImapAccess, farewell: str) -> str:
+    """Return the text for a connection that ended, with the server's reason if it gave one."""
+    return f"{access.server}: the connection was lost" + (f": {farewell}" if farewell else "")
 
-    The ``secret`` that was presented is struck out of what the server says: some repeat it.
+
+def login_failure(
+    access: ImapAccess, error: IMAP4.error, secret: str, complaint: bytes = b"", *, farewell: bytes = b""
+) -> Unavailable:
+    """Tell a wrong password from an outage: imapclient raises a LoginError for both.
+
+    The ``secret`` is removed from the server's answer, because some servers repeat it.
     """
     if isinstance(error, IMAP4.abort) or isinstance(error.__context__, IMAP4.abort):
-        return Unavailable(f"{access.server}: the connection was lost during the login")
-    text = f"{said(error)} {said(complaint)}".strip()
-    if secret:
-        text = text.replace(secret, "…")
-    if _TEMPORARY.search(text):
+        words = _without(secret, said(farewell))
+        return Unavailable(f"{access.server}: the connection was lost during the login" + (words and f": {words}"))
+    text = _without(secret, f"{said(error)} {said(complaint)}".strip())
+    if _TEMPORARY.search(text) and not _JUDGED.search(text):
         return Unavailable(f"{access.server}: no login at the moment: {text}")
     return LoginRefused(f"{access.server}: login refused for {access.user}: {text}")
+
+
+def _without(secret: str, text: str) -> str:
+    return text.replace(secret, "…") if secret else text
 
 
 def said(answer: object) -> str:

@@ -7,7 +7,7 @@ from worker.domain.errors import Refused
 from worker.domain.outcomes import Folder
 from worker.imap.access import ImapAccess
 from worker.imap.errors import SaidNo
-from worker.imap.session import Session, quoted
+from worker.imap.session import Session, folder_argument
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,11 @@ def own_folder(session: Session, folder: Folder) -> str:
 def put_into(session: Session, command: str, uid_set: str, folder: str) -> None:
     """COPY or MOVE; makes the folder if that is what was missing. Servers do not always say so by TRYCREATE."""
     try:
-        session.command(command, uid_set, quoted(folder))
+        session.command(command, uid_set, folder_argument(folder))
     except SaidNo:
         with suppress(SaidNo):  # it is there: full, read-only, or made by another worker just now
             session.create(folder)
-        session.command(command, uid_set, quoted(folder))
+        session.command(command, uid_set, folder_argument(folder))
 
 
 def report(session: Session, access: ImapAccess) -> list[FolderReport]:

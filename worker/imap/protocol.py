@@ -49,6 +49,12 @@ class Protocol(IMAP4):
             self._ahead = ReadAhead(self.sock)
         return self._ahead
 
+    @property
+    def farewell(self) -> bytes:
+        """The text of the BYE with which the server ended this connection; empty if it sent none."""
+        told = self.untagged_responses.get("BYE", [])
+        return next((text for text in reversed(told) if isinstance(text, bytes)), b"")
+
     def begin(self, *words: str) -> bytes:
         """Send a command without waiting for its result; gives its tag."""
         tag: bytes = self._command(*words)
@@ -66,6 +72,12 @@ class Protocol(IMAP4):
             if self._get_response() is None:  # imaplib's sign for a continuation
                 return None
         return cast("Completed", self.tagged_commands.pop(tag))
+
+
+def quoted(text: str) -> str:
+    """Write a quoted string (RFC 9051 §4.3): blanks, quotes and backslashes keep their meaning in a command."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def protocol_of(client: IMAPClient) -> Protocol:

@@ -11,9 +11,9 @@ from imapclient.imap_utf7 import encode
 from worker.deadline import Wire, ended_after
 from worker.imap.access import ImapAccess
 from worker.imap.connection import connect, hang_up, take_leave
-from worker.imap.errors import SaidNo, Unreadable, said, translated
+from worker.imap.errors import ConnectionLost, SaidNo, Unreadable, lost, said, translated
 from worker.imap.fetched import Answer, read_answers
-from worker.imap.protocol import protocol_of
+from worker.imap.protocol import protocol_of, quoted
 
 _TOLD_OF_MESSAGES = ("FETCH", "EXPUNGEISSUED")
 _UNREAD = (RecursionError, ValueError, TypeError, LookupError, AttributeError)
@@ -176,6 +176,10 @@ class Session:
         """The names of what the server told (``EXISTS``); none after that long, and none at once if it is gone."""
         with self._speaking(seconds + self._access.answer_seconds):
             heard = self._client.idle_check(timeout=seconds)
+            for response in heard:
+                if response[0] == b"BYE":
+                    words = b" ".join(word for word in response[1:] if isinstance(word, bytes))
+                    raise ConnectionLost(lost(self._access, said(words)))
         return frozenset(word.upper() for response in heard for word in response if isinstance(word, bytes))
 
     def idle_end(self) -> None:
@@ -223,7 +227,7 @@ class Session:
         """Talk to the server; whatever fails but a plain NO ends the connection: nobody knows what comes next on it."""
         deadline = ended_after(seconds or self._access.answer_seconds, self._wire, self._access.server)
         try:
-            with deadline, translated(self._access):
+            with deadline, translated(self._access, lambda: self._imap.farewell):
                 try:
                     if self._asked is not None:
                         tag, self._asked = self._asked, None
@@ -258,7 +262,6 @@ class Session:
         return SaidNo(f"{self._access.server}: {what}: {said(answer)}")
 
 
-def quoted(folder: str) -> str:
-    """A folder's name as it stands in a command (RFC 9051 §5.1, modified UTF-7)."""
-    escaped = encode(folder).decode("ascii").replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def folder_argument(folder: str) -> str:
+    """Write a folder's name for a command: quoted, in modified UTF-7 (RFC 9051 §5.1)."""
+    return quoted(encode(folder).decode("ascii"))
