@@ -1,10 +1,12 @@
 """The composition root: makes the parts that work together, as the settings say. No other module knows them all."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
 
+from worker.domain.erasure import NAMING_FIELDS
 from worker.domain.verdicts import Filing
 from worker.filing import Rules
 from worker.imap import ImapAccess, ImapMailbox, Mechanism
@@ -16,6 +18,7 @@ from worker.mime.carried import read_carried
 from worker.outgoing import Notifier
 from worker.outgoing.configured import mail_server_of, post_of
 from worker.poll import Limits, Poller, Watcher, Watchers
+from worker.poll.removal import MailboxCopies
 from worker.settings import ImapAuth, LogFormat, OAuthAccess, Settings, state_folder
 from worker.store.database import Database, parse_url
 from worker.store.locks import MailboxLock
@@ -102,6 +105,25 @@ def head_fields_of(settings: Settings) -> tuple[str, ...]:
 def open_mailbox(settings: Settings) -> ImapMailbox:
     """Return the mailbox on a connection of its own, made when it is first needed."""
     return ImapMailbox(imap_access(settings), head_fields_of(settings))
+
+
+@contextmanager
+def copies_in_mailbox(settings: Settings, database: Database, account_id: int) -> Iterator[MailboxCopies]:
+    """Give access to a person's mail in the mailbox that the settings name (R29).
+
+    Raises:
+        SettingsError: when a setting that the mailbox needs is missing.
+    """
+    store = PollStore(database)
+    mailbox = ImapMailbox(imap_access(settings), (*settings.token_headers, *NAMING_FIELDS))
+
+    def accounts_of(token: str) -> frozenset[int]:
+        return frozenset(issued.owner.account_id for issued in store.issued([token]).values())
+
+    try:
+        yield MailboxCopies(mailbox, rules_of(settings), account_id, accounts_of)
+    finally:
+        mailbox.close()
 
 
 def open_database(settings: Settings) -> Database:

@@ -71,6 +71,7 @@ class Event(StrEnum):
     WEBHOOK_RECOVERED = "webhook.recovered"
     WEBHOOK_PAUSED = "webhook.paused"
     EVENT_GIVEN_UP = "event.given_up"
+    PERSON_ERASED = "person.erased"
     DATABASE_UNAVAILABLE = "database.unavailable"
     DATABASE_RETRYING = "database.retrying"
     DATABASE_RECOVERED = "database.recovered"

@@ -6,6 +6,7 @@ from worker.domain.errors import DropboxError, Refused
 
 _HINTS: Final = {
     "account_unnamed": "name one with --account",
+    "address_of_user": "`user remove {login} --into USER` or `--erase` removes the user",
     "code_not_sent": "`sender add {login} {address}` sends one",
     "code_void": "`sender add {login} {address}` sends a new one",
     "email_unknown": "`email list` shows what there is",

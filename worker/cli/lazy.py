@@ -32,7 +32,7 @@ ENTRIES: Final = {
     "replay": Entry("worker.cli.replay", "replay", "Have messages that were refused or failed decided anew."),
     "account": Entry("worker.cli.account", "app", "The customers of the CRM: add, list, set."),
     "profile": Entry("worker.cli.profile", "app", "What users may do: add, list, grant, revoke."),
-    "user": Entry("worker.cli.user", "app", "Who has a dropbox: add, list, enable, disable."),
+    "user": Entry("worker.cli.user", "app", "Who has a dropbox: add, list, enable, disable, remove."),
     "dropbox": Entry("worker.cli.dropbox", "app", "A user's address and pattern: show, regenerate, pattern, vcard."),
     "sender": Entry("worker.cli.sender", "app", "The addresses a user sends from: add, verify, remove, list."),
     "lead": Entry("worker.cli.record", "lead_app", "Leads: add, list, show, edit, import, merge, convert, delete."),
@@ -40,6 +40,7 @@ ENTRIES: Final = {
     "unmatched": Entry("worker.cli.unmatched", "app", "Recipients that wait for a record: list, assign."),
     "never-log": Entry("worker.cli.never_log", "app", "Addresses and domains never logged: add, remove, list."),
     "email": Entry("worker.cli.email", "app", "Stored emails: list, show, export."),
+    "erase": Entry("worker.cli.erase", "erase", "Remove a person from the database and the mailbox."),
     "webhook": Entry("worker.cli.webhook", "app", "Where events go: add, list, test, enable, disable, remove."),
     "event": Entry("worker.cli.event", "app", "What the CRM is told: list, resend."),
 }

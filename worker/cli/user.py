@@ -1,5 +1,6 @@
 """`bcc-dropbox user`: who has a dropbox (R1, R9, R11)."""
 
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -74,6 +75,45 @@ def disable(ctx: typer.Context, login: User, account: AccountName = None, as_jso
 
     with open_desk(ctx, account) as desk:
         _show(disable_user(desk.crm, login), as_json=as_json)
+
+
+@app.command("remove")
+def remove(  # noqa: PLR0913, PLR0917 - the options of the command
+    ctx: typer.Context,
+    login: User,
+    into: Annotated[
+        str | None, typer.Option("--into", metavar="USER", help="Who gets the user's records and emails.")
+    ] = None,
+    erase: Annotated[
+        bool, typer.Option("--erase", help="Erase the user's records, and the emails that nobody else filed.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before --erase.")] = False,
+    account: AccountName = None,
+    as_json: Json = False,
+) -> None:
+    """Remove a user who leaves: records and emails go to another user, or are erased.
+
+    The old dropbox address stays revoked for ever. The login and the sender addresses become free.
+    """
+    from worker.cli.erase import copies_of, print_counts  # noqa: PLC0415
+    from worker.crm.user_removal import erase_user, hand_over  # noqa: PLC0415
+
+    if (into is not None) == erase:
+        raise typer.BadParameter("say --into USER or --erase: one of these")
+    with open_desk(ctx, account) as desk:
+        if into is not None:
+            removed = hand_over(desk.crm, login, into=into, now=datetime.now(UTC))
+        else:
+            if not yes and sys.stdin.isatty() and not typer.confirm(f"Erase all that {login} filed?", err=True):
+                raise typer.Exit(1)
+            with copies_of(desk) as copies:
+                removed = erase_user(desk.crm, login, copies, datetime.now(UTC))
+    if as_json:
+        fields = {"user": removed.login, "into": removed.into}
+        print_json({**fields, "tables": dict(removed.tables), "folders": dict(removed.folders)})
+    else:
+        print_counts(removed.tables, removed.folders)
+        note(f"{removed.login} is removed")
 
 
 def _show(user: "CrmUser", *, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 from sqlmodel import col
 
 from worker.crm.profiles import insert_profiles
-from worker.crm.work import DEFAULT_NAME, Account, Crm, Work, account_named, name_of_thing, retry_on_conflict
+from worker.crm.work import DEFAULT_NAME, IS_USER, Account, Crm, Work, account_named, name_of_thing, retry_on_conflict
 from worker.domain.errors import Refused
 from worker.domain.profiles import ADMINISTRATOR, STANDARD
 from worker.domain.records import RecordNames
@@ -78,7 +78,7 @@ def _insert(connection: Connection, name: str, now: datetime) -> Account:
 def _summaries(*conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     users = (
         select(func.count())
-        .where(col(UserRow.account_id) == col(AccountRow.id))
+        .where(col(UserRow.account_id) == col(AccountRow.id), IS_USER)
         .correlate(AccountRow)
         .scalar_subquery()
     )

@@ -23,6 +23,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
     tuple_,
     union_all,
 )
@@ -116,6 +117,18 @@ def _may_fit(connection: Connection, wanted: MessageFilter) -> list[ColumnElemen
         if people is not None and _is_written_one_way(letters := _sought(people)):
             conditions.append(_holds(connection, column, letters, quote))
     return conditions
+
+
+def may_name(connection: Connection, column: Any, keys: Iterable[str], quote: str = "\\") -> ColumnElement[bool]:
+    """Return a condition that leaves out what surely names none of the addresses.
+
+    ``quote`` is what precedes a quoted local part. What it lets through has to be compared by `Address.key`.
+    """
+    text = cast(column, Text)
+    sought = list(keys)
+    if not all(map(_is_written_one_way, sought)):
+        return true()
+    return or_(*(_holds(connection, text, letters, quote) for letters in sought), text.contains("=?"))
 
 
 def _is_written_one_way(letters: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select, update
 from sqlmodel import col
 
-from worker.crm.work import PERMISSIONS, Crm, Work, name_of_thing, permissions_in, retry_on_conflict
+from worker.crm.work import IS_USER, PERMISSIONS, Crm, Work, name_of_thing, permissions_in, retry_on_conflict
 from worker.domain.errors import Refused
 from worker.domain.profiles import Permission, Profile, later_profile, require_profile_manager
 from worker.domain.text import clean
@@ -74,7 +74,7 @@ def list_profiles(crm: Crm) -> list[ProfileSummary]:
     with crm.read() as work:
         counts = (
             select(col(UserRow.profile_id), func.count().label("number"))
-            .where(col(UserRow.account_id) == work.account.id)
+            .where(col(UserRow.account_id) == work.account.id, IS_USER)
             .group_by(col(UserRow.profile_id))
         )
         users = {row.profile_id: row.number for row in work.connection.execute(counts)}

@@ -99,7 +99,7 @@ def delete_record(crm: Crm, module: Module, name: str, by: By) -> DeletedRecord:
         number = find_record(work, module, name)
         deleted = DeletedRecord(detail_of(work, module, number), _emails_only_on(work, number))
         facts = facts_of(number, module, read_states(work, [number])[number])
-        _end(work, module, number, author)
+        end_record(work, module, number, author)
         write_events(work.connection, [record_deleted(work.account.id, facts)], author.now)
         return deleted
 
@@ -164,7 +164,7 @@ def _merge(work: Work, number: int, target: int, modules: tuple[Module, Module],
     gone, before = states[number], states[target]
     revision = Revision(target, before, merged(before, gone))
     _move_emails(work, number, target)
-    _end(work, modules[0], number, author, merged_into=target)
+    end_record(work, modules[0], number, author, merged_into=target)
     done = _revise(work, modules[1], revision, author)
     facts = [facts_of(target, modules[1], revision.after), facts_of(number, modules[0], gone)]
     write_events(work.connection, [record_merged(work.account.id, *facts)], author.now)
@@ -191,7 +191,7 @@ def _move_emails(work: Work, number: int, target: int) -> None:
     )
 
 
-def _end(work: Work, module: Module, number: int, author: Author, merged_into: int | None = None) -> None:
+def end_record(work: Work, module: Module, number: int, author: Author, merged_into: int | None = None) -> None:
     """Delete the record and its associations, and remember how it ended."""
     remove_addresses(work, [number])
     for row, column in ((AssociationRow, AssociationRow.record_id), (RecordRow, RecordRow.id)):

@@ -40,7 +40,7 @@ def decided_as(database: Database, mailbox: str, outcome: Outcome, reason: Reaso
     if outcome is Outcome.QUARANTINED:
         conditions.append(~_was_read_since())
     with database.read() as connection:
-        return _decided(connection, conditions)
+        return decided_of(connection, conditions)
 
 
 def decided_under(database: Database, mailbox: str, uids: Collection[int]) -> list[Decided]:
@@ -52,7 +52,7 @@ def decided_under(database: Database, mailbox: str, uids: Collection[int]) -> li
             among_numbers(connection, col(DecisionRow.uid), uids),
         )
         last = select(func.max(col(DecisionRow.id))).where(of_uids).group_by(col(DecisionRow.uid))
-        return _decided(connection, [col(DecisionRow.id).in_(last)])
+        return decided_of(connection, [col(DecisionRow.id).in_(last)])
 
 
 def forgive(database: Database, mailbox: str, uids: Collection[int]) -> list[int]:
@@ -101,7 +101,8 @@ def _mailbox_id(name: str) -> ScalarSelect[int]:
     return select(col(MailboxRow.id)).where(col(MailboxRow.name) == name).scalar_subquery()
 
 
-def _decided(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> list[Decided]:
+def decided_of(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> list[Decided]:
+    """Read the decisions that fulfil the conditions, the oldest first."""
     rows = connection.execute(
         select(
             col(DecisionRow.id),

@@ -30,6 +30,9 @@ MOST_TRIES = 8
 PERMISSIONS = {permission: col(getattr(ProfileRow, permission.value)) for permission in Permission}
 """The column that says whether a profile has the permission."""
 
+IS_USER = col(UserRow.login_key).contains("@")
+"""False for the row that a removed user leaves, whose login is no address."""
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -180,7 +183,7 @@ def users_of(account: Account) -> Select[*tuple[Any, ...]]:
     return (
         select(*columns, col(ProfileRow.name).label("profile"), *PERMISSIONS.values())
         .join_from(UserRow, ProfileRow)
-        .where(col(UserRow.account_id) == account.id)
+        .where(col(UserRow.account_id) == account.id, IS_USER)
         .order_by(col(UserRow.login_key))
     )
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from json.encoder import encode_basestring as _text  # JSON's form of a text
@@ -58,6 +58,10 @@ class RecordFacts:
     module: Module
     email: str | None
     external_id: str | None = None
+
+    def without_address(self) -> Self:
+        """Return what may be said of an erased record (R29)."""
+        return replace(self, email=None)
 
     @property
     def fields(self) -> str:

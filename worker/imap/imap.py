@@ -229,15 +229,13 @@ class ImapMailbox:
     def remove(self, uids: Sequence[int], folder: Folder | None) -> None:
         """Delete messages from one of our folders, or from the queue (None). UIDs that are gone are skipped.
 
-        Without UIDPLUS they are only flagged: its EXPUNGE would take along what others have flagged.
+        Without UIDPLUS they stay flagged while somebody else has flagged messages in the folder: EXPUNGE would remove
+        those too.
         """
         if not uids:
             return
         with self._within(folder) as session:
-            for uid_set in uid_sets(uids):
-                session.command("STORE", uid_set, "+FLAGS.SILENT", r"(\Deleted)")
-                if session.has("UIDPLUS"):
-                    session.command("EXPUNGE", uid_set)
+            moving.remove(session, uids, set())
 
     def _expected_answers(self, uids: Sequence[int]) -> dict[int, Answer] | None:
         """The answer that is under way for just these; None where they have to be asked for."""

@@ -23,7 +23,7 @@ def move(session: Session, uids: Collection[int], folder: str, copied: set[int])
             put_into(session, "MOVE", uid_set, folder)
         return
     _copy_once(session, uids, folder, copied)
-    _remove(session, uids, copied)
+    remove(session, uids, copied)
 
 
 def _copy_once(session: Session, uids: Collection[int], folder: str, copied: set[int]) -> None:
@@ -50,8 +50,10 @@ def _not_copied(session: Session, uids: Collection[int], folder: str, copied: se
     return fresh
 
 
-def _remove(session: Session, uids: Collection[int], copied: set[int]) -> None:
-    r"""Without UIDPLUS there is only the EXPUNGE of all that is flagged: not while others have flagged something.
+def remove(session: Session, uids: Collection[int], copied: set[int]) -> None:
+    r"""Remove messages from the selected folder.
+
+    Without UIDPLUS there is only the EXPUNGE of all that is flagged: not while others have flagged something.
 
     What is then left stays flagged ``\Deleted``; the next move of the same UIDs copies nothing and tries again.
     """

@@ -66,17 +66,29 @@ def replay(shelves: Shelves, wanted: Sequence[Decided]) -> list[Result]:
 
 def _found(arrivals: Iterable[Arrival], sought: Mapping[int, Decided]) -> dict[int, list[int]]:
     """Return the UIDs that fit, by the place of the message in ``sought``."""
-    by_size: defaultdict[int, dict[int, Decided]] = defaultdict(dict)
-    for place, message in sought.items():
-        by_size[message.size][place] = message
+    search = Search(sought)
     found: defaultdict[int, list[int]] = defaultdict(list)
     for arrival in arrivals:
-        if candidates := by_size.get(arrival.size):
-            message_id = clean(read_head(arrival.head).first("message-id"))
-            for place, message in candidates.items():
-                if _is_same(arrival, message_id, message):
-                    found[place].append(arrival.uid)
+        for place in search.places_of(arrival):
+            found[place].append(arrival.uid)
     return found
+
+
+class Search:
+    """Decided messages, each at a place, that are looked for among the messages of a folder."""
+
+    def __init__(self, sought: Mapping[int, Decided]) -> None:
+        self._by_size: defaultdict[int, dict[int, Decided]] = defaultdict(dict)
+        for place, message in sought.items():
+            self._by_size[message.size][place] = message
+
+    def places_of(self, arrival: Arrival) -> list[int]:
+        """Return the places of the decided messages that this one may be."""
+        candidates = self._by_size.get(arrival.size)
+        if not candidates:
+            return []
+        message_id = clean(read_head(arrival.head).first("message-id"))
+        return [place for place, message in candidates.items() if _is_same(arrival, message_id, message)]
 
 
 def _is_same(arrival: Arrival, message_id: str, message: Decided) -> bool:

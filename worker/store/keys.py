@@ -24,7 +24,7 @@ from sqlalchemy.types import TypeEngine
 from worker.store.columns import CleanText, storable, to_json
 
 
-def among_numbers(connection: Connection, column: Mapped[int], values: Collection[int]) -> ColumnElement[bool]:
+def among_numbers(connection: Connection, column: Mapped[Any], values: Collection[int]) -> ColumnElement[bool]:
     """Return the condition that the column holds one of the numbers."""
     return _among(connection, column, list(values), BigInteger())
 

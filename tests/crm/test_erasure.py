@@ -1,0 +1,246 @@
+"""R29 on both databases: what goes with a person or a user, what stays, and that a crash at any step is harmless."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import count
+
+import pytest
+from sqlalchemy import Connection
+from sqlmodel import SQLModel
+
+from tests.crm.conftest import CARL, Arrive
+from tests.store.crm import NOW
+from tests.store.crm import Crm as Rows
+from worker.crm import erasure
+from worker.crm.dropboxes import show_dropbox
+from worker.crm.emails import EmailFilter, list_emails
+from worker.crm.erasure import Options, erase, plan_erasure
+from worker.crm.record_life import add_record
+from worker.crm.records import RecordFilter, list_records
+from worker.crm.senders import list_senders
+from worker.crm.user_removal import erase_user, hand_over
+from worker.crm.users import add_user, list_users
+from worker.crm.work import By, Crm
+from worker.domain.addresses import Address
+from worker.domain.erasure import Person, WantedMail
+from worker.domain.errors import Refused
+from worker.domain.patterns import Module
+from worker.domain.record_changes import RecordChange
+from worker.domain.tokens import IssuedToken
+from worker.store.database import Database
+from worker.store.poll_store import PollStore
+
+DORA, DORAS_OTHER = "dora@client.example", "dora@home.example"
+CONTACTS = RecordFilter(Module.CONTACT)
+CLEAN = Options(never_logs=False)
+
+
+class Died(BaseException):
+    """The process ends here."""
+
+
+def everything(crm: Crm) -> str:
+    """Return all rows of all tables."""
+    return "\n".join(str(Rows(crm.database).rows(row)) for row in tables())
+
+
+def tables() -> Iterator[type[SQLModel]]:
+    for mapper in SQLModel._sa_registry.mappers:
+        if hasattr(mapper.class_, "__tablename__"):
+            yield mapper.class_
+
+
+def dora_is_known(crm: Crm, arrive: Arrive, user: str) -> None:
+    change = RecordChange(last_name="Klein", email=Address.parse(DORA), add=(Address.parse(DORAS_OTHER),))
+    add_record(crm, Module.CONTACT, change, By(None, NOW))
+    arrive(user, to=[DORA])
+    arrive(user, to=[CARL, DORAS_OTHER])
+    arrive(user, to=[DORA], sender="stranger@elsewhere.example")
+
+
+def test_each_step_can_be_the_last_and_the_same_call_finishes(
+    crm: Crm, jane: str, arrive: Arrive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Database.begin
+    for step in count(1):
+        dora_is_known(crm, arrive, jane)
+        begun = count(1)
+
+        @contextmanager
+        def dies(database: Database, begun: Iterator[int] = begun, step: int = step) -> Iterator[Connection]:
+            with begin(database) as connection:
+                yield connection
+                if next(begun) == step:
+                    raise Died
+
+        monkeypatch.setattr(Database, "begin", dies)
+        died = False
+        try:
+            erase(crm, DORA, None, CLEAN, NOW)
+        except Died:
+            died = True
+        monkeypatch.setattr(Database, "begin", begin)
+        erase(crm, DORA, None, CLEAN, NOW)
+        left = everything(crm)
+        assert DORA not in left, step
+        assert DORAS_OTHER not in left, step
+        if not died:
+            assert step > 4, "decisions, events, emails and records go in transactions of their own"
+            return
+
+
+def test_mail_that_is_filed_during_the_erasure_is_found_too(crm: Crm, jane: str, arrive: Arrive) -> None:
+    dora_is_known(crm, arrive, jane)
+
+    class Arriving:
+        mails = 2
+
+        def count(self, _wanted: WantedMail) -> Mapping[str, int]:
+            return {}
+
+        def remove(self, _wanted: WantedMail) -> Mapping[str, int]:
+            if self.mails:
+                self.mails -= 1
+                arrive(jane, to=[DORA, CARL])
+            return {}
+
+    erased = erase(crm, DORA, Arriving(), Options(), NOW)
+    assert erased.is_complete
+    assert erased.tables["email"] == 4
+    assert everything(crm).count(DORA) == 1, "the never-log entry"
+
+
+def test_a_plan_counts_exactly_what_goes_and_changes_nothing(crm: Crm, jane: str, arrive: Arrive) -> None:
+    dora_is_known(crm, arrive, jane)
+    arrive(jane, to=[CARL])
+    before = everything(crm)
+    plan = plan_erasure(crm, DORA.upper(), None, CLEAN)
+    assert everything(crm) == before
+    erased = erase(crm, DORA, None, CLEAN, NOW)
+    assert erased.tables == plan.tables
+    assert erased.tables["email"] == 2
+    assert [email.waiting or email.records for email in plan.shared] != []
+    assert len(list_emails(crm, EmailFilter(Module.CONTACT, CARL), limit=None)) == 1
+
+
+def test_an_address_that_others_have_too_does_not_lead_to_their_mail(crm: Crm, jane: str, arrive: Arrive) -> None:
+    office = Address.parse("office@client.example")
+    for email, last_name in ((DORA, "Klein"), (CARL, "Carl")):
+        change = RecordChange(last_name=last_name, email=Address.parse(email), add=(office,))
+        add_record(crm, Module.CONTACT, change, By(None, NOW))
+    arrive(jane, to=[CARL])
+    erased = erase(crm, DORA, None, CLEAN, NOW)
+    assert erased.addresses == (DORA,)
+    assert [record.email for record in list_records(crm, CONTACTS, limit=None)] == [CARL]
+
+
+def test_other_accounts_keep_what_they_have(crm: Crm, jane: str, arrive: Arrive) -> None:
+    rows = Rows(crm.database)
+    beta = rows.account("Beta")
+    rows.record(beta, DORA)
+    acme = Crm(crm.database, "Default")
+    arrive(jane, at=acme, to=[DORA])
+    erase(acme, DORA, None, CLEAN, NOW)
+    beta_records = list_records(Crm(crm.database, "Beta"), CONTACTS, limit=None)
+    assert [record.email for record in beta_records] == [DORA]
+    assert list_records(acme, CONTACTS, limit=None) == []
+
+
+@pytest.mark.parametrize("text", ["jane@acme.example", "JANE@Acme.example"])
+def test_an_address_of_a_user_is_refused(crm: Crm, jane: str, text: str) -> None:
+    with pytest.raises(Refused, match="is an address of the user") as refused:
+        erase(crm, text, None, Options(), NOW)
+    assert refused.value.values == {"login": jane}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        DORA.upper(),
+        f'"Dora, K." <{DORA}>',
+        f"=?utf-8?q?{DORA.replace('@', '=40')}?= <other@home.example>",
+        f"mailto:{DORA}",
+        f"wrote '{DORA}':",
+    ],
+)
+def test_an_address_is_found_in_every_spelling(text: str) -> None:
+    assert Person(frozenset({DORA})).is_named_in([text])
+
+
+@pytest.mark.parametrize("text", [f"pan{DORA}", f"{DORA}.au", f"{DORA}s", "dora", "", f"x.{DORA}"])
+def test_an_address_is_not_found_within_another_one(text: str) -> None:
+    assert not Person(frozenset({DORA})).is_named_in([text])
+
+
+def token_of(crm: Crm, login: str) -> str:
+    token = show_dropbox(crm, login).token
+    assert token
+    return token
+
+
+def issued(crm: Crm, token: str) -> IssuedToken:
+    return PollStore(crm.database).issued([token])[token]
+
+
+def test_records_and_emails_go_to_another_user(crm: Crm, jane: str, ben: str, arrive: Arrive) -> None:
+    token = token_of(crm, ben)
+    arrive(ben, to=[CARL])
+    arrive(ben, to=[DORA], message_id="<both@acme.example>")
+    arrive(jane, to=[DORA], sender=jane)
+    removed = hand_over(crm, ben, into=jane, now=NOW)
+    assert removed.tables == {"record": 2, "email_owner": 2}
+    assert {email.owners for email in list_emails(crm, EmailFilter(), limit=None)} == {(jane,)}
+    assert {record.owner for record in list_records(crm, CONTACTS, limit=None)} == {jane}
+    _is_gone(crm, ben, token)
+
+
+def test_a_users_records_and_emails_are_erased(crm: Crm, jane: str, ben: str, arrive: Arrive) -> None:
+    token = token_of(crm, ben)
+    arrive(ben, to=[CARL])
+    arrive(jane, to=[DORA])
+    removed = erase_user(crm, ben, None, NOW)
+    assert (removed.tables["record"], removed.tables["email"]) == (1, 1)
+    assert [record.email for record in list_records(crm, CONTACTS, limit=None)] == [DORA]
+    assert len(list_emails(crm, EmailFilter(), limit=None)) == 1
+    _is_gone(crm, ben, token)
+    assert CARL not in everything(crm)
+
+
+def _is_gone(crm: Crm, login: str, token: str) -> None:
+    """The token is known as revoked; the login is free, and gets another token."""
+    assert login not in [user.login for user in list_users(crm, limit=None)]
+    valid_until = issued(crm, token).valid_until
+    assert valid_until is not None
+    assert valid_until <= NOW
+    add_user(crm, login, profile=None, now=NOW)
+    assert token_of(crm, login) != token
+    assert [sender.address for sender in list_senders(crm, login)] == [login]
+
+
+def test_a_user_cannot_be_removed_into_the_same_user(crm: Crm, jane: str) -> None:
+    with pytest.raises(Refused, match="into the same user"):
+        hand_over(crm, jane, into=jane, now=NOW)
+    assert [user.enabled for user in list_users(crm, limit=None)] == [True]
+
+
+def test_a_removed_user_has_no_senders(crm: Crm, ben: str) -> None:
+    token = token_of(crm, ben)
+    erase_user(crm, ben, None, NOW)
+    owner = issued(crm, token).owner
+    assert owner.senders == frozenset()
+    assert not owner.enabled
+
+
+def test_the_number_of_passes_has_an_end(crm: Crm, jane: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(erasure, "_MOST_PASSES", 2)
+
+    class Flagged:
+        """A mail server without UIDPLUS, where somebody else has flagged mail."""
+
+        def count(self, _wanted: WantedMail) -> Mapping[str, int]:
+            return {"queue": 1}
+
+        remove = count
+
+    erased = erase(crm, DORA, Flagged(), CLEAN, NOW)
+    assert not erased.is_complete
