@@ -29,7 +29,7 @@ def jane(cli: CommandLine) -> str:
 def test_a_record_is_listed_with_the_promised_fields(cli: CommandLine, jane: str, noun: str) -> None:
     line = f"{noun} add {CARL} --last-name Client --owner {jane} --secondary-email carl@home.example"
     made = cli.json(line)
-    assert list(made) == ["id", "email", "last_name", "owner", "source"]
+    assert list(made) == ["id", "external_id", "email", "last_name", "first_name", "owner", "source"]
     assert (made["email"], made["last_name"], made["owner"], made["source"]) == (CARL, "Client", jane, "")
     assert cli.json(f"{noun} list") == [made]
     assert cli.json(f"{noun} list --email CARL@HOME.example") == [made]

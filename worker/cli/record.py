@@ -124,7 +124,13 @@ def _add_changing(app: typer.Typer, module: Module) -> None:
             source=source,
         )
         with open_first_desk(ctx, account) as desk:
-            _tell(add_record(desk.crm, module, change, _by(acting)), as_json=as_json)
+            added = add_record(desk.crm, module, change, _by(acting))
+        _note(added)
+        fields = _fields(added.record.summary)
+        if as_json:
+            print_json(fields)
+        else:
+            print_fields(fields.items())
 
     @app.command(
         "edit", help=f"Change a {module}.\n\nAn address that is replaced keeps matching; an empty option clears."
@@ -280,11 +286,15 @@ def _change(*, add: list[str] = [], remove: list[str] = [], **given: str | None)
 
 
 def _tell(changed: "ChangedRecord", *, as_json: bool) -> None:
+    _note(changed)
+    _print(changed.record, as_json=as_json)
+
+
+def _note(changed: "ChangedRecord") -> None:
     if changed.attached:
         note(f"emails that waited for it and now stand on it: {changed.attached}")
     if changed.lost_external_id:
         note(f"the external ID {changed.lost_external_id} is gone: the record keeps its own")
-    _print(changed.record, as_json=as_json)
 
 
 def _print(record: "RecordDetail", *, as_json: bool) -> None:
