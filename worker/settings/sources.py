@@ -76,5 +76,8 @@ def state_folder() -> Path:
     installed = Path("/var/lib/bcc-dropbox")
     if installed.is_dir() and installed.stat().st_uid == os.geteuid():
         return installed
-    data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    try:
+        data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        return installed
     return Path(data) / "bcc-dropbox"

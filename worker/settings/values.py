@@ -196,7 +196,16 @@ HttpsUrl = Annotated[str, AfterValidator(_https_url)]
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_database_url)]
 SmtpUrl = Annotated[SecretStr, AfterValidator(_smtp_url)]
 Listen = Annotated[ListenAddress, PlainValidator(ListenAddress.parse)]
-File = Annotated[Path, AfterValidator(Path.expanduser)]
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("has a ~, but this user has no home folder; name the whole path") from error
+
+
+File = Annotated[Path, AfterValidator(_expanded)]
 TlsChoice = Annotated[Tls, BeforeValidator(_lower)]
 ImapAuthChoice = Annotated[ImapAuth, BeforeValidator(_lower)]
 SenderAuthChoice = Annotated[SenderAuth, BeforeValidator(_lower)]
