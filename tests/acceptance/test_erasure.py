@@ -10,6 +10,7 @@ from sqlalchemy import create_engine, text
 
 from tests.acceptance.dropbox import Dropbox
 from tests.acceptance.letters import letter
+from tests.servers.dovecot import Dovecot, DovecotSettings
 
 JANE = "jane@acme.example"
 DORA, DORAS_OTHER = "dora.klein@client.example", "dora@home.example"
@@ -158,3 +159,34 @@ def test_a_user_is_refused(dropbox: Dropbox) -> None:
     ran = dropbox.run("erase", JANE, "--yes")
     assert (ran.code, ran.out) == (1, "")
     assert "user remove jane@acme.example" in ran.err
+
+
+@pytest.mark.parametrize("any_database_url", ["sqlite"], indirect=True)
+def test_a_user_who_leaves_takes_the_messages_along_and_frees_the_login(dropbox: Dropbox) -> None:
+    jane = dropbox.add_user(JANE)
+    ben = dropbox.add_user("ben@acme.example")
+    dropbox.deliver(letter(jane, to=CARL, subject="Of Jane"))
+    dropbox.deliver(letter(ben, sender="ben@acme.example", to=DORA, subject="Of Ben"))
+    assert dropbox.poll() == {"associated": 2}
+    removed = dropbox.ok("user", "remove", "ben@acme.example", "--erase", "--json").json
+    assert removed["folders"] == {"Associated": 1}
+    assert (removed["tables"]["email"], removed["tables"]["record"]) == (1, 1)
+    assert in_mailbox(dropbox)["Associated"] == 0
+    assert [user["user"] for user in dropbox.admin("user", "list", "--json").json] == [JANE]
+    assert dropbox.add_user("ben@acme.example") != ben
+    dropbox.deliver(letter(ben, sender="ben@acme.example", to=DORA))
+    assert dropbox.poll() == {"rejected": 1}
+    [decided] = dropbox.admin("explain", "--to", DORA, "--json").json
+    assert decided["reason"] == "revoked_token"
+
+
+@pytest.mark.parametrize("any_database_url", ["sqlite"], indirect=True)
+def test_a_server_without_uidplus_removes_the_messages_too(
+    dovecot_with: Callable[[DovecotSettings], Dovecot], mailbox_user: str, any_database_url: str
+) -> None:
+    server = dovecot_with(DovecotSettings(without=frozenset({"UIDPLUS", "MOVE"})))
+    dropbox = Dropbox(server, mailbox_user, any_database_url)
+    dropbox.deliver(letter(dropbox.add_user(JANE), to=DORA))
+    assert dropbox.poll() == {"associated": 1}
+    assert erase(dropbox)["folders"] == {"Associated": 1}
+    assert in_mailbox(dropbox)["Associated"] == 0

@@ -1,6 +1,6 @@
 """R29 on both databases: what goes with a person or a user, what stays, and that a crash at any step is harmless."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 
@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlmodel import SQLModel
 
-from tests.crm.conftest import CARL, Arrive
+from tests.crm.conftest import BEN, CARL, JANE, Arrive
 from tests.store.crm import NOW
 from tests.store.crm import Crm as Rows
 from worker.crm import erasure
@@ -58,34 +58,70 @@ def dora_is_known(crm: Crm, arrive: Arrive, user: str) -> None:
     arrive(user, to=[DORA], sender="stranger@elsewhere.example")
 
 
+def dies_at(step: int, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Act, and crash at the end of this transaction, before it is committed; tell whether there was one."""
+    begin, begun = Database.begin, count(1)
+
+    @contextmanager
+    def dying(database: Database) -> Iterator[Connection]:
+        with begin(database) as connection:
+            yield connection
+            if next(begun) == step:
+                raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Database, "begin", dying)
+        try:
+            act()
+        except Died:
+            return True
+    return False
+
+
 def test_each_step_can_be_the_last_and_the_same_call_finishes(
     crm: Crm, jane: str, arrive: Arrive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin = Database.begin
+    def act() -> object:
+        return erase(crm, DORA, None, CLEAN, NOW)
+
     for step in count(1):
         dora_is_known(crm, arrive, jane)
-        begun = count(1)
-
-        @contextmanager
-        def dies(database: Database, begun: Iterator[int] = begun, step: int = step) -> Iterator[Connection]:
-            with begin(database) as connection:
-                yield connection
-                if next(begun) == step:
-                    raise Died
-
-        monkeypatch.setattr(Database, "begin", dies)
-        died = False
-        try:
-            erase(crm, DORA, None, CLEAN, NOW)
-        except Died:
-            died = True
-        monkeypatch.setattr(Database, "begin", begin)
-        erase(crm, DORA, None, CLEAN, NOW)
+        died = dies_at(step, act, monkeypatch)
+        act()
         left = everything(crm)
         assert DORA not in left, step
         assert DORAS_OTHER not in left, step
         if not died:
             assert step > 4, "decisions, events, emails and records go in transactions of their own"
+            return
+
+
+@pytest.mark.parametrize(
+    "remove",
+    [
+        lambda crm, user: hand_over(crm, user, into=JANE, now=NOW),
+        lambda crm, user: erase_user(crm, user, None, NOW),
+    ],
+    ids=["hand_over", "erase"],
+)
+def test_each_step_of_a_users_removal_can_be_the_last_too(
+    crm: Crm, jane: str, arrive: Arrive, remove: Callable[[Crm, str], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def act() -> object:
+        return remove(crm, BEN)
+
+    for step in count(1):
+        token = token_of(crm, add_user(crm, BEN, profile=None, now=NOW).user.login)
+        arrive(BEN, to=[CARL, DORA])
+        arrive(BEN, to=[DORA], message_id=f"<{step}@acme.example>")
+        if died := dies_at(step, act, monkeypatch):
+            act()
+        assert [user.login for user in list_users(crm, limit=None)] == [jane]
+        assert issued(crm, token).owner.senders == frozenset()
+        assert {email.owners for email in list_emails(crm, EmailFilter(), limit=None)} <= {(jane,)}
+        assert {record.owner for record in list_records(crm, CONTACTS, limit=None)} <= {jane}
+        if not died:
+            assert step > 3
             return
 
 
