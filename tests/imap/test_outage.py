@@ -1,6 +1,8 @@
 """Outages: told as such, in time, and over as soon as the server is back."""
 
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -81,11 +83,16 @@ def test_closing_wakes_whoever_waits_for_a_server_that_is_silent(cut: Cut, opene
             waiting.result(timeout=10)
 
 
-def test_a_dead_connection_is_closed_without_waiting(cut: Cut, opened: Opened, mailbox_user: str) -> None:
+@pytest.mark.parametrize("break_it", [Cut.cut, Cut.stall], ids=["cut", "stalled"])
+def test_a_dead_connection_is_closed_without_waiting(
+    break_it: Callable[[Cut], None], cut: Cut, opened: Opened, mailbox_user: str
+) -> None:
     mailbox = opened(plain(cut.port, mailbox_user, timeout_seconds=60.0))
-    cut.cut()
+    break_it(cut)
+    started = time.monotonic()
     mailbox.close()
     mailbox.close()
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize("command", ["SELECT", "UID FETCH"])
