@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installed as /usr/local/bin/bcc-dropbox: the command with the service's settings, run as the service's own user, so
-# that whatever it writes belongs to the service. For bcc-dropbox@NAME: --env-file /etc/bcc-dropbox/NAME.env first.
+# Run the command with the service's settings and as the service's user, so that its files belong to the service.
+# Installed as /usr/local/bin/bcc-dropbox. For bcc-dropbox@NAME, begin with --env-file /etc/bcc-dropbox/NAME.env.
 set -eu
 user=bcc-dropbox
 command=/opt/bcc-dropbox/bin/bcc-dropbox
@@ -19,8 +19,8 @@ case "${1-}" in
 	;;
 *) file=$settings/worker.env ;;
 esac
-# Each instance has a state directory of its own, and in it the SQLite file where no database is set. Whose settings these
-# are must not depend on how the path is written, nor on links to it.
+# Each instance has its own state directory, with the SQLite file if no database is set. Resolve the path: the instance
+# must not depend on how its path is written, nor on links.
 settings=$(readlink -m "$settings")
 file=$(readlink -m -- "$(dirname -- "$file")")/$(basename -- "$file")
 case "$file" in

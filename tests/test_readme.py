@@ -1,21 +1,30 @@
-"""The README's tables against the program: all settings, events and commands stand in them, and no other."""
+"""Compare the README's tables with the program: they list its settings, events, commands and reasons, and no others."""
 
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from worker.cli.lazy import ENTRIES, LazyCommands
+from worker.domain.outcomes import Reason
 from worker.logs import Event
 from worker.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 UNSET = "\N{EN DASH}"
+WITHOUT_FIXED_DEFAULT = {
+    "imap_port": "993 or 143",
+    "database_url": "an SQLite file in the state directory",
+    "keep_emails_days": "never",
+    "sender_auth": "required with AUTHSERV_ID",
+}
+"""What the table shows for these in place of a dash."""
 
 
 def rows_below(heading: str) -> list[list[str]]:
-    """Give the cells of the table that begins with this line."""
+    """Return the cells of the table that begins with this line."""
     lines = (ROOT / "README.md").read_text().splitlines()
     found = []
     for line in lines[lines.index(heading) + 2 :]:
@@ -29,8 +38,18 @@ def quoted_in_first_cells(heading: str) -> list[str]:
     return [word for cells in rows_below(heading) for word in re.findall(r"`([^`]+)`", cells[0])]
 
 
+def shown_default(name: str) -> str:
+    """Return the default of a setting as the table has to show it."""
+    default = getattr(Settings.model_construct(), name)
+    if isinstance(default, tuple):
+        return f"{default[0]} … {default[-1]}"
+    if not default or isinstance(default, SecretStr):
+        return WITHOUT_FIXED_DEFAULT.get(name, UNSET)
+    return str(default)
+
+
 def verbs_of(name: str) -> list[str]:
-    """What may follow the command."""
+    """Return the subcommands of a command."""
     command: Any = LazyCommands().get_command(None, name)
     return list(getattr(command, "commands", ()))
 
@@ -43,17 +62,19 @@ def test_every_setting_is_told_once_and_no_other() -> None:
 def test_every_default_is_told_as_it_is() -> None:
     for cells in rows_below("| setting | default | |"):
         names = [name.lower() for name in re.findall(r"`([^`]+)`", cells[0])]
-        defaults = [getattr(Settings.model_construct(), name) for name in names]
         stated = cells[1].replace("`", "").split(", ")
-        if all(isinstance(default, int) for default in defaults):
-            assert stated == [str(default) for default in defaults], names
-        elif stated == [UNSET]:
-            assert not any(defaults), names
+        stated = stated * len(names) if stated == [UNSET] else stated
+        assert stated == [shown_default(name) for name in names], names
 
 
 def test_every_event_is_told_once_and_no_other() -> None:
     told = quoted_in_first_cells("| `event` | level | what it means | what to do |")
     assert sorted(told) == sorted(Event)
+
+
+def test_every_reason_is_told_once_and_no_other() -> None:
+    told = quoted_in_first_cells("| reason of `rejected` | meaning |")
+    assert sorted(told) == sorted(Reason)
 
 
 def test_every_command_is_told_and_no_other() -> None:

@@ -90,9 +90,9 @@ def logins(system: Systemd, *named: str) -> set[str]:
     return {word for word in told.split() if "@" in word}
 
 
-def told_by_the_readme(heading: str) -> list[str]:
-    """Give the commands of a section that install nothing and ask for no editor, for a shell of root."""
-    section = (ROOT / "README.md").read_text().partition(f"{heading}\n")[2]
+def documented_commands(document: str, heading: str) -> list[str]:
+    """Return the commands of a section for a root shell, without those that install packages or open an editor."""
+    section = (ROOT / document).read_text().partition(f"{heading}\n")[2]
     lines = section.partition("```console\n")[2].partition("```")[0].splitlines()
     assert all(line.startswith("sudo") for line in lines)
     wanted = [line for line in lines if not line.startswith(("sudoedit", "sudo apt-get"))]
@@ -202,7 +202,7 @@ def test_an_instance_is_made_as_the_readme_says(system: Systemd, dovecot: Doveco
     configure(system, dovecot, mailbox_user, imap_password="", imap_password_file=f"{SETTINGS}/imap-password")
     system.run("sh", "-c", f"printf {PASSWORD} | (umask 027; cat > {SETTINGS}/imap-password)")
     system.run("chmod", "640", f"{SETTINGS}/worker.env")
-    copy, *commands = told_by_the_readme("### More mailboxes: instances")
+    copy, *commands = documented_commands("config/operations.md", "## More mailboxes: instances")
     system.run("sh", "-c", copy)
     system.run("sed", "-i", "s/^BCC_DROPBOX_IMAP_USER=.*/&-2/", f"{SETTINGS}/sales.env")
     for command in commands:
@@ -247,12 +247,12 @@ def test_a_command_takes_no_credential_of_whatever_it_is_called_from(
 
 
 def test_instances_share_one_postgresql(system: Systemd, dovecot: Dovecot, mailbox_user: str) -> None:
-    """As the README says, reached by its socket from within the sandbox; and backed up."""
+    """Follow the documents: reach the database by its socket from within the sandbox, and back it up."""
     version = max(int(folder.name) for folder in Path("/usr/lib/postgresql").glob("*"))
     cluster = f"pg_createcluster {version} test --socketdir=/run/postgresql --start -- --auth-local=peer --no-sync"
     system.run("sh", "-c", cluster)
     port = system.run("sh", "-c", "pg_lsclusters --no-header | awk '$2 == \"test\" { print $3 }'")
-    for command in told_by_the_readme("### The database")[:2]:
+    for command in documented_commands("README.md", "### The database")[:2]:
         system.run("sh", "-c", f"export PGPORT={port}; {command}")
     url = f"postgresql+psycopg:///bcc-dropbox?port={port}"
     configure(system, dovecot, mailbox_user, database_url=url)
@@ -261,21 +261,21 @@ def test_instances_share_one_postgresql(system: Systemd, dovecot: Dovecot, mailb
     system.run("systemctl", "start", UNIT, SECOND)
     assert logins(system, "--env-file", f"{SETTINGS}/second.env") == {"ana@acme.example"}
     assert system.run("find", STATE, "-name", "*.sqlite3") == ""
-    [_, backup] = told_by_the_readme("## Backup")
+    [_, backup] = documented_commands("config/operations.md", "## Backup")
     system.run("sh", "-c", f"export PGPORT={port}; {backup}")
     assert system.run("stat", "-c", "%a", "/var/backups/bcc-dropbox.dump") == "600"
     assert "ana@acme.example" in system.run("pg_restore", "--data-only", "--file=-", "/var/backups/bcc-dropbox.dump")
     system.run("pg_dropcluster", "--stop", str(version), "test")
 
 
-def test_an_sqlite_file_is_backed_up_and_put_back_as_the_readme_says(
+def test_an_sqlite_file_is_backed_up_and_put_back_as_documented(
     system: Systemd, dovecot: Dovecot, mailbox_user: str
 ) -> None:
     require("sqlite3", "sqlite3")
     configure(system, dovecot, mailbox_user)
     system.run("systemctl", "start", UNIT)
     system.run("bcc-dropbox", "user", "add", "ana@acme.example")
-    [backup, _] = told_by_the_readme("## Backup")
+    [backup, _] = documented_commands("config/operations.md", "## Backup")
     system.run("sh", "-c", backup)
     system.run("bcc-dropbox", "user", "add", "ben@acme.example")
     system.run("systemctl", "stop", UNIT)
