@@ -97,13 +97,13 @@ class Dropbox:
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     def ok(self, *arguments: str, settings: Mapping[str, str] | None = None) -> Ran:
-        """The same, and it must have worked."""
+        """Run the command and require exit code 0."""
         ran = self.run(*arguments, settings=settings)
         assert ran.code == 0, f"{arguments}: exit {ran.code}\n{ran.out}\n{ran.err}"
         return ran
 
     def measured(self, *arguments: str) -> tuple[Ran, Took]:
-        """The same, and what it took: a small process between counts only what is below it."""
+        """Run the command and measure it; a small process in between counts only its own children."""
         between = [sys.executable, "-S", "-c", MEASURING, str(COMMAND), *arguments]
         done = subprocess.run(between, env=self.environment, capture_output=True, timeout=120, check=False)
         out, _, took = done.stdout.decode().rpartition("\n")

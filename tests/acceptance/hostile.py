@@ -1,4 +1,4 @@
-"""Mail of the registered owner that was written to hurt: terminals, logs, databases, and whoever has to read it all."""
+"""Hostile mail of a registered owner, aimed at terminals, logs, databases and readers."""
 
 from tests.acceptance.letters import letter
 
@@ -19,7 +19,7 @@ TEXTS = {
 
 
 def letters_of_text(dropbox: str) -> dict[str, bytes]:
-    """One letter for each text, which stands in its names, fields, file name and body."""
+    """Return one letter for each text; the text is in its names, fields, file name and body."""
     return {name: _letter_of(dropbox, name, text) for name, text in TEXTS.items()}
 
 

@@ -1,4 +1,4 @@
-"""Messages as they stand in the catch-all mailbox, built of plain lines so that every octet is chosen."""
+"""Messages as they are in the catch-all mailbox, built from plain lines so that the test controls every byte."""
 
 from email.utils import formatdate, make_msgid
 

@@ -35,7 +35,7 @@ def test_a_day_of_mail_ends_the_same_on_both_databases(
 
 
 def _the_day(dropbox: Dropbox, name: str) -> dict[str, list[Any]]:
-    """What became of each message, of each email, of each record, and what stands in each folder."""
+    """Return the outcome of each message, each email and each record, and the content of each folder."""
     dropbox.mailbox = f"{dropbox.mailbox}-{name}"
     addresses = {login: dropbox.add_user(login) for login in USERS}
     for login, pattern in USERS.items():
@@ -62,7 +62,7 @@ def _the_day(dropbox: Dropbox, name: str) -> dict[str, list[Any]]:
 
 
 def _decision(story: dict[str, Any]) -> tuple[Any, ...]:
-    """In all, and for each owner with each recipient."""
+    """Return the decision as a whole, and for each owner with each recipient."""
     verdicts = [
         (
             str(verdict["owner"]),

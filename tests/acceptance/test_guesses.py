@@ -1,4 +1,4 @@
-"""A guessed token: what it costs us, and what it tells whoever guessed (R2, R4)."""
+"""A guessed token: what it costs the worker, and what the guesser learns (R2, R4)."""
 
 from tests.acceptance.dropbox import Dropbox
 from tests.acceptance.letters import letter

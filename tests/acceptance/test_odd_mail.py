@@ -21,7 +21,7 @@ def thousand_parts() -> str:
 
 
 def odd_letters(dropbox: str) -> dict[str, tuple[bytes, str]]:
-    """By what is odd: the message, and how it must end."""
+    """Return for each oddity the message and its expected outcome."""
     to_jane = f"Delivered-To: {dropbox}\r\nReceived: {RECEIVED}\r\nFrom: {JANE}\r\n".encode()
     return {
         "nothing at all": (b"", NOT_OURS),

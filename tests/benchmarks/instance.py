@@ -63,7 +63,7 @@ class Drained:
 
 
 class WorkerFailed(Exception):
-    """The process did not do what it was started for; its log stands in the text."""
+    """The process failed at its task; the text holds its log."""
 
 
 class Poll:

@@ -1,6 +1,6 @@
-"""The mail that is measured with: the same octets for the same number and seed, 22 KB on average.
+"""The mail of the benchmarks. The same number and seed give the same bytes; a mail has 22 KB on average.
 
-70 % have an HTML part, 15 % an attachment of 20, 60 or 200 KB (as it stands in the message), one to three To
+70 % have an HTML part, 15 % an attachment of 20, 60 or 200 KB (its encoded size in the message), one to three To
 recipients of twenty thousand. Lines end in LF, as mail servers write them into a Maildir.
 """
 
@@ -82,7 +82,7 @@ def _letter(number: int, salt: Random, variation: Variation) -> _Letter:
 
 
 def _head(letter: _Letter, content_type: str) -> bytes:
-    """What stands at the top when the server that took the mail in put it into the Maildir itself."""
+    """Return the first lines of a mail whose receiving server also wrote it into the Maildir."""
     salt, owner = letter.salt, letter.owner
     queue_ids = [f"{salt.getrandbits(44):011X}" for _ in range(3)]
     taken_in = (
@@ -123,7 +123,7 @@ def _name(address: str) -> str:
 
 
 def _makeup(seed: str, number: int) -> tuple[bool, int | None]:
-    """Whether a message has an HTML part, and the size of its attachment if it has one."""
+    """Decide whether a message has an HTML part, and the size of its attachment if it has one."""
     score, place = divmod(number, SCORE)
     order = Random(f"{seed} score {score}").sample(range(SCORE), SCORE)
     attachments = dict(zip(order, ATTACHMENT_SIZES, strict=False))

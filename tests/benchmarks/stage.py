@@ -158,7 +158,7 @@ class Stage:
     # --- what is measured
 
     def settle(self, letters: Sequence[Path] = ()) -> None:
-        """Let what was prepared reach the disk now, not in the midst of what is measured.
+        """Flush prepared data to the disk now, so that this does not happen during the measurement.
 
         The ``letters`` are cold afterwards, as a weekend's backlog is: on the disk, and not in the system's memory.
         """
@@ -179,7 +179,7 @@ class Stage:
         return drained
 
     def drain_into(self, kind: str, letters: Sequence[Path], past: int = 0) -> Drained:
-        """The same into a new database of that kind, removed afterwards."""
+        """Drain into a new database of that kind, and remove it afterwards."""
         url = self.database(kind, past)
         drained = self.drain(letters, url)
         self.remove_database(url)

@@ -55,7 +55,7 @@ class CommandLine:
         return self.ok(f"{line} --json", *more).json
 
     def refused(self, line: str, *more: str) -> str:
-        """Give the one line that it is refused with; nothing stands on stdout."""
+        """Return the one line of the error; check that stdout is empty."""
         ran = self.run(line, *more)
         assert (ran.code, ran.out) == (1, "")
         [error] = ran.err.splitlines()

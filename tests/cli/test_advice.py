@@ -1,4 +1,4 @@
-"""Every end of a message is told in words, and every rejection with what to do."""
+"""Advice: a text for every outcome, and what to do for every rejection."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The command as a whole: what it tells of itself, how it fails, how fast it starts."""
+"""The command as a whole: its help, its errors, its start-up time."""
 
 import os
 import subprocess

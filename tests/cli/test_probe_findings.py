@@ -36,7 +36,7 @@ def returned(after: timedelta, stamped: datetime | None = None) -> Returned:
 
 @pytest.mark.parametrize(("seconds", "result"), [(179, Result.PASS), (181, Result.WARN)])
 def test_a_copy_that_takes_longer_than_three_minutes_is_late(seconds: int, result: Result) -> None:
-    """R22."""
+    # R22
     found = probe_findings._way(returned(timedelta(seconds=seconds)))
     assert found.result is result
     assert f"1 copy after {seconds}.0 s" in found.seen

@@ -253,7 +253,7 @@ def test_a_lead_whose_key_a_contact_has_is_not_converted(crm: Crm) -> None:
 def test_a_lead_and_a_contact_that_mail_made_for_one_address_can_become_one_module(
     crm: Crm, jane: str, arrive: Arrive
 ) -> None:
-    """Only mail may not make two records of one address (R17); people may."""
+    """Allow people two records with one address; only mail may not make them (R17)."""
     for pattern in ("leads-or-new-lead", "contacts-or-new-contact"):
         dropboxes.set_pattern(crm, jane, pattern)
         arrive(jane, subject=pattern)

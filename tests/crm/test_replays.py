@@ -1,4 +1,4 @@
-"""Which decisions are to be taken anew; moving the messages is `tests/robustness/test_replay.py`'s."""
+"""Which decisions a replay repeats; `tests/robustness/test_replay.py` checks the moves."""
 
 from datetime import timedelta
 

@@ -155,7 +155,7 @@ FIELDS = [
 
 @pytest.mark.parametrize(("fields", "passes"), [case[1:] for case in FIELDS], ids=[case[0] for case in FIELDS])
 def test_each_field_above_our_servers_received_counts(fields: str, passes: bool) -> None:
-    """R13, and those of its milters, which stand right below it."""
+    """Count the server's own fields and those of its milters, which are right below it (R13)."""
     assert said(fields, received_by=OURS).passed is passes
 
 

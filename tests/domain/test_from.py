@@ -187,6 +187,6 @@ def test_the_table_is_long_enough() -> None:
 
 
 def test_a_head_too_long_to_be_read_whole_proves_no_sender() -> None:
-    """Another From may stand where reading stopped."""
+    """Another From may follow after the cut."""
     head = read_head(b"From: jane@sales.example\r\n" + b"X: y\r\n" * 3000 + b"From: evil@evil.example\r\n\r\n")
     assert sender_of(head).reason is AMBIGUOUS

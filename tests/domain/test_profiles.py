@@ -17,13 +17,13 @@ DROPBOX, LEADS, CONTACTS, MANAGE = Permission
 
 
 def test_each_account_starts_with_administrator_and_standard() -> None:
-    """R7."""
+    # R7
     assert ADMINISTRATOR.permissions == {DROPBOX, LEADS, CONTACTS, MANAGE}
     assert STANDARD.permissions == {DROPBOX, LEADS, CONTACTS}
 
 
 def test_a_profile_made_later_has_leads_and_contacts() -> None:
-    """R7."""
+    # R7
     assert later_profile("Assistants").permissions == {LEADS, CONTACTS}
 
 
@@ -34,14 +34,14 @@ def test_permissions_are_granted_and_revoked_one_at_a_time() -> None:
 
 
 def test_only_a_manager_of_profiles_may_change_one() -> None:
-    """R8."""
+    # R8
     require_profile_manager("ann@sales.example", ADMINISTRATOR.permissions)
     with pytest.raises(Refused, match=r"ann@sales\.example may not manage profiles.*manage_profiles"):
         require_profile_manager("ann@sales.example", STANDARD.permissions)
 
 
 def test_without_bcc_dropbox_there_is_no_dropbox() -> None:
-    """R9."""
+    # R9
     require_dropbox("jane@sales.example", STANDARD.permissions)
     with pytest.raises(Refused, match="the profile lacks bcc_dropbox"):
         require_dropbox("jane@sales.example", frozenset(Permission) - {DROPBOX})
@@ -51,7 +51,7 @@ def test_without_bcc_dropbox_there_is_no_dropbox() -> None:
     ("missing", "named"), [({LEADS}, "leads"), ({CONTACTS}, "contacts"), ({LEADS, CONTACTS}, "leads and contacts")]
 )
 def test_without_leads_or_contacts_the_pattern_cannot_be_changed(missing: set[Permission], named: str) -> None:
-    """R10."""
+    # R10
     require_pattern_change("jane@sales.example", STANDARD.permissions)
     with pytest.raises(Refused, match=f"lacks {named}$"):
         require_pattern_change("jane@sales.example", STANDARD.permissions - missing)

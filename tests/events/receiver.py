@@ -1,4 +1,4 @@
-"""A receiver of events that behaves as it is told, and verifies what it gets by the library."""
+"""A receiver of events with settable answers; it verifies each request with the library."""
 
 import json
 import socket

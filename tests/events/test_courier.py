@@ -78,7 +78,7 @@ def hurry(crm: Crm) -> None:
 
 
 def pause_of(crm: Crm, place: int = 0) -> timedelta:
-    """How long until the event is tried again."""
+    """Return the time until the next attempt of the event."""
     again_at: datetime = crm.rows(EventRow)[place]["next_attempt_at"]
     return again_at - datetime.now(UTC)
 

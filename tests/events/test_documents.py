@@ -39,7 +39,7 @@ LEAD = RecordFacts(5, Module.LEAD, "carl@client.example")
 
 
 def example(type_: str) -> dict[str, Any]:
-    """What stands below the heading of this type."""
+    """Return the text below the heading of this type."""
     section = DOCUMENT.partition(f"### {type_}\n")[2].partition("\n### ")[0]
     (found,) = re.findall(r"```json\n(.*?)```", section, re.DOTALL)
     shown = json.loads(found)

@@ -21,7 +21,7 @@ BOTH = World(issued((JANES_TOKEN, JANE), (JOHNS_TOKEN, JOHN)), {1: AccountView(r
 
 
 def test_a_mail_with_two_tokens_is_decided_for_each_owner_and_stored_once() -> None:
-    """R6, R19."""
+    # R6, R19
     (filing,) = BOTH.file(raw_mail(JANES_TOKEN, JOHNS_TOKEN))
     first, second = filing.verdicts
     assert (first.owner, second.owner) == (JANE, JOHN)
@@ -39,7 +39,7 @@ def test_it_is_associated_if_any_owner_ends_so() -> None:
 
 
 def test_no_owner_learns_of_another() -> None:
-    """R6."""
+    # R6
     for verdict in BOTH.file(raw_mail(JANES_TOKEN, JOHNS_TOKEN))[0].verdicts:
         assert verdict.owner is not None
         other = JOHN if verdict.owner == JANE else JANE
@@ -55,7 +55,7 @@ def test_owners_of_two_accounts_share_nothing() -> None:
 
 
 def test_a_second_copy_in_the_same_poll_is_a_duplicate() -> None:
-    """R19."""
+    # R19
     first, second = BOTH.file(raw_mail(), raw_mail())
     assert first.deciding.outcome is Outcome.ASSOCIATED
     assert second.deciding.outcome is Outcome.DUPLICATE
@@ -72,7 +72,7 @@ def test_a_copy_that_is_stored_already_is_a_duplicate_for_its_owner() -> None:
 
 @pytest.mark.parametrize("is_stored", [False, True], ids=["in one poll", "in a later poll"])
 def test_a_mail_merge_under_one_message_id_gives_each_recipient_the_email(is_stored: bool) -> None:
-    """R19."""
+    # R19
     to_bob, to_carol = raw_mail(), raw_mail(to="carol@client.example")
     stored = StoredEmail(9, owners=frozenset({1}), records=frozenset({5}))
     emails = {read_content(to_bob).fingerprint: stored} if is_stored else {}
@@ -104,7 +104,7 @@ def test_a_further_copy_to_nobody_who_counts_is_a_duplicate() -> None:
 
 
 def test_the_second_owners_copy_adds_only_what_is_missing() -> None:
-    """R19."""
+    # R19
     stored = StoredEmail(9, owners=frozenset({1}), records=frozenset({5}))
     view = AccountView(records={"bob@client.example": (BOB,)}, emails={read_content(raw_mail()).fingerprint: stored})
     raw = raw_mail(JOHNS_TOKEN)
@@ -136,7 +136,7 @@ def test_an_unmatched_recipient_is_kept_once_per_email() -> None:
     ids=["subject", "body", "From", "Date", "Message-ID"],
 )
 def test_a_reused_message_id_does_not_swallow_a_different_mail(other: bytes) -> None:
-    """R19: Message-ID, From, Date, Subject and body together."""
+    """Message-ID, From, Date, Subject and body together identify a mail (R19)."""
     first, second = BOTH.file(raw_mail(), other)
     assert second.deciding.outcome is Outcome.ASSOCIATED
     assert second.deciding.email != first.deciding.email
@@ -144,7 +144,7 @@ def test_a_reused_message_id_does_not_swallow_a_different_mail(other: bytes) -> 
 
 
 def test_another_way_through_the_servers_makes_no_other_mail() -> None:
-    """R19: delivery fields, line ends and folding are the way, not the mail."""
+    """Delivery fields, line ends and folding do not identify a mail (R19)."""
     other = raw_mail(top="X-Spam: no\n", subject="Offer").replace(b"\n", b"\r\n") + b"\r\n"
     first, second = BOTH.file(raw_mail(), other.replace(b"Subject: Offer", b"Subject:\r\n Offer"))
     assert second.deciding.outcome is Outcome.DUPLICATE
@@ -152,7 +152,7 @@ def test_another_way_through_the_servers_makes_no_other_mail() -> None:
 
 
 def test_two_mails_to_one_new_address_make_one_record() -> None:
-    """R17."""
+    # R17
     world = World(issued((JANES_TOKEN, JANE), (JOHNS_TOKEN, JOHN)))
     first, second = world.file(
         raw_mail(to="new@client.example"), raw_mail(JOHNS_TOKEN, to="NEW@client.example", message_id="<2@x.example>")

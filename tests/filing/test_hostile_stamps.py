@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a case is a line
-"""R13: what a stranger gets his server or ours to write. Each class stands beside an honest mail that passes."""
+"""Text that a stranger makes a server write (R13). Each class has an honest mail beside it, which passes."""
 
 import pytest
 
@@ -164,7 +164,7 @@ def test_a_hostile_stamp_vouches_for_nobody(results: str) -> None:
 
 @pytest.mark.parametrize("results", HOSTILE_STAMPS.values(), ids=HOSTILE_STAMPS)
 def test_a_hostile_stamp_beside_an_honest_one_vouches_for_nobody_else(results: str) -> None:
-    """What one of our server's fields says about another signer must not count for the one in From."""
+    """A result of our server about another signer must not count for the domain in From."""
     honest = "Authentication-Results: mx.drop.example; dkim=pass header.d=evil.example\n"
     verdict = WORLD.verdict(raw_mail(top=honest + f"Authentication-Results: mx.drop.example; {results}\n"))
     assert verdict.reason is Reason.SENDER_UNAUTHENTICATED

@@ -28,7 +28,7 @@ FETCHED = (
 
 
 def fetched(raw: bytes) -> Head:
-    """What a server gives of the head: the fields that were asked for."""
+    """Return the part of the head that a server delivers: the requested fields."""
     return Head(tuple(field for field in read_content(raw).head.fields if field.name in FETCHED))
 
 
@@ -81,7 +81,7 @@ def test_a_field_that_decides_and_differs_has_the_message_judged_anew(whole: byt
 
 
 def test_a_hop_decides_also_where_no_token_is_looked_for_in_it() -> None:
-    """R5: it is what the trusted fields end with."""
+    """The trusted fields end with it (R5)."""
     rules = replace(RULES, token_headers=("Delivered-To",))
     whole = raw_mail(extra="Received: from x by mx.drop.example with ESMTP; now\n")
     assert not holds_for(fetched(raw_mail()), read_content(whole).head, rules)

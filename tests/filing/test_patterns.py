@@ -89,7 +89,7 @@ def test_contacts_then_leads_or_new_contact_is_the_default() -> None:
 
 
 def test_a_created_record_has_the_recipients_address_and_the_dropboxs_owner() -> None:
-    """R17."""
+    # R17
     verdict = world_of(owner(7)).verdict(raw_mail(to="Bob <Bob@Client.example>"))
     record = verdict.associations[0].record
     assert isinstance(record, NewRecord)

@@ -134,7 +134,7 @@ def test_every_reason_is_in_the_table_above() -> None:
 
 
 def test_a_replaced_token_is_good_until_its_grace_ends() -> None:
-    """R2."""
+    # R2
     tokens = issued((JANES_TOKEN, owner()), until=NOW + timedelta(days=7))
     assert World(tokens).verdict(raw_mail()).outcome is Outcome.ASSOCIATED
     late = World(tokens, now=NOW + timedelta(days=7))
@@ -142,21 +142,21 @@ def test_a_replaced_token_is_good_until_its_grace_ends() -> None:
 
 
 def test_an_authenticated_sender_is_let_in_and_the_trace_says_why() -> None:
-    """R13."""
+    # R13
     verdict = World(rules=AUTHENTICATED).verdict(raw_mail(top=PASSES))
     assert verdict.outcome is Outcome.ASSOCIATED
     assert verdict.trace.authentication == detail(Code.PASSES, method="DMARC", domain="sales.example")
 
 
 def test_an_authenticated_first_mail_proves_an_address() -> None:
-    """R13."""
+    # R13
     unproven = owner(senders=(), unproven=("jane@sales.example",))
     assert world_of(unproven, rules=AUTHENTICATED).verdict(raw_mail(top=PASSES)).proven_sender == "jane@sales.example"
     assert world_of(unproven, rules=AUTHENTICATED).verdict(raw_mail(top=FAILS)).proven_sender is None
 
 
 def test_an_international_domain_is_the_same_written_either_way() -> None:
-    """R12: compared in IDNA form."""
+    """Compare in IDNA form (R12)."""
     world = world_of(owner(senders=("jane@xn--mnchen-3ya.example",)))
     assert world.verdict(raw_mail(sender="Jane <JANE@MÜNCHEN.example>")).outcome is Outcome.ASSOCIATED
 
@@ -172,7 +172,7 @@ def test_the_head_alone_rejects_without_the_body() -> None:
 
 
 def test_what_the_server_says_of_the_size_rejects_without_the_body() -> None:
-    """R21."""
+    # R21
     head = read_head(raw_mail())
     judged = judge_head(head, routed(head, RULES), RULES, World().issued, NOW)
     limit = RULES.max_attachment_bytes
@@ -185,12 +185,12 @@ def test_what_the_server_says_of_the_size_rejects_without_the_body() -> None:
 
 
 def test_attachments_at_their_limit_in_base64_fit_into_a_message() -> None:
-    """R21."""
+    # R21
     assert RULES.max_message_bytes > RULES.max_attachment_bytes * 4 / 3 * 78 / 76
 
 
 def test_only_the_top_of_an_overlong_head_rejects_nobody_for_from() -> None:
-    """R12: what was not read may hold the From."""
+    """The part that was not read may hold the From (R12)."""
     top = read_head(raw_mail().partition(b"From:")[0], is_complete=False)
     assert judge_head(top, routed(top, RULES), RULES, World().issued, NOW).accepted
     (verdict,) = judge_head(top, routed(top, RULES), RULES, World().issued, NOW, is_whole=True).rejected
@@ -198,14 +198,14 @@ def test_only_the_top_of_an_overlong_head_rejects_nobody_for_from() -> None:
 
 
 def test_a_thousand_guesses_leave_one_verdict_that_tells_nothing() -> None:
-    """R6."""
+    # R6
     guesses = [f"{number:026}" for number in range(1000)]
     (filing,) = World().file(raw_mail(*guesses))
     assert [verdict.reason for verdict in filing.verdicts] == [Reason.UNKNOWN_TOKEN]
 
 
 def test_a_good_token_beside_a_revoked_one_of_the_same_owner_is_enough() -> None:
-    """R6: each owner once."""
+    """Count each owner once (R6)."""
     old, new = issued((JOHNS_TOKEN, owner()), until=NOW), issued((JANES_TOKEN, owner()))
     (filing,) = World(old | new).file(raw_mail(JOHNS_TOKEN, JANES_TOKEN))
     assert [verdict.outcome for verdict in filing.verdicts] == [Outcome.ASSOCIATED]

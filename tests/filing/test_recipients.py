@@ -20,7 +20,7 @@ def made(verdict: Verdict) -> list[str]:
 
 
 def skipped(verdict: Verdict) -> dict[str, str]:
-    """As people are told."""
+    """Return the skipped addresses with the reasons that people read."""
     return {t.address: sentence(t.why) for t in verdict.trace.recipients if t.result is RecipientResult.SKIPPED}
 
 
@@ -195,7 +195,7 @@ def test_the_dropboxs_own_address_makes_no_record_in_any_spelling(address: str) 
     ],
 )
 def test_no_record_is_made_of_what_no_customer_can_have(address: str, why: str) -> None:
-    """R14."""
+    # R14
     verdict = World().verdict(raw_mail(to=f"{address}, carol@client.example"))
     assert made(verdict) == ["carol@client.example"]
     assert [text for text in skipped(verdict).values() if text.startswith(why)]
@@ -238,7 +238,7 @@ def test_an_address_that_a_customer_can_have_makes_a_record(address: str) -> Non
 
 
 def test_one_record_gets_one_association_however_many_of_its_addresses_are_named() -> None:
-    """R18: email and secondary email."""
+    """Match by email and by secondary email (R18)."""
     bob = Record(5, Module.CONTACT, None, NOW)
     view = AccountView(records={"bob@client.example": (bob,), "bob@home.example": (bob,)})
     verdict = world_of(owner(), view).verdict(raw_mail(to="bob@client.example, bob@home.example"))

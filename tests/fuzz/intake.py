@@ -63,7 +63,7 @@ class Intake:
         }
 
     def poll(self, messages: Sequence[bytes], *, authenticated: bool) -> list[Ended]:
-        """Each must end and leave the queue; nothing may be raised on the way."""
+        """Poll the messages; require that each one ends and leaves the queue without an exception."""
         uids = self._mailbox.arrive(messages)
         self._ends.filings, self._ends.errors = [], []
         report: PollReport = self._pollers[authenticated].poll()

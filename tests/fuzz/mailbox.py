@@ -31,7 +31,7 @@ class OctetMailbox:
         self.moved: dict[int, Folder] = {}
 
     def arrive(self, messages: Sequence[bytes]) -> list[int]:
-        """Give the UIDs of messages that now stand in the queue, and of none beside."""
+        """Replace the queue by these messages and return their UIDs."""
         uids = list(range(self._last + 1, self._last + 1 + len(messages)))
         self._last += len(messages)
         self._messages = dict(zip(uids, messages, strict=True))
@@ -82,7 +82,7 @@ class OctetMailbox:
 
 
 def _asked_fields(raw: bytes) -> bytes:
-    """As Dovecot does: a field is what stands before a colon, a line that is none is passed over."""
+    """Select fields as Dovecot does: a field name ends at the colon; skip a line without one."""
     end = _END_OF_HEAD.search(raw)
     fields = _FIELD.findall(raw[: end.start() + 1] if end else raw)
     return b"".join(field for field in fields if field.partition(b":")[0].strip().lower() in _ASKED) + b"\r\n"

@@ -84,7 +84,7 @@ def is_fit(ended: Ended) -> None:
 
 
 def is_of_its_owner(octets: bytes, verdict: Verdict) -> bool:
-    """Whether the message says, in so many octets, that it is this owner's."""
+    """Return True if the bytes of the message name this owner."""
     name = next(
         name for name, sender in SENDERS.items() if verdict.owner and Address.parse(sender).key in verdict.owner.senders
     )

@@ -23,7 +23,7 @@ SETTINGS = {
 
 
 class Courier(Listening):
-    """Listens on `port` until the block ends; whoever logs in speaks with an imapd of his own."""
+    """Listen on `port` until the block ends; each client gets its own imapd."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ BOTH = pytest.mark.parametrize("tls", [Tls.SSL, Tls.STARTTLS])
 
 
 def failure(access: ImapAccess) -> Unavailable:
-    """What opening the mailbox raises; checked to be one line that shows no password."""
+    """Return the error of opening the mailbox; check that it is one line without the password."""
     mailbox = ImapMailbox(access)
     with pytest.raises(Unavailable) as raised:
         mailbox.open()
@@ -215,7 +215,7 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(cut: Cut) -> None:
 def test_a_server_with_an_octet_now_and_then_is_given_up_before_it_has_greeted(
     dovecot: Dovecot, mailbox_user: str, tls: Tls, told: str
 ) -> None:
-    """The handshake of TLS as a whole has no more than one wait."""
+    """The timeout covers the whole TLS handshake."""
     access = encrypted(dovecot, mailbox_user, tls, timeout_seconds=0.5)
     with Cut(access.port) as cut:
         cut.trickle(5)

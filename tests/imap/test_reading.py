@@ -1,5 +1,6 @@
 """Reading the queue of a real server: what is there, byte for byte, in few round trips, and nothing changed by it."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -189,10 +190,10 @@ def test_a_recreated_folder_is_noticed_before_other_messages_are_taken_for_ours(
     mailbox = opened(plain(cut.port, mailbox_user, folder="Drop"))
     queue = mailbox.open()
     with dovecot.connect(mailbox_user) as person:
-        person.delete_folder("Drop")
-        person.create_folder("Drop")
-        if person.folder_status("Drop", ["UIDVALIDITY"])[b"UIDVALIDITY"] == queue.uidvalidity:
-            pytest.skip("made within the same second")
+        while person.folder_status("Drop", ["UIDVALIDITY"])[b"UIDVALIDITY"] == queue.uidvalidity:
+            person.delete_folder("Drop")
+            time.sleep(0.2)  # Dovecot takes the second as the value
+            person.create_folder("Drop")
     dovecot.deliver(mailbox_user, b"Subject: another\r\n\r\n", "Drop")
     cut.cut()
     with pytest.raises(Unavailable):

@@ -182,7 +182,7 @@ def test_the_date_is_aware_utc_or_none(date: str, expected: datetime | None) -> 
 
 
 def test_what_is_stored_is_known_again_by_every_later_version() -> None:
-    """R19 rests on fingerprints already in databases: other ones would store each mail of the past anew."""
+    """Databases already hold fingerprints (R19): if they changed, old mail would be stored again."""
     raw = (
         b"Message-ID: <offer@acme.example>\r\nFrom: Jane <jane@acme.example>\r\n"
         b"Subject: =?utf-8?q?Gr=C3=BC=C3=9Fe?=\r\n"
@@ -220,7 +220,7 @@ def test_the_first_words_of_html_are_text_and_never_markup(html: str, snippet: s
 
 
 def test_attachments_are_named_with_type_and_decoded_size() -> None:
-    """R20, R21: inline images too."""
+    """Count inline images too (R20, R21)."""
     image = part(b"image/png", b"iVBORw0KGgo=", b"Content-ID: <1>", b"Content-Transfer-Encoding: base64")
     text = part(
         b"text/plain",
@@ -396,7 +396,7 @@ def test_text_is_read_by_the_same_table_whichever_parser_reads_it(
 
 @BOTH_PARSERS
 def test_a_mail_within_a_mail_is_an_attachment_for_either_parser(more: list[bytes]) -> None:
-    """R21."""
+    # R21
     named = part(b"text/plain", b"Minutes", b'Content-Disposition: inline; filename="minutes.txt"')
     inner = part(b"message/rfc822", b"Subject: inner\r\n\r\nSecret")
     content = read_content(multipart(part(b"text/plain", b"See below"), named, inner, *more))
@@ -433,13 +433,13 @@ def test_any_charset_gives_text(charset: bytes) -> None:
 
 
 def test_the_octets_are_kept_as_they_are() -> None:
-    """R20."""
+    # R20
     raw = b"\0\xff" + multipart(attached())
     assert read_content(raw).raw is raw
 
 
 def test_line_ends_and_empty_last_lines_make_no_other_body() -> None:
-    """R19."""
+    # R19
     raw = multipart(part(b"text/plain", b"Hello\r\n\r\nBob"), attached())
     digest = read_content(raw).body_digest
     assert read_content(raw.replace(b"\r\n", b"\n")).body_digest == digest

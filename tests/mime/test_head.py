@@ -50,7 +50,7 @@ def test_malformed_heads_are_read_one_way(raw: bytes, expected: list[tuple[str, 
 
 
 def test_octets_of_no_charset_are_guessed_apart_from_the_value() -> None:
-    """What decides is never a guess."""
+    """Never guess in a field that decides."""
     head = read_head(b"A: K\xf6ln\r\n \x80\r\nB: K\xc3\xb6ln\r\nC: K\xef\xbf\xbdln\r\n\r\n")
     assert head.first("a") == "K\ufffdln \ufffd"
     assert [head.text(name) for name in "abcd"] == ["Köln €", "Köln", "K\ufffdln", ""]

@@ -96,7 +96,7 @@ def test_hostile_mail_takes_bounded_time_and_memory(raw: bytes) -> None:
 
 
 def test_many_attachments_still_add_up() -> None:
-    """R21."""
+    # R21
     each = base64.encodebytes(b"z" * 3000)
     part = b"--x\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n" + each
     content = read_content(MIXED + part * 500 + b"--x--\r\n")

@@ -59,7 +59,7 @@ class Outside:
         return Post(self.server(security, **more), NOTICE_FROM)  # type: ignore[arg-type]
 
     def letters(self, login: str, count: int = 1) -> list[EmailMessage]:
-        """What arrived for this address, once there is so much."""
+        """Wait until this many mails arrived for the address and return them."""
         deadline = time.perf_counter() + 20
         while len(found := self.dovecot.folder(login)) < count:
             assert time.perf_counter() < deadline, f"{len(found)} of {count} letters arrived for {login}"

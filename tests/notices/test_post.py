@@ -128,7 +128,7 @@ def test_a_server_that_is_down_or_silent_is_an_outage(login: str, outside: Outsi
 def test_a_server_with_an_octet_now_and_then_is_an_outage(
     outside: Outside, login: str, security: Security, told: str
 ) -> None:
-    """The handshake of TLS as a whole has no more than one wait."""
+    """The timeout covers the whole TLS handshake."""
     server = outside.server(security, timeout_seconds=0.5)
     with Cut(server.port) as cut:
         cut.trickle(5)
@@ -137,7 +137,7 @@ def test_a_server_with_an_octet_now_and_then_is_an_outage(
 
 
 def test_a_server_that_dawdles_once_it_has_greeted_is_an_outage(outside: Outside) -> None:
-    """Each wait is short, and the letter as a whole would never end."""
+    """Break off the letter as a whole: each single wait is short, but there are many."""
     server = outside.server(timeout_seconds=1.5)
 
     def talk(cut: Cut) -> None:

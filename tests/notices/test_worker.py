@@ -65,7 +65,7 @@ def test_an_owner_is_told_once_a_day_why_their_mail_was_not_filed(
 def test_mail_that_is_rejected_by_its_head_is_told_by_its_subject(
     dropbox: Dropbox, outside: Outside, login: str
 ) -> None:
-    """Whose dropbox is switched off has several mails in a day, and its body is never asked for."""
+    """Send a disabled user several mails in a day; the worker never fetches their bodies."""
     address = dropbox.add_user(login)
     dropbox.admin("user", "disable", login)
     subject = "=?utf-8?q?Gr=C3=BC=C3=9Fe?= to +k7m2arz3ndektsv4rrffq69g5f"
@@ -155,7 +155,7 @@ def test_a_poll_that_is_stopped_leaves_the_rest_to_the_next_and_notices_do_not_w
 
 
 def quarantine(dropbox: Dropbox, monkeypatch: pytest.MonkeyPatch) -> NoticeOutbox:
-    """Poll until the message that the code fails on is put aside."""
+    """Poll until the message that the code fails on is quarantined."""
     for name, value in dropbox.environment.items():
         if name.startswith("BCC_DROPBOX_"):
             monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""How access tokens are got, when anew, and what is said when there is none."""
+"""Access tokens: fetching, refreshing, and the errors when a provider gives none."""
 
 import json
 import socket

@@ -50,7 +50,7 @@ Actions = dict[bytes, Armed]
 
 
 class Between(Listening):
-    """Stands on `port` before an IMAP server without TLS."""
+    """A proxy on `port` in front of an IMAP server without TLS."""
 
     def __init__(self, target: int, rewrite: Rewrite = as_it_is) -> None:
         super().__init__()
@@ -108,7 +108,7 @@ class Between(Listening):
             client.shutdown(socket.SHUT_RDWR)
 
     def _act(self, actions: Actions, command: bytes) -> None:
-        """Each action is for one time; two connections may come to it at once."""
+        """Run the actions that this command triggers, each one once; two connections may race for it."""
         with self._lock:
             due = [armed for words, armed in actions.items() if words in command and armed.comes()]
             for words in [words for words, armed in actions.items() if armed in due]:

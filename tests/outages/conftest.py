@@ -37,13 +37,13 @@ def ledger_on(mailbox_user: str, tmp_path: Path) -> Iterator[Opened]:
 
 @pytest.fixture
 def ledger(ledger_on: Opened, dovecot: Dovecot) -> Ledger:
-    """On SQLite and the Dovecot that all tests share."""
+    """Create a ledger on SQLite and the Dovecot that all tests share."""
     return ledger_on(dovecot)
 
 
 @pytest.fixture
 def through(ledger: Ledger, cut: Cut) -> Cut:
-    """What the worker of `ledger` reaches its mailbox through."""
+    """Return the proxy between the worker of `ledger` and its mailbox."""
     ledger.installation.settings["imap_port"] = str(cut.port)
     return cut
 
@@ -72,7 +72,7 @@ def own_dovecot() -> Iterator[Dovecot]:
 
 @pytest.fixture(scope="module")
 def own_postgres() -> Iterator[Postgres]:
-    """The same."""
+    """Start a PostgreSQL that the tests of this module may stop."""
     server = Postgres()
     server.start()
     yield server

@@ -43,11 +43,11 @@ class Ledger:
         return self.server.folder(self.mailbox, name and self.server.settings.prefix + name)
 
     def is_balanced(self, mails: list[bytes]) -> bool:
-        """Whether each mail is filed once and stands in its folder, and the queue is empty."""
+        """Return True if each mail is filed once and in its folder, and the queue is empty."""
         return not self.differences(mails)
 
     def differences(self, mails: list[bytes]) -> list[str]:
-        """What is wrong with the books, in words."""
+        """List the errors in the books, in words."""
         filed = Counter(str(subject) for (subject,) in self.query("SELECT subject FROM email"))
         wanted = Counter(subject_of(mail) for mail in mails)
         found = {

@@ -1,4 +1,4 @@
-"""Waiting for what comes by itself, and what the log told of it."""
+"""Wait for a condition, and read what the log says about it."""
 
 import time
 from collections.abc import Callable
@@ -24,5 +24,5 @@ def await_balance(ledger: Ledger, mails: list[bytes], seconds: float = 30) -> No
 
 
 def outages_told(service: Running) -> list[str]:
-    """What the log says of connections, in order."""
+    """Return the log events about connections, in order."""
     return [name for name in service.names if name.startswith(("mailbox.", "database."))]

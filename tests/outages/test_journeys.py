@@ -31,7 +31,7 @@ class Server:
         self.port, self.user, self.deliver, self.password = port, user, deliver, password
 
     def holds(self, folder: str) -> list[bytes]:
-        """What stands in a folder, wherever the server keeps it."""
+        """Return the mails of a folder, wherever the server keeps it."""
         with IMAPClient("127.0.0.1", port=self.port, ssl=False, timeout=20) as client:
             client.login(self.user, self.password)
             found = [name for _, _, name in client.list_folders() if re.fullmatch(rf"(INBOX\.)?{folder}", name)]

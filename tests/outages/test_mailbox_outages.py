@@ -1,4 +1,4 @@
-"""The mail server goes, in the midst of anything: two lines in the log, no strike, nothing lost, nothing twice."""
+"""The mail server stops during any step: two log lines, no strike, nothing lost, nothing twice."""
 
 import itertools
 import re
@@ -27,7 +27,7 @@ _WHOLE = re.compile(rb"BODY\[\] \{")
 
 
 class Dying:
-    """Kills the server, once, when it has given so many bodies, in the midst of the next."""
+    """A hook that kills the server once, while it sends the body after this many."""
 
     def __init__(self, server: Dovecot, bodies: int) -> None:
         self._server = server

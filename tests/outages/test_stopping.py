@@ -1,4 +1,4 @@
-"""The end, whatever the backlog and whoever does not answer; and new settings without an end."""
+"""Stop in time, whatever the backlog and whichever server is silent; reload settings without a stop."""
 
 import signal
 import time
@@ -45,7 +45,7 @@ def test_a_stop_leaves_each_message_filed_and_moved_or_untouched(
 def test_stops_during_an_outage_blame_no_message_not_even_one_that_is_tried_alone(
     ledger: Ledger, in_front_of: InFrontOf
 ) -> None:
-    """It was in hand when a process was killed, so it is a suspect; no one has failed on it yet."""
+    """Make the message a suspect: a process was killed while it worked on it, but no attempt has failed."""
     proxy = in_front_of(ledger)
     mails = ledger.deliver(1)
     with Cut(proxy.port) as line:

@@ -26,7 +26,7 @@ class _Recorded:
         self.is_dead = False
 
     def crash(self) -> None:
-        """From now on the process reaches nothing."""
+        """Fail every later call, as if the process had crashed."""
         self.is_dead = True
 
     def before(self, method: str, *hooks: Hook) -> None:

@@ -71,7 +71,7 @@ def test_a_message_larger_than_a_batch_is_fetched_by_itself(scene: Scene) -> Non
 
 
 def test_nothing_is_fetched_beside_a_message_larger_than_a_batch(scene: Scene) -> None:
-    """Its body and those of a whole batch together would need twice the memory."""
+    """Fetched together, its body and a whole batch would need twice the memory."""
     scene.limits = Limits(messages=1, octets=5_000)
     scene.deliver(1, size=20_000)
     scene.deliver(2)
@@ -115,7 +115,7 @@ def test_a_message_that_its_head_rejects_costs_no_body(scene: Scene) -> None:
 
 
 def test_attachments_that_are_too_large_by_the_servers_word_cost_no_body(scene: Scene) -> None:
-    """R21."""
+    # R21
     scene.deliver(1, size=scene.rules.max_attachment_bytes)
     scene.mailbox.attachments[1] = scene.rules.max_attachment_bytes + 1
     scene.poll()

@@ -91,7 +91,7 @@ def test_a_deferred_message_is_reported_with_its_message_id_where_its_head_was_r
 
 
 def test_an_error_of_the_code_is_reported_by_type_and_place_alone(scene: Scene) -> None:
-    """Its text may quote what somebody wrote in confidence."""
+    """The error text may quote a confidential mail."""
     scene.deliver(1)
     scene.store.before("file", fails_on(1, error=ValueError("Dear Bob, the price is")))
     scene.poll()
@@ -138,7 +138,7 @@ def test_code_that_fails_on_every_message_is_an_outage_and_nobody_gets_a_strike(
 
 
 def test_an_outage_at_the_end_of_a_poll_withdraws_its_strikes(scene: Scene) -> None:
-    """What the code failed on may have been the same outage."""
+    """The failure of the code may have been part of the same outage."""
     scene.deliver(1, 2, 3)
     scene.store.suspect(scene.mailbox.open(), 3, "")
     scene.store.before("file", fails_on(2, error=ValueError("a bug")), fails_on(3, error=Unavailable("database: down")))

@@ -38,7 +38,7 @@ def postfix_dovecot_lmtp(recipe: Recipe, room: Room, switched_on: Mapping[str, s
 
 
 def postfix_dovecot_sieve(recipe: Recipe, room: Room, stamping: str = "") -> Built:
-    """With the lines of main.cf that have senders checked, for which the script lets the verdicts stand."""
+    """Build the recipe with the main.cf lines that check senders; then the script keeps the results."""
     main = recipe.file("main.cf", {"lmtp:unix:private/dovecot-lmtp": f"lmtp:unix:{room.socket}"}) + stamping
     left_out = {'deleteheader "Authentication-Results";': ""} if stamping else {}
     script = room.write("bcc-dropbox.sieve", recipe.file("bcc-dropbox.sieve", left_out))

@@ -30,7 +30,7 @@ def worker(chain: Chain, folder: Path, **settings: str) -> Dropbox:
 
 
 def as_recommended(chain: Chain) -> dict[str, str]:
-    """What the recipe's worker.env says of fields and hosts."""
+    """Return the fields and hosts of the recipe's worker.env."""
     names = ("RECEIVED_BY", "TOKEN_HEADERS")
     return {name: chain.recipe.settings()[f"BCC_DROPBOX_{name}"] for name in names}
 
@@ -59,7 +59,7 @@ def test_a_recipe_passes_as_its_settings_stand(chain: Chain, tmp_path: Path) -> 
     stamp = found.pop(STAMP)
     assert set(results(found).values()) == {"pass"}, found
     assert "2 copies" in found["probe"]["seen"]
-    assert stamp["result"] == "warn"  # nothing checks senders in the bare recipe, or nobody is told by which name
+    assert stamp["result"] == "warn"  # the bare recipe does not check senders, or AUTHSERV_ID is not set
     assert messages(chain) == before + 1  # that of somebody else, and nothing of the probe
 
 

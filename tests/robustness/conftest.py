@@ -59,5 +59,5 @@ def workers() -> Iterator[Workers]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where workers write down their steps and logs."""
+    """Return the folder for the steps and logs of workers."""
     return tmp_path

@@ -50,7 +50,7 @@ class Poison:
     at: str = "reading"
 
     def works(self, raw: bytes) -> None:
-        """On the marked message alone."""
+        """Crash on the marked message only."""
         if self.mark in raw:
             if self.how == "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -138,7 +138,7 @@ def main() -> None:
 
 
 def _end(worker: Worker) -> None:
-    """In the new process."""
+    """Poll in the new process and exit."""
     code = 1
     try:
         signal.alarm(60)

@@ -165,7 +165,7 @@ class Scene:
             return {row["uid"] for row in crm.rows(DecisionRow)}
 
     def attempts(self) -> dict[int, tuple[bool, int]]:
-        """By UID: whether it is suspect, and its strikes."""
+        """Return by UID whether the message is a suspect, and its strikes."""
         with self.reading() as crm:
             return {row["uid"]: (row["suspect"], row["strikes"]) for row in crm.rows(AttemptRow)}
 
@@ -179,7 +179,7 @@ class Scene:
             database.close()
 
     def faults(self, *, is_exact: bool = True) -> list[str]:
-        """What was lost, made twice or put in the wrong place; nothing, if all is well.
+        """List what was lost, stored twice or moved to the wrong folder; empty if all is well.
 
         Not ``is_exact``: where two workers race. Then either of two copies may be the first, and a folder may show a
         message twice: of two sessions that MOVE it in one moment, Dovecot obeys both.
@@ -187,7 +187,7 @@ class Scene:
         return [*self.filing_faults(is_exact=is_exact), *self._decision_faults(is_exact=is_exact)]
 
     def filing_faults(self, *, is_exact: bool = True) -> list[str]:
-        """The same, whatever decisions led there."""
+        """List the faults of folders and database, whatever the decisions were."""
         return [*self._folder_faults(is_exact=is_exact), *self.stored_faults()]
 
     def _folder_faults(self, *, is_exact: bool) -> Iterator[str]:
@@ -201,7 +201,7 @@ class Scene:
                 yield f"{folder or 'queue'}: {lost} are missing, {more} too many"
 
     def stored_faults(self) -> list[str]:
-        """What the database has too little or too much of."""
+        """List what the database lacks or has twice."""
         return list(self._stored_faults())
 
     def _stored_faults(self) -> Iterator[str]:

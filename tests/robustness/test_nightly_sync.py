@@ -136,7 +136,7 @@ def arrive(store: PollStore, joe: User, message_id: str, address: str) -> dict[s
 
 
 def found(database: Database) -> dict[str, str | None]:  # noqa: F811 - the fixture
-    """By Message-ID: the key of the one record that the email is on."""
+    """Return by Message-ID the key of the one record that the email is on."""
     query = select(col(EmailRow.message_id), col(RecordRow.external_id)).join_from(AssociationRow, EmailRow)
     with database.read() as connection:
         pairs = [(row[0], row[1]) for row in connection.execute(query.join(RecordRow))]

@@ -41,7 +41,7 @@ def register(command: Command) -> None:
 
 
 def results(ran: Ran) -> dict[int, str]:
-    """By the UID that each message had when it was decided."""
+    """Return the decisions by the UID that each message had at that time."""
     return {message["uid"]: message["result"] for message in ran.json["messages"]}
 
 

@@ -24,12 +24,12 @@ SETTINGS = {"BATCH_MESSAGES": "5", "POLL_SECONDS": "1"}
 
 @dataclass(frozen=True)
 class Soaked:
-    """What is left after all kills."""
+    """The result after all kills."""
 
     messages: int
     kills: int
     kills_at_work: int
-    """Those that left messages in hand, or committed and not moved yet."""
+    """Kills that left messages unfinished, or committed but not moved."""
     losses: int
     duplicates: int
     quarantined: int

@@ -1,4 +1,4 @@
-"""Two workers on one mailbox: the second stands by and takes over; without the lock they still store all of it once."""
+"""Two workers on one mailbox: the second one waits and takes over; even without the lock they store each mail once."""
 
 import sys
 import threading
@@ -54,7 +54,7 @@ def cut_database(scene: Scene) -> Iterator[Cut]:
 
 
 def taken_over(scene: Scene, first: Running, beside: Installation, end: Callable[[], None]) -> Running:
-    """Let a second worker stand by until the first one's end, and do its work from then on."""
+    """Let a second worker wait until the first one stops, and then take over."""
     first.wait_for("poll.finished")
     second = beside.start()
     second.wait_for("worker.standby")
@@ -150,7 +150,7 @@ def test_without_the_lock_two_workers_on_one_mailbox_store_everything_once(
 def test_eight_threads_with_mail_to_one_new_address_make_one_record(
     new_url: Callable[[], str], dovecot: Dovecot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each has a mailbox of its own and its own worker; all wait for each other before they begin."""
+    """Start one worker per mailbox; all wait for each other before they begin."""
     url = new_url()
     scenes = [Scene(dovecot, url) for _ in range(8)]
     for place, scene in enumerate(scenes):

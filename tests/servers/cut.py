@@ -51,7 +51,7 @@ class Link:
 
 
 class Cut:
-    """Stands on `port` before `target`. Nothing is broken until one of its methods says so."""
+    """A proxy on `port` in front of `target`. It passes everything on until a method breaks something."""
 
     def __init__(self, target: int) -> None:
         self.target = target
@@ -186,7 +186,7 @@ class Cut:
             time.sleep(pause)
 
     def _count(self, link: Link, towards: Towards, most: int) -> tuple[int, bool]:
-        """How many bytes may go now, and whether the cut comes after them."""
+        """Return how many bytes may pass now, and whether to cut after them."""
         with self._lock:
             direction = self._directions[towards]
             size, is_last = most, False

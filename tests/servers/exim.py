@@ -7,7 +7,7 @@ from tests.servers.submission import greets
 from tests.servers.unpacked import unpacked
 
 USER = "Debian-exim"
-# What makes it private; the test's configuration follows. Installed, Exim is setuid to start itself anew as root;
+# What makes it private; the test's configuration follows. Installed, Exim is setuid to restart itself as root;
 # here it stays root until it delivers.
 MAIN = """
 exim_path = {program}
@@ -22,7 +22,7 @@ tls_advertise_hosts =
 
 
 class Exim:
-    """One instance that takes mail by SMTP on `port`, as ``{port}`` stands in its configuration."""
+    """One instance that takes mail by SMTP on `port`; its configuration names it as ``{port}``."""
 
     def __init__(self, configuration: str, names: Names | None = None) -> None:
         require_mounts("Exim")

@@ -1,4 +1,4 @@
-"""A private PostgreSQL: no password, no fsync, a fresh database for whoever asks.
+"""A private PostgreSQL: no password, no fsync, a fresh database on request.
 
 What is committed survives `kill`, though not a power cut.
 """

@@ -47,7 +47,7 @@ def accepts(port: int) -> bool:
 
 
 def _lives(group: int) -> bool:
-    """Whether a process group has a member that is not merely waiting to be reaped (proc(5), stat)."""
+    """Return True if a process group has a member that is not a zombie (proc(5), stat)."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
@@ -127,7 +127,7 @@ class ServerProcess:
         self._end(signal.SIGKILL)
 
     def remove(self) -> None:
-        """Stop the server for good and remove all it wrote."""
+        """Stop the server and remove all its files."""
         self.stop()
         if self in STARTED:
             STARTED.remove(self)

@@ -1,8 +1,8 @@
-"""The sandbox of the systemd unit, as far as it can be had without systemd.
+"""The sandbox of the systemd unit, as far as it works without systemd.
 
 A view of the file system where all is read-only but the state folder, an unprivileged user without a home, no
 capabilities, no new privileges, the unit's umask, and its filter of system calls, loaded with the same libseccomp that
-systemd uses. What is left out: the other namespaces (PrivateUsers, PrivateDevices), RestrictAddressFamilies, cgroups.
+systemd uses. It lacks the other namespaces (PrivateUsers, PrivateDevices), RestrictAddressFamilies, cgroups.
 """
 
 import ctypes
@@ -57,7 +57,7 @@ def confined(unit: Path, state: Path, settings: Path, user: tuple[int, int], com
 
 
 def allowed_calls(unit: Path) -> set[str]:
-    """What the unit's SystemCallFilter lets through; @default always is (systemd.exec(5))."""
+    """Return the system calls that the unit's SystemCallFilter allows; @default always is (systemd.exec(5))."""
     allowed = _calls_of("@default")
     for line in unit.read_text().splitlines():
         if line.startswith("SystemCallFilter="):

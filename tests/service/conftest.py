@@ -21,7 +21,7 @@ def installation(dovecot: Dovecot, mailbox_user: str, tmp_path: Path) -> Iterato
 
 @pytest.fixture
 def pair(installation: Installation, dovecot: Dovecot, mailbox_user: str, database_url: str) -> tuple[Running, Running]:
-    """Start one worker that empties the mailbox, and one that stands by."""
+    """Start an active worker and a standby."""
     installation.settings = mailbox_settings(dovecot.imap, mailbox_user, database_url)
     first = installation.start()
     first.wait_for("poll.finished")

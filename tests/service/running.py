@@ -32,7 +32,7 @@ class Installation:
     started: list["Running"] = field(default_factory=list)
 
     def write(self, **changes: str) -> None:
-        """Write the env file anew."""
+        """Rewrite the env file."""
         self.settings |= changes
         lines = (f"BCC_DROPBOX_{name.upper()}={value}\n" for name, value in self.settings.items())
         self.env_file.write_text("".join(lines))
@@ -56,7 +56,7 @@ class Installation:
         return ran
 
     def admin(self, *arguments: str) -> Any:
-        """What a command that only prepares or looks gives with --json; within this process, which is quicker."""
+        """Run a command with --json inside this process, which is faster, and return its output."""
         self.write()
         command = ["--env-file", str(self.env_file), *arguments, "--json"]
         result = CliRunner().invoke(app, command, env=dict.fromkeys(_ours(os.environ)), prog_name=COMMAND.name)

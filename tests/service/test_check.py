@@ -123,7 +123,7 @@ def test_every_secret_is_a_reason_to_keep_the_env_file_from_others(
 def test_notices_that_nobody_can_ever_get_are_told(
     settings: dict[str, str], mending: str, installation: Installation
 ) -> None:
-    """They go to owners whose mail is certainly theirs only: registered and authenticated."""
+    """Only owners with certain mail get notices: registered and authenticated."""
     found = checked(installation, smtp_url="smtp://127.0.0.1:1", notice_from="drop@drop.example.com", **settings)
     assert (found["notices"].result, found["notices"].mending) == (Result.WARN, mending)
 
@@ -217,7 +217,7 @@ def in_folder(dovecot: Dovecot, user: str, arrived: datetime, folder: str = "INB
 def test_a_mail_server_whose_clock_is_ahead_is_found_out(
     ahead: int, result: Result, folder: str, installation: Installation, dovecot: Dovecot, mailbox_user: str
 ) -> None:
-    """By two minutes; the newest message shows it, and by then most have left the queue."""
+    """Warn from two minutes on. The newest message shows it; most have left the queue by then."""
     now = datetime.now(UTC)
     in_folder(dovecot, mailbox_user, now - timedelta(hours=1), folder)
     in_folder(dovecot, mailbox_user, now + timedelta(seconds=ahead), folder)
@@ -293,7 +293,7 @@ def test_a_server_that_is_down_and_a_database_that_is_none_are_both_told(
 def test_a_mail_server_that_stamps_nothing_is_found_out(
     installation: Installation, dovecot: Dovecot, mailbox_user: str
 ) -> None:
-    """R13: such a server would have every mail rejected."""
+    """The worker would reject every mail of such a server (R13)."""
     installation.write(authserv_id="mx.drop.example", sender_auth="required")
     address = json.loads(installation.run("user", "add", "jane@example.com", "--json").stdout)["address"]
     dovecot.deliver(
@@ -309,7 +309,7 @@ def test_a_mail_server_that_stamps_nothing_is_found_out(
 def test_a_mail_server_that_records_no_envelope_is_found_out(
     installation: Installation, dovecot: Dovecot, mailbox_user: str
 ) -> None:
-    """R4."""
+    # R4
     dovecot.deliver(mailbox_user, LETTER.replace(b"Delivered-To", b"Cc") % 1)
     installation.run("poll")
     assert failures(checked(installation)) == ["envelope recipient"]
@@ -318,7 +318,7 @@ def test_a_mail_server_that_records_no_envelope_is_found_out(
 def test_a_mail_server_that_loses_some_envelopes_is_found_out(
     installation: Installation, dovecot: Dovecot, mailbox_user: str
 ) -> None:
-    """R5: as with two recipients at once, where a forged field below is all that is left."""
+    """As with two recipients at once, only the forged field is left (R5)."""
     installation.write(received_by="mx.drop.example")
     whole = b"Received: from a by mx.drop.example with ESMTP id 1; Mon, 23 Nov 2026 09:00:00 +0000\n"
     to_base = b"Delivered-To: drop@drop.example.com\n" + whole + b"From: jane@example.com\n\nHi\n"
@@ -346,7 +346,7 @@ def test_a_mail_server_that_loses_some_envelopes_is_found_out(
 def test_a_mail_server_that_stamps_some_mail_only_is_found_out(
     stamp: bytes, result: Result, seen: str, installation: Installation, dovecot: Dovecot, mailbox_user: str
 ) -> None:
-    """R13: what it does not stamp may bring a forged stamp along."""
+    """A mail without the server's stamp may bring a forged one (R13)."""
     installation.write(authserv_id="mx.drop.example", sender_auth="required")
     address = json.loads(installation.run("user", "add", "jane@example.com", "--json").stdout)["address"]
     letter = LETTER.replace(b"drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com", address.encode())

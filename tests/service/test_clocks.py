@@ -74,7 +74,7 @@ def test_the_pauses_of_an_outage_end_in_time_when_the_clock_is_set_back(
 def test_a_worker_whose_clock_was_set_back_complains_of_its_last_poll_until_the_next(
     installation: Installation, clock: Clock
 ) -> None:
-    """Without a running worker, a poll in the future would count as a fresh one for a day."""
+    """Otherwise a poll in the future would count as fresh for a day, even without a worker."""
     clock.set(DAY + HOUR)
     service = clock.start()
     service.wait_for("poll.finished")

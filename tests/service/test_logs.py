@@ -179,7 +179,7 @@ def test_a_deferred_message_is_named_as_far_as_its_head_could_be_read() -> None:
 
 @pytest.mark.parametrize(("seconds", "is_late"), [(180, False), (180.01, True)])
 def test_what_took_more_than_three_minutes_is_late(seconds: float, is_late: bool) -> None:
-    """R22."""
+    # R22
     with capture_logs() as lines:
         log_filed(filing(Verdict(Outcome.ASSOCIATED, Trace(), owner=JANE)), seconds)
     assert ("message.late" in [line["event"] for line in lines]) is is_late

@@ -72,7 +72,7 @@ def test_the_sandbox_refuses_what_it_should(within: Within) -> None:
 
 
 def test_the_worker_works_within_it(within: Within, state: Path, dovecot: Dovecot, mailbox_user: str) -> None:
-    """Nothing is writable but its state folder, there is no home, and no system call beyond the unit's."""
+    """Run with a read-only system, a writable state folder, no home, and the unit's system calls."""
     command = (COMMAND, "--env-file", "/mnt/worker.env")
     arguments = ("user", "add", "jane@example.com", "--json")
     added = subprocess.run(within(*command, *arguments), capture_output=True, text=True, check=False)

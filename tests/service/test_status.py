@@ -207,7 +207,7 @@ def test_a_worker_that_stops_speaks_for_no_other(database: Database) -> None:
 def test_today_begins_at_midnight_and_the_week_on_monday(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each by this machine's own clock; the 25th is a Wednesday."""
+    """Use the local time zone of this machine; the 25th is a Wednesday."""
     crm = Crm(database)
     joe = crm.user(crm.account(), "joe@acme.example")
     store = PollStore(database)

@@ -1,4 +1,4 @@
-"""What systemd is told, and the units that it is given."""
+"""The messages to systemd, and the units."""
 
 import re
 import shutil
@@ -23,7 +23,7 @@ UNITS = ["bcc-dropbox.service", "bcc-dropbox@.service"]
 
 
 class Manager:
-    """Stands in systemd's place at the other end of the socket."""
+    """A stand-in for systemd at the other end of the socket."""
 
     def __init__(self, path: Path) -> None:
         self.told: list[str] = []
@@ -31,7 +31,7 @@ class Manager:
         self._socket.bind(str(path))
 
     def hear(self, seconds: float) -> list[str]:
-        """Give what is told within this time."""
+        """Return the messages that arrive within this time."""
         end = time.monotonic() + seconds
         heard: list[str] = []
         while (left := end - time.monotonic()) > 0:

@@ -91,7 +91,7 @@ def logins(system: Systemd, *named: str) -> set[str]:
 
 
 def documented_commands(document: str, heading: str) -> list[str]:
-    """Return the commands of a section for a root shell, without those that install packages or open an editor."""
+    """Return the commands of a section for a root shell, except apt-get and sudoedit."""
     section = (ROOT / document).read_text().partition(f"{heading}\n")[2]
     lines = section.partition("```console\n")[2].partition("```")[0].splitlines()
     assert all(line.startswith("sudo") for line in lines)
@@ -110,7 +110,7 @@ def test_what_is_packaged_names_no_folder_it_was_made_in(package: Path) -> None:
 def test_a_unit_is_watched_given_up_and_stopped_in_time(
     unit: str, name: str, system: Systemd, dovecot: Dovecot, mailbox_user: str
 ) -> None:
-    """Not by the defaults of the machine: those of the test's systemd are others."""
+    """Take the limits from the unit; the test's systemd has other defaults than a host."""
     configure(system, dovecot, mailbox_user, name)
     system.run("systemctl", "start", unit)
     limits = ("WatchdogUSec", "StartLimitIntervalUSec", "StartLimitBurst", "TimeoutStopUSec", "TimeoutStartUSec")
@@ -198,7 +198,7 @@ def test_an_upgrade_says_when_the_service_does_not_start_again(
 
 
 def test_an_instance_is_made_as_the_readme_says(system: Systemd, dovecot: Dovecot, mailbox_user: str) -> None:
-    """Each has a database of its own where none is set, and the command finds it."""
+    """Without DATABASE_URL each instance has its own database, and the command finds it."""
     configure(system, dovecot, mailbox_user, imap_password="", imap_password_file=f"{SETTINGS}/imap-password")
     system.run("sh", "-c", f"printf {PASSWORD} | (umask 027; cat > {SETTINGS}/imap-password)")
     system.run("chmod", "640", f"{SETTINGS}/worker.env")

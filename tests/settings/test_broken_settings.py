@@ -229,7 +229,7 @@ def test_oauth_is_told_what_it_needs_and_no_password(tmp_path: Path) -> None:
 
 
 def test_a_worker_does_not_start_before_somebody_says_whether_senders_are_checked(tmp_path: Path) -> None:
-    """R13. A command that only reaches the mailbox needs no such choice."""
+    """A command that only uses the mailbox needs no such choice (R13)."""
     env_file = tmp_path / "worker.env"
     env_file.write_text(WORKING)
     with pytest.raises(SettingsError) as caught:
@@ -259,7 +259,7 @@ def test_an_env_file_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     ids=["absent", "empty"],
 )
 def test_a_password_file_must_hold_a_password(tmp_path: Path, content: str | None, fault: str) -> None:
-    file = tmp_path / ("in-a-long-named-folder-" * 8) / "password"  # shown whole: its end tells what is wrong
+    file = tmp_path / ("in-a-long-named-folder-" * 8) / "password"  # the error shows the whole path: its end matters
     file.parent.mkdir()
     if content is not None:
         file.write_text(content)

@@ -84,7 +84,7 @@ def test_the_password_may_come_from_a_systemd_credential(tmp_path: Path, monkeyp
 def test_what_commands_must_know_too_is_taken_from_no_credential(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They would work on another database, and believe addresses that the service has proven first."""
+    """Otherwise commands would use another database, and trust addresses that the service asks a code for."""
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
     for name in ("database_url", "smtp_url"):
         (tmp_path / name).write_text("sqlite:////nowhere/else.sqlite3\n")

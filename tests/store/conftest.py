@@ -1,4 +1,4 @@
-"""A migrated database of each kind for whoever asks for ``database``."""
+"""Fixtures: a migrated database of each kind as ``database``."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -195,7 +195,7 @@ def file(
 
 
 def look(store: Store, asked: Mapping[int, Wanted]) -> dict[int, AccountView]:
-    """What the accounts know; nothing is stored."""
+    """Return what the accounts know; store nothing."""
     found: dict[int, AccountView] = {}
 
     def only_look(views: Views) -> list[Filing]:
@@ -207,7 +207,7 @@ def look(store: Store, asked: Mapping[int, Wanted]) -> dict[int, AccountView]:
 
 
 def decide(store: Store, *mails: Mail, rules: Rules = RULES) -> list[Filing]:
-    """What becomes of the mails by what the store knows now; nothing of it is stored."""
+    """Return the decisions on the mails by what the store knows now; store nothing."""
     candidates = judged(store, *mails, rules=rules)
     return file_batch(candidates, rules, look(store, wanted(candidates)))
 

@@ -1,4 +1,4 @@
-"""Marks, strikes and suspects: how a message that ends the process is told from an outage."""
+"""Marks, strikes and suspects: how to distinguish a message that crashes the process from an outage."""
 
 from collections.abc import Callable
 

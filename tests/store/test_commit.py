@@ -45,7 +45,7 @@ def joe(crm: Crm) -> User:
 
 
 def proving_rules() -> Rules:
-    """R13: the server vouches for acme.example."""
+    """Return rules by which the server vouches for acme.example (R13)."""
     passes = AuthenticationResults("mx.example", (MethodResult("dkim", "pass", {"header.d": "acme.example"}),))
     return replace(RULES, authserv_id="mx.example", read_results=lambda _value: passes)
 
@@ -329,7 +329,7 @@ def test_two_workers_on_the_same_messages_decide_each_once(
 def test_the_log_of_sqlite_does_not_grow_with_the_mail_that_is_filed(
     store: PollStore, database: Database, joe: User
 ) -> None:
-    """It has a bound, however fast the commits follow one another."""
+    """The log has a limit, however fast the commits follow one another."""
     assert database.file is not None
     log = database.file.with_name(database.file.name + "-wal")
     for uid in range(1, 151):

@@ -64,7 +64,7 @@ READ = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT 
 
 
 def test_a_second_opening_in_one_process_takes_no_locks_from_the_first(tmp_path: Path, open_database: Open) -> None:
-    """Without them, the next reader that leaves removes the log, and what is written from then on is lost."""
+    """Without these files, the next reader that closes removes the log, and later writes are lost."""
     file = tmp_path / "dropbox.db"
     first = open_database(f"sqlite:///{file}")
     migrate(first)
@@ -322,7 +322,7 @@ def test_whoever_writes_sees_what_was_committed_while_it_waited(url: str, open_d
 
 @pytest.mark.parametrize("url", ["postgresql"], indirect=True)
 def test_a_process_that_was_halted_within_a_transaction_finds_the_database_unavailable(url: str) -> None:
-    """The server has let go of it, so that nobody waits for its rows; that is no fault of a message."""
+    """The server ended the transaction and released its rows; no message gets a strike for it."""
     database = Database.open(url, statement_seconds=1)
     with pytest.raises(Unavailable, match="idle-in-transaction"), database.begin() as connection:
         connection.exec_driver_sql("SELECT 1")

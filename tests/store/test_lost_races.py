@@ -33,7 +33,7 @@ def lock_crosswise(url: str, write: Callable[[], object]) -> object:
         psycopg.connect(address) as other,
         psycopg.connect(address, autocommit=True) as onlooker,
     ):
-        other.execute("SET deadlock_timeout = '1min'")  # whoever looks first finds the deadlock, and ends itself
+        other.execute("SET deadlock_timeout = '1min'")  # the session that checks first finds the deadlock and aborts
         other.execute(LOCK, [UIDS[1]])
         writing = beside.submit(write)
         end = time.monotonic() + 10

@@ -28,7 +28,7 @@ def joe(crm: Crm) -> User:
 def test_of_two_patterns_that_race_for_a_new_address_the_later_finds_what_the_first_made(
     url: str, open_database: Callable[[str], Database], crm: Crm, joe: User, first: SearchPattern
 ) -> None:
-    """R17: as if they had come one after the other."""
+    """The result is the same as if they had come one after the other (R17)."""
     ann = crm.user(joe.account_id, "ann@acme.example", first)
     ben = crm.user(joe.account_id, "ben@acme.example", EITHER[first])
     sooner, later = (PollStore(open_database(url)) for _ in range(2))
@@ -45,7 +45,7 @@ def test_of_two_patterns_that_race_for_a_new_address_the_later_finds_what_the_fi
 def test_workers_of_two_patterns_in_one_moment_make_one_record_of_each_address(
     url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
 ) -> None:
-    """R17; and none of them has to decide anything twice."""
+    """No worker has to decide twice (R17)."""
     ann = crm.user(joe.account_id, "ann@acme.example", NEW_LEAD)
     workers = [PollStore(open_database(url)) for _ in range(2)]
     together = Barrier(2)
@@ -65,7 +65,7 @@ def test_workers_of_two_patterns_in_one_moment_make_one_record_of_each_address(
 def test_copies_of_a_mail_merge_filed_in_one_moment_give_each_recipient_the_email(
     url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
 ) -> None:
-    """R19: the email is stored once, for its owner once, and stands on everybody's record once."""
+    """Store the email once, once for its owner, and once on each record (R19)."""
     workers = [PollStore(open_database(url)) for _ in range(2)]
     together = Barrier(2)
 
@@ -86,7 +86,7 @@ def test_copies_of_a_mail_merge_filed_in_one_moment_give_each_recipient_the_emai
 
 
 def test_patterns_that_search_one_module_each_make_a_record_each(store: PollStore, crm: Crm, joe: User) -> None:
-    """R15: who asks for leads only never finds a contact."""
+    """A pattern with leads only never finds a contact (R15)."""
     patterns = (SearchPattern.LEADS_OR_NEW_LEAD, SearchPattern.CONTACTS_OR_NEW_CONTACT)
     ann, ben = (crm.user(joe.account_id, f"{pattern}@acme.example", pattern) for pattern in patterns)
     file(store, Mail(1, ann.token, ann.login))

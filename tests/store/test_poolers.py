@@ -57,7 +57,7 @@ def test_session_mode_works_with_the_limits_of_a_direct_connection(
 
 
 def test_a_session_goes_back_to_the_pool_as_it_came(pooler: Pooler, name: str) -> None:
-    """Whoever runs PgBouncer may have told it not to clean up after its clients."""
+    """The operator may have configured PgBouncer not to clean up after its clients."""
     bouncer = pooler(pool_mode="session", server_reset_query="", default_pool_size="4")
     database = Database.open(bouncer.url(name))
     with psycopg.connect(bouncer.url(name).replace("+psycopg", "")) as fresh:

@@ -1,4 +1,4 @@
-"""Migrations: they make what `tables.py` describes, once, whoever starts at the same time."""
+"""Migrations: they create what `tables.py` describes, once, even if several workers start at the same time."""
 
 import json
 import subprocess

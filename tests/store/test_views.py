@@ -66,7 +66,7 @@ def test_a_record_is_found_by_either_of_its_addresses(store: PollStore, crm: Crm
 def test_a_record_that_only_matches_by_an_address_gives_way_to_one_whose_email_it_is(
     store: PollStore, crm: Crm
 ) -> None:
-    """R25: a changed address keeps matching, but takes no mail away from the record that has it now."""
+    """A changed address keeps matching, but takes no mail from the record that has it now (R25)."""
     account = crm.account()
     contact, lead = (
         crm.record(account, "new@client.example", module, ["other@home.example", "jane@client.example"])

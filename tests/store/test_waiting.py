@@ -38,7 +38,7 @@ def worker_crm(database: Database) -> WorkerCrm:
 
 
 def ends(crm: Crm) -> tuple[int, int]:
-    """How many associations and how many recipients that wait."""
+    """Return the number of associations and of recipients that wait."""
     return crm.count(AssociationRow), crm.count(UnmatchedRow)
 
 
@@ -86,7 +86,7 @@ def test_a_mail_that_is_filed_while_its_record_is_being_added_finds_it(
 def test_a_record_that_the_owner_may_not_see_leaves_the_mail_waiting(
     store: PollStore, database: Database, crm: Crm, joe: User, worker_crm: WorkerCrm
 ) -> None:
-    """R10."""
+    # R10
     with database.begin() as connection:
         connection.execute(text(f"UPDATE {ProfileRow.__tablename__} SET leads = false"))
     file(store, Mail(1, joe.token, joe.login))
@@ -107,7 +107,7 @@ def test_a_record_of_another_account_leaves_the_mail_waiting(
 def test_a_record_that_a_colleagues_mail_makes_gets_the_mail_that_waits_for_it(
     store: PollStore, crm: Crm, joe: User, together: bool
 ) -> None:
-    """R15: however the record comes to be."""
+    """This holds for every way to create the record (R15)."""
     ann = crm.user(joe.account_id, "ann@acme.example")
     mails = [Mail(1, joe.token, joe.login), Mail(2, ann.token, ann.login)]
     for batch in [mails] if together else [[mail] for mail in mails]:
@@ -121,7 +121,7 @@ def test_a_record_that_a_colleagues_mail_makes_gets_the_mail_that_waits_for_it(
 def test_a_mail_that_waits_for_a_record_and_makes_it_for_another_owner_stands_on_it_once(
     store: PollStore, crm: Crm, joe: User
 ) -> None:
-    """R18, R19: the same email through two dropboxes, the first of which makes no records."""
+    """File the same email through two dropboxes; the first one makes no records (R18, R19)."""
     ann = crm.user(joe.account_id, "ann@acme.example")
     crm.sender(ann, joe.login, slot=2)
     file(store, *(Mail(uid, to.token, joe.login, message_id="<one@mail>") for uid, to in ((1, joe), (2, ann))))

@@ -94,7 +94,7 @@ def from_arrival(stage: Stage, row: str, beside: str, url: str) -> Finding:
 
 
 def polled(stage: Stage) -> Finding:
-    """Without IDLE, at moments that fall anywhere between two polls."""
+    """Measure without IDLE; mail arrives at random moments between two polls."""
     seconds = stage.effort.poll_seconds
     url, user = stage.database("sqlite"), stage.mailbox()
     filings: list[float] = []

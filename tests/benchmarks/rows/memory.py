@@ -19,7 +19,7 @@ def long(stage: Stage) -> Finding:
 
 
 def large(stage: Stage) -> Finding:
-    """Ten megabytes as they stand in the mailbox: what base64 makes of seven."""
+    """Return an attachment of ten megabytes: seven megabytes in base64."""
     return _peak(stage, "memory-large", stage.effort.large_messages, 200, variation=Variation(attachment=LARGE - 8000))
 
 

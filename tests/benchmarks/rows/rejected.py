@@ -18,7 +18,7 @@ KINDS = {
 
 
 def measure(stage: Stage) -> Finding:
-    """Each kind alone, the worst counts: beside one oversize mail all others would look small."""
+    """Measure each kind alone and report the worst: beside an oversize mail all others would look small."""
     shares = {kind: _share(stage, kind, variation) for kind, variation in KINDS.items()}
     worst = max(shares.values())
     return Finding(
