@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select, update
 from sqlmodel import col
 
+from worker.conflicts import retry_on_conflict
 from worker.crm.senders import senders_of
-from worker.crm.work import Crm, User, Work, retry_on_conflict
+from worker.crm.work import Crm, User, Work
 from worker.domain.errors import Refused
 from worker.domain.events import dropbox_regenerated
 from worker.domain.patterns import SearchPattern

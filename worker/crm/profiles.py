@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select, update
 from sqlmodel import col
 
-from worker.crm.work import IS_USER, PERMISSIONS, Crm, Work, name_of_thing, permissions_in, retry_on_conflict
+from worker.conflicts import retry_on_conflict
+from worker.crm.work import IS_USER, PERMISSIONS, Crm, Work, name_of_thing, permissions_in
 from worker.domain.errors import Refused
 from worker.domain.profiles import Permission, Profile, later_profile, require_profile_manager
 from worker.domain.text import clean

@@ -11,6 +11,7 @@ from typing import Self
 from sqlalchemy import select
 from sqlmodel import col
 
+from worker.conflicts import retry_on_conflict
 from worker.crm.accounts import make_first_account
 from worker.crm.record_rows import (
     Author,
@@ -24,7 +25,7 @@ from worker.crm.record_rows import (
     read_states,
     update_records,
 )
-from worker.crm.work import MOST_NAMED, By, Crm, Work, retry_on_conflict
+from worker.crm.work import MOST_NAMED, By, Crm, Work
 from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.patterns import Module
 from worker.domain.record_changes import UNSET, RecordChange, RecordState, Unset, changed

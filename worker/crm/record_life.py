@@ -6,6 +6,7 @@ from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
+from worker.conflicts import retry_on_conflict
 from worker.crm.accounts import make_first_account
 from worker.crm.record_rows import (
     Author,
@@ -20,7 +21,7 @@ from worker.crm.record_rows import (
     update_records,
 )
 from worker.crm.records import RecordDetail, detail_of, find_record
-from worker.crm.work import By, Crm, Work, retry_on_conflict
+from worker.crm.work import By, Crm, Work
 from worker.domain.errors import Refused
 from worker.domain.events import record_deleted, record_merged, record_updated
 from worker.domain.patterns import Module

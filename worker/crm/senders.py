@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select, update
 from sqlmodel import col
 
-from worker.crm.work import Crm, User, Work, address_of, retry_on_conflict, sending_address_of
+from worker.conflicts import retry_on_conflict
+from worker.crm.work import Crm, User, Work, address_of, sending_address_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.owners import MOST_SENDERS

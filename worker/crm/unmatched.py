@@ -6,10 +6,11 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlmodel import col
 
+from worker.conflicts import retry_on_conflict
 from worker.crm.record_life import ChangedRecord
 from worker.crm.record_rows import Revision, attach, author_of, insert_records, read_states, update_records
 from worker.crm.records import detail_of, find_record
-from worker.crm.work import By, Crm, Work, address_of, retry_on_conflict
+from worker.crm.work import By, Crm, Work, address_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.patterns import Module

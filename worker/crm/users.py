@@ -5,11 +5,12 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlmodel import col
 
+from worker.conflicts import retry_on_conflict
 from worker.crm.accounts import make_first_account
 from worker.crm.dropboxes import Dropbox, dropbox_of, issue_token
 from worker.crm.profiles import find_profile
 from worker.crm.senders import insert_sender
-from worker.crm.work import Crm, User, Work, retry_on_conflict, sending_address_of, user_in, users_of
+from worker.crm.work import Crm, User, Work, sending_address_of, user_in, users_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.patterns import DEFAULT_PATTERN

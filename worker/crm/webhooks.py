@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import delete, select, text, update
 from sqlmodel import col
 
+from worker.conflicts import retry_on_conflict
 from worker.crm.accounts import make_first_account
-from worker.crm.work import Crm, Work, retry_on_conflict
+from worker.crm.work import Crm, Work
 from worker.domain.errors import Refused
 from worker.domain.events import event_id, event_number
 from worker.domain.text import clean

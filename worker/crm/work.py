@@ -1,17 +1,17 @@
 """One unit of work on the CRM: a transaction, the account that it is about, and the users of that account."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, wraps
-from typing import Any, ParamSpec, TypeVar
+from functools import cached_property
+from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
 from sqlmodel import col
 
 from worker.domain.addresses import Address, NotAnAddress
-from worker.domain.errors import Conflict, Refused
+from worker.domain.errors import Refused
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import Permission
 from worker.domain.text import clean
@@ -24,17 +24,11 @@ DEFAULT_NAME = "Default"
 MOST_NAMED = 10
 """How many of the possible answers an error names."""
 
-MOST_TRIES = 8
-"""How often a use case runs that keeps losing races; each try waits for the transaction that it lost to."""
-
 PERMISSIONS = {permission: col(getattr(ProfileRow, permission.value)) for permission in Permission}
 """The column that says whether a profile has the permission."""
 
 IS_USER = col(UserRow.login_key).contains("@")
 """False for the row that a removed user leaves, whose login is no address."""
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +150,6 @@ class Work:
             return Refused(f"{text}: it has none yet", "no_users")
         more = ", …" if len(logins) > MOST_NAMED else ""
         return Refused(f"{text}: there are {', '.join(logins[:MOST_NAMED])}{more}", "user_unknown")
-
-
-def retry_on_conflict(use_case: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Run the whole use case again on `Conflict`: the second run sees the slot, name or token that was taken."""
-
-    @wraps(use_case)
-    def tried(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        for _ in range(MOST_TRIES - 1):
-            with suppress(Conflict):
-                return use_case(*args, **kwargs)
-        return use_case(*args, **kwargs)
-
-    return tried
 
 
 def account_named(connection: Connection, name: str) -> Account | None:

@@ -4,8 +4,6 @@ On a Maildir a MOVE takes about the same time for one message as for thousands, 
 thread of their own while the next batch is worked on.
 """
 
-import random
-import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from worker.domain.errors import Conflict, DatabaseUnavailable, Unavailable, Withheld
+from worker.conflicts import through_conflicts
+from worker.domain.errors import Unavailable, Withheld
 from worker.domain.messages import Arrival, Head
 from worker.domain.outcomes import DEFERRED, Folder
 from worker.domain.ports import Mailbox
@@ -22,9 +21,6 @@ from worker.filing import Candidate, Claim, Views, file_batch, message_id_of, qu
 from worker.poll.batch import STRIKES, Failed, Fetched, Suspects, error_text
 from worker.poll.fetcher import Fetcher
 from worker.poll.report import PollReport, Watcher
-
-_TRIES = 10
-"""How often a batch is decided again because another worker stored something of it first."""
 
 
 class Moves:
@@ -160,18 +156,19 @@ class Filer:
         return self.suspects.outage(has_progressed=self.report.has_progressed)
 
     def _commit(self, candidates: list[Candidate], rejections: list[Filing]) -> Sequence[Filing]:
+        """Decide and store; after a conflict, decide again on what is left."""
         now = _now()
-        for attempt in range(_TRIES):
-            if not candidates and not rejections:
-                return ()
-            try:
-                return self._store(candidates, rejections, now)
-            except Conflict:
-                time.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311 - jitter, no secret
-                candidates, rejections = self._undecided(candidates, rejections)
-        raise DatabaseUnavailable("the database: other workers keep writing the same messages")
+
+        def leave_out_decided() -> None:
+            nonlocal candidates, rejections
+            candidates, rejections = self._undecided(candidates, rejections)
+
+        return through_conflicts(lambda: self._store(candidates, rejections, now), leave_out_decided)
 
     def _store(self, candidates: list[Candidate], rejections: list[Filing], now: datetime) -> Sequence[Filing]:
+        if not candidates and not rejections:
+            return ()
+
         def decide(views: Views) -> list[Filing]:
             return [*rejections, *file_batch(candidates, self.fetcher.rules, views)]
 

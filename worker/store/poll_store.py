@@ -1,18 +1,14 @@
 """The store that a poll uses: what is known of messages, the marks on them, and the one commit of a batch."""
 
-import random
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
-from functools import wraps
-from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from worker.domain.errors import Conflict, DatabaseUnavailable
+from worker.conflicts import retry_on_conflict
 from worker.domain.ports import Decide, Known, Queue
 from worker.domain.records import Wanted
 from worker.domain.tokens import IssuedToken
@@ -21,33 +17,10 @@ from worker.store import attempts, commit, decisions, mailboxes, owners, statist
 from worker.store.attempts import Uids
 from worker.store.database import Database
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
 _Begin = Callable[[], AbstractContextManager[Connection]]
 
-_MOST_TRIES = 8
 _MUCH = 1024 * 1024
-"""Octets of messages."""
-
-
-def _through_races(write: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Write marks again after another worker wrote the same rows (a deadlock, for example).
-
-    Raises:
-        DatabaseUnavailable: other workers keep writing them.
-    """
-
-    @wraps(write)
-    def tried(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        for attempt in range(_MOST_TRIES):
-            try:
-                return write(*args, **kwargs)
-            except Conflict:
-                time.sleep(random.uniform(0, 0.01 * (attempt + 1)))  # noqa: S311 - jitter, no secret
-        raise DatabaseUnavailable("database: other workers keep writing the same marks")
-
-    return tried
+"""Bytes of messages."""
 
 
 class PollStore:
@@ -64,7 +37,7 @@ class PollStore:
         self._has_statistics = False
         self._written = 0
 
-    @_through_races
+    @retry_on_conflict
     def known(self, queue: Queue, uids: Sequence[int]) -> Known:
         """Look the UIDs up; marks of a process that crashed become strikes and suspects."""
         with self._work_on(queue, uids) as (connection, messages):
@@ -76,13 +49,13 @@ class PollStore:
             {uid: suspect.error for uid, suspect in suspects.items() if suspect.error is not None},
         )
 
-    @_through_races
+    @retry_on_conflict
     def mark(self, queue: Queue, uids: Sequence[int], *, alone: bool) -> None:
         """Mark the messages before any work on them. A power cut may lose the marks, and blames no message."""
         with self._work_on(queue, uids, self._database.note) as (connection, messages):
             attempts.mark(connection, messages, self.worker, alone=alone)
 
-    @_through_races
+    @retry_on_conflict
     def release(self, queue: Queue, uids: Sequence[int]) -> None:
         """Remove the marks without a strike."""
         with self._work_on(queue, uids) as (connection, messages):
@@ -97,19 +70,19 @@ class PollStore:
         with self._database.begin() as connection:
             attempts.release_all(connection, self.worker)
 
-    @_through_races
+    @retry_on_conflict
     def forget(self, queue: Queue, uids: Sequence[int]) -> None:
         """Remove all that is known of messages that are gone from the queue."""
         with self._work_on(queue, uids) as (connection, messages):
             attempts.forget(connection, messages)
 
-    @_through_races
+    @retry_on_conflict
     def suspect(self, queue: Queue, uid: int, error: str) -> None:
         """Let later polls work on this message alone and last, without a strike."""
         with self._work_on(queue, [uid]) as (connection, message):
             attempts.suspect(connection, message, error)
 
-    @_through_races
+    @retry_on_conflict
     def strike(self, queue: Queue, uid: int, error: str) -> int:
         """Count one failure of the code on this message; return the strikes so far."""
         with self._work_on(queue, [uid]) as (connection, message):
