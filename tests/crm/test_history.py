@@ -34,9 +34,9 @@ from worker.store import health
 from worker.store.bulk import insert_rows
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
-from worker.store.recent import recent_traces
 from worker.store.schema import migrate
 from worker.store.tables import TokenRow
+from worker.store.traces import recent_traces
 
 LONG_AGO = NOW - timedelta(days=90)
 YESTERDAY = NOW - timedelta(days=1)

@@ -4,10 +4,9 @@ from datetime import UTC, datetime
 
 from worker.domain.addresses import Address
 from worker.domain.messages import Head
-from worker.domain.owners import Owner
 from worker.domain.patterns import DEFAULT_PATTERN, SearchPattern
 from worker.domain.profiles import STANDARD, Permission
-from worker.domain.tokens import DropboxAddress, IssuedToken
+from worker.domain.tokens import DropboxAddress, IssuedToken, Owner
 from worker.mime import read_head
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -6,9 +6,8 @@ from datetime import datetime
 
 from tests.domain.made import DROPBOX, JANES_TOKEN, NOW, issued, owner
 from worker.domain.messages import Arrival
-from worker.domain.owners import Owner
 from worker.domain.records import AccountView
-from worker.domain.tokens import IssuedToken
+from worker.domain.tokens import IssuedToken, Owner
 from worker.domain.verdicts import Filing, Verdict
 from worker.filing import Candidate, Rules, file_batch, judge_content, routed
 from worker.mime import read_content

@@ -9,10 +9,9 @@ from worker.domain.authentication import AuthenticationResults, MethodResult
 from worker.domain.messages import LOOP_MARK, Arrival, Field, Head
 from worker.domain.notices import Cause, cause_of
 from worker.domain.outcomes import Outcome, Reason
-from worker.domain.owners import Owner
 from worker.domain.patterns import DEFAULT_PATTERN
 from worker.domain.profiles import Permission
-from worker.domain.tokens import IssuedToken
+from worker.domain.tokens import IssuedToken, Owner
 from worker.domain.traces import Code, detail
 from worker.domain.verdicts import Verdict
 from worker.filing import Judgement, Rules, judge_head, judge_size, quarantined, routed

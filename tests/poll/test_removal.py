@@ -7,10 +7,9 @@ import pytest
 
 from tests.acceptance.letters import letter
 from tests.store.crm import NOW, RULES
-from worker.domain.decided import Decided
 from worker.domain.erasure import Person, WantedMail
 from worker.domain.messages import Arrival
-from worker.domain.outcomes import Folder, Outcome
+from worker.domain.outcomes import Decided, Folder, Outcome
 from worker.poll.removal import MailboxCopies
 
 DORA, CARL = "dora@client.example", "carl@client.example"

@@ -19,7 +19,7 @@ from tests.servers.process import new_folder
 from tests.servers.terminal import run_on_terminal
 from tests.service.running import COMMAND, Installation
 from tests.service.test_running import LETTER
-from worker.cli.check_table import print_findings
+from worker.cli.check import print_findings
 from worker.diagnostics import check_all
 from worker.diagnostics.database import clock_of_database
 from worker.diagnostics.findings import Finding, Result

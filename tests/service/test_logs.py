@@ -20,10 +20,9 @@ from worker.bootstrap import start_log
 from worker.domain.addresses import Address
 from worker.domain.notices import Notice, NoticeKey
 from worker.domain.outcomes import Outcome, Reason
-from worker.domain.owners import Owner
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import Permission
-from worker.domain.tokens import new_token
+from worker.domain.tokens import Owner, new_token
 from worker.domain.traces import Code, detail
 from worker.domain.verdicts import Filing, Trace, Verdict
 from worker.logs import Event, log_deferred, log_filed

@@ -27,8 +27,7 @@ from worker.cli.standing import standing_of
 from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.database import Database
-from worker.store.health import Poll, record_poll
-from worker.store.mailboxes import record_end
+from worker.store.health import Poll, record_end, record_poll
 from worker.store.poll_store import PollStore
 from worker.store.schema import migrate
 

@@ -22,7 +22,7 @@ from tests.servers.postgres import Postgres
 from worker.domain.errors import Conflict, Refused, Unavailable
 from worker.store.columns import to_json
 from worker.store.database import UNHURRIED, Database
-from worker.store.mailboxes import mailbox_id
+from worker.store.health import mailbox_id
 from worker.store.postgresql import connection_parameters
 from worker.store.schema import migrate
 

@@ -3,11 +3,10 @@
 from datetime import timedelta
 
 from tests.store.crm import NOW, Crm, Mail, file, look
-from worker.domain.owners import Owner
 from worker.domain.patterns import DEFAULT_PATTERN, Module
 from worker.domain.profiles import STANDARD
 from worker.domain.records import AccountView, Record, Wanted
-from worker.domain.tokens import IssuedToken
+from worker.domain.tokens import IssuedToken, Owner
 from worker.store.poll_store import PollStore
 from worker.store.tables import EmailRow, RecordRow
 

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.durations import parse_duration
 from worker.cli.invocation import open_desk
 from worker.cli.lazy import noun
-from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit
+from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit, parse_duration
 from worker.cli.output import cut, note, one_more, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:

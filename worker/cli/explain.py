@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.durations import parse_duration
 from worker.cli.invocation import Desk, open_desk
-from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit
+from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit, parse_duration
 from worker.cli.output import cut, note, one_more, print_json
 from worker.cli.reasons import sentence
 from worker.cli.story import story_of

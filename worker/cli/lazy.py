@@ -8,7 +8,6 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from worker.cli.hints import with_hint
 from worker.domain.errors import DropboxError
 from worker.domain.text import clean
 
@@ -72,6 +71,8 @@ class LazyCommands(TyperGroup):
         try:
             return super().invoke(ctx)
         except DropboxError as error:
+            from worker.cli.advice import with_hint  # noqa: PLC0415 - only a failure needs it
+
             for line in with_hint(error).splitlines():
                 typer.echo(f"error: {clean(line)}", err=True)
             raise typer.Exit(1) from error

@@ -13,7 +13,7 @@ from worker.domain.outcomes import Outcome, Reason
 
 if TYPE_CHECKING:  # importing it takes longer than the help of this command
     from worker.bootstrap import Parts
-    from worker.domain.decided import Decided
+    from worker.domain.outcomes import Decided
     from worker.poll.replay import Result
 
 _Row = tuple[int, str, str, tuple[Reason, ...], str]

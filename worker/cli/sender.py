@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.dropbox_view import UNPROVEN
+from worker.cli.dropbox import UNPROVEN
 from worker.cli.invocation import open_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit, User

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
-from worker.cli.durations import parse_duration
 from worker.cli.invocation import env_file_of, open_present
-from worker.cli.options import Json
+from worker.cli.options import Json, parse_duration
 from worker.cli.output import note, print_fields, print_json, print_rows
 from worker.domain.errors import Unavailable
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.dropbox_view import show_dropbox
+from worker.cli.dropbox import show_dropbox
 from worker.cli.invocation import open_desk, open_first_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit, User

@@ -13,8 +13,8 @@ from worker.crm.decision_search import MessageFilter, matching_ids, of_known_que
 from worker.crm.work import Account, Crm, Work
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.verdicts import Trace
-from worker.store.account_names import name_among_several
 from worker.store.keys import among_numbers
+from worker.store.owners import name_among_several
 from worker.store.tables import AttemptRow, DecisionRow, MailboxRow, UnmatchedRow, UserRow, VerdictRow
 from worker.store.traces import read_trace
 

@@ -19,8 +19,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from worker.crm.decision_search import of_known_queue, of_present_queue
-from worker.domain.decided import Decided
-from worker.domain.outcomes import Outcome, Reason
+from worker.domain.outcomes import Decided, Outcome, Reason
 from worker.store.database import Database
 from worker.store.keys import among_numbers
 from worker.store.tables import NOT_FILED, AttemptRow, DecisionRow, MailboxRow, VerdictRow

@@ -12,7 +12,7 @@ from worker.conflicts import retry_on_conflict
 from worker.crm.work import Crm, User, Work, address_of, sending_address_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
-from worker.domain.owners import MOST_SENDERS
+from worker.domain.tokens import MOST_SENDERS
 from worker.store.bulk import insert_rows
 from worker.store.tables import SenderRow
 

@@ -12,8 +12,8 @@ from worker.domain.verdicts import Trace
 from worker.settings import Settings
 from worker.store import health
 from worker.store.database import Database
-from worker.store.recent import recent_traces
 from worker.store.schema import HEAD, revision_of
+from worker.store.traces import recent_traces
 
 _RECORD = f"let your mail server record it: see {RECIPES}"
 _UNSTAMPED = frozenset({Code.NO_RESULTS, Code.RESULTS_NOT_OURS})

@@ -8,8 +8,8 @@ from typing import Any
 
 from worker.domain.address_lists import read_recipients
 from worker.domain.charsets import decode_words
-from worker.domain.decided import Decided
 from worker.domain.messages import Head
+from worker.domain.outcomes import Decided
 
 NAMING_FIELDS = ("from", "to", "cc", "bcc", "reply-to", "sender", "return-path")
 """The header fields, in lower case, whose addresses take part in a mail."""

@@ -1,5 +1,7 @@
-"""Outcomes of a message, the reasons of a rejection, and the folder of each outcome."""
+"""Outcomes of a message, the reasons of a rejection, the folder of each outcome, and a message as it was decided."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -61,3 +63,18 @@ class Reason(StrEnum):
 
 DEFERRED = "deferred"
 """Not an outcome: the message stays in the queue because something outside is down."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A message as it was decided last. ``uid`` is its UID in the queue; in its folder it has another one."""
+
+    uid: int
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+    is_filed_for_all: bool
+    """True when the mail is stored for every owner, so that a replay would change nothing."""
+    message_id: str
+    """Cut to the stored length; empty when there is none or the head could not be read."""
+    size: int
+    arrived_at: datetime

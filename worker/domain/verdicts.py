@@ -7,9 +7,9 @@ from enum import StrEnum
 from worker.domain.addresses import Address
 from worker.domain.messages import Content
 from worker.domain.outcomes import Folder, Outcome, Reason
-from worker.domain.owners import Owner
 from worker.domain.patterns import Module
 from worker.domain.records import Direction, RecordRef, StoredEmail
+from worker.domain.tokens import Owner
 from worker.domain.traces import Code, Detail
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 
 from worker.domain.charsets import decode_words
 from worker.domain.masking import without_tokens
@@ -10,7 +11,7 @@ from worker.domain.text import clean
 from worker.mime.body import read_body
 from worker.mime.dates import read_date
 from worker.mime.head import read_head
-from worker.mime.snippet import snippet_of
+from worker.mime.html_text import text_of_html
 
 _ID = re.compile(r"<[^<>\s]+>")
 _USUAL_HEAD = 4 * 1024
@@ -76,3 +77,19 @@ def _body_digest(raw: bytes, start: int) -> bytes:
             held = 0
         held += len(piece) - len(text)
     return digest.digest()
+
+
+LENGTH = 200
+_MOST_READ = 64 * 1024
+"""How far the first words are looked for in an HTML part, style sheets included."""
+
+
+def snippet_of(plain: Iterable[str], html: Iterable[str]) -> str:
+    """Return the first words of the first plain text part that has any, else of an HTML part."""
+    for text in plain:
+        if words := clean(text, LENGTH):
+            return words
+    for text in html:
+        if words := clean(text_of_html(text, most_read=_MOST_READ, most_shown=2 * LENGTH), LENGTH):
+            return words
+    return ""

@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
-from worker.domain.decided import Decided
 from worker.domain.messages import Arrival
-from worker.domain.outcomes import Folder
+from worker.domain.outcomes import Decided, Folder
 from worker.domain.text import clean
 from worker.mime import read_head
 

@@ -18,7 +18,7 @@ from worker.service.process import at_work
 from worker.service.upkeep import Upkeep
 from worker.settings import Idle
 from worker.store import health
-from worker.store.mailboxes import record_end
+from worker.store.health import record_end
 from worker.store.presence import this_process
 from worker.store.schema import migrate
 

@@ -1,4 +1,4 @@
-"""Column types: the conversion of Python values to database values and back, the same on every database."""
+"""Column types: Python values to database values and back, the same on every database; and the database's clock."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import DateTime, Dialect, Text, TypeDecorator
+from sqlalchemy import Connection, DateTime, Dialect, Text, TypeDecorator, func, select
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _FEW = 5
@@ -92,3 +92,11 @@ def _without_nul(value: Any) -> Any:
     if isinstance(value, dict):
         return {_without_nul(key): _without_nul(element) for key, element in value.items()}
     return value
+
+
+def time_of(connection: Connection) -> datetime:
+    """Return the database's time: one clock for all workers and for `status`, whatever their hosts' clocks say."""
+    if connection.dialect.name == "sqlite":
+        return datetime.now(UTC)
+    now: datetime = connection.execute(select(func.clock_timestamp(type_=UtcDateTime))).scalar_one()
+    return now

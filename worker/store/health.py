@@ -2,15 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, extract, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, extract, func, select, text, update
 from sqlmodel import col
 
 from worker.domain.outcomes import Outcome, Reason
+from worker.store.columns import time_of
 from worker.store.database import Database
-from worker.store.mailboxes import mailbox_id
+from worker.store.ids import allocate
 from worker.store.presence import MailboxKey, Standby, standing_by
 from worker.store.tables import DecisionRow, MailboxRow, VerdictRow
 
@@ -73,16 +74,13 @@ class Lately:
 
 
 def clock(database: Database) -> datetime:
-    """Ask the database for the time: one clock for all workers and for `status`, whatever their hosts' clocks say.
+    """Return the database's time, by which polls are recorded.
 
     Raises:
         Unavailable: the database is down.
     """
-    if database.is_sqlite:
-        return datetime.now(UTC)
     with database.read() as connection:
-        now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
-        return now.astimezone(UTC)
+        return time_of(connection)
 
 
 def record_poll(database: Database, poll: Poll) -> None:
@@ -175,3 +173,27 @@ def _nth_slowest(connection: Connection, recent: ColumnElement[bool], place: int
         seconds = extract("epoch", col(DecisionRow.decided_at) - col(DecisionRow.arrived_at))
     found = connection.scalar(select(seconds).where(associated).order_by(seconds).limit(1).offset(place))
     return None if found is None else round(float(found), 3)
+
+
+_INSERT = text("INSERT INTO mailbox (id, name, backlog) VALUES (:id, :name, 0) ON CONFLICT DO NOTHING")
+
+
+def mailbox_id(connection: Connection, name: str) -> int:
+    """Return the mailbox's ID; insert its row when it is new. Safe when two workers insert it at once."""
+    find = select(col(MailboxRow.id)).where(col(MailboxRow.name) == name)
+    found = connection.scalar(find)
+    if found is None:
+        connection.execute(_INSERT, {"id": allocate(connection, MailboxRow, 1)[0], "name": name})
+        found = connection.execute(find).scalar_one()
+    return found
+
+
+def record_end(database: Database, name: str, worker: str) -> None:
+    """Record that this worker stopped polling the mailbox, unless another worker polled it since.
+
+    Raises:
+        Unavailable: when the database is down.
+    """
+    ended = update(MailboxRow).where(col(MailboxRow.name) == name, col(MailboxRow.worker) == worker)
+    with database.begin() as connection:
+        connection.execute(ended.values(worker=None))

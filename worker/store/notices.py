@@ -12,8 +12,8 @@ from sqlmodel import col
 from worker.domain.addresses import Address
 from worker.domain.notices import Notice, NoticeKey, cause_named, cause_of
 from worker.domain.verdicts import Filing
-from worker.store.account_names import name_among_several
 from worker.store.database import Database
+from worker.store.owners import name_among_several
 from worker.store.tables import DecisionRow, NoticeRow, UserRow, VerdictRow
 from worker.store.traces import read_trace
 

@@ -5,18 +5,25 @@ from functools import cache
 from itertools import compress
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import Connection, Label, Select, and_, exists, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from worker.domain.owners import Owner
 from worker.domain.patterns import SearchPattern
 from worker.domain.profiles import Permission
 from worker.domain.records import RecordNames
-from worker.domain.tokens import IssuedToken
-from worker.store.account_names import name_among_several
+from worker.domain.tokens import IssuedToken, Owner
 from worker.store.keys import among_wanted, values
 from worker.store.tables import AccountRow, ProfileRow, SenderRow, TokenRow, UserRow
+
+
+def name_among_several(account_id: Any) -> Label[Any]:
+    """Return a column ``account``: the name of the account with this ID, or NULL when it is the only account."""
+    other = aliased(AccountRow)
+    is_one_of_several = exists().where(col(other.id) != col(AccountRow.id))
+    named = select(col(AccountRow.name)).where(col(AccountRow.id) == account_id, is_one_of_several)
+    return named.scalar_subquery().label("account")
+
 
 _ACCOUNT = aliased(AccountRow)
 _OWNER = (
@@ -53,7 +60,7 @@ _SENDERS = (
 
 
 def issued(connection: Connection, tokens: Collection[str]) -> dict[str, IssuedToken]:
-    """Those of the tokens that were ever issued, revoked ones included."""
+    """Return those of the tokens that were ever issued, including revoked ones."""
     if not tokens:
         return {}
     dialect = connection.dialect.name
@@ -71,7 +78,7 @@ def _named(dialect: str, query: Select[Any]) -> Select[Any]:
 
 
 def _senders(connection: Connection, named: Mapping[str, Any]) -> dict[tuple[int, int, bool], set[str]]:
-    """By account, user and whether they are proven."""
+    """Return the sender addresses by account, user and whether they are proven."""
     senders: dict[tuple[int, int, bool], set[str]] = {}
     for account_id, user_id, address_key, is_proven in connection.execute(
         _named(connection.dialect.name, _SENDERS), named

@@ -6,16 +6,19 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
+from sqlmodel import col
 
 from worker.conflicts import retry_on_conflict
+from worker.domain.outcomes import Folder, Outcome
 from worker.domain.ports import Decide, Known, Queue
 from worker.domain.records import Wanted
 from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Filing
-from worker.store import attempts, commit, decisions, mailboxes, owners, statistics, views, waiting
+from worker.store import attempts, commit, health, owners, statistics, views, waiting
 from worker.store.attempts import Uids
 from worker.store.database import Database
+from worker.store.tables import DecisionRow
 
 _Begin = Callable[[], AbstractContextManager[Connection]]
 
@@ -39,9 +42,13 @@ class PollStore:
 
     @retry_on_conflict
     def known(self, queue: Queue, uids: Sequence[int]) -> Known:
-        """Look the UIDs up; marks of a process that crashed become strikes and suspects."""
+        """Look the UIDs up; marks of a process that crashed become strikes and suspects.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         with self._work_on(queue, uids) as (connection, messages):
-            decided = decisions.folders(connection, messages)
+            decided = _folders(connection, messages)
             suspects = attempts.settle(connection, messages, self.worker)
         return Known(
             decided,
@@ -51,13 +58,21 @@ class PollStore:
 
     @retry_on_conflict
     def mark(self, queue: Queue, uids: Sequence[int], *, alone: bool) -> None:
-        """Mark the messages before any work on them. A power cut may lose the marks, and blames no message."""
+        """Mark the messages before any work on them. A power cut may lose the marks, and blames no message.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         with self._work_on(queue, uids, self._database.note) as (connection, messages):
             attempts.mark(connection, messages, self.worker, alone=alone)
 
     @retry_on_conflict
     def release(self, queue: Queue, uids: Sequence[int]) -> None:
-        """Remove the marks without a strike."""
+        """Remove the marks without a strike.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         with self._work_on(queue, uids) as (connection, messages):
             attempts.release(connection, messages)
 
@@ -72,24 +87,40 @@ class PollStore:
 
     @retry_on_conflict
     def forget(self, queue: Queue, uids: Sequence[int]) -> None:
-        """Remove all that is known of messages that are gone from the queue."""
+        """Remove all that is known of messages that are gone from the queue.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         with self._work_on(queue, uids) as (connection, messages):
             attempts.forget(connection, messages)
 
     @retry_on_conflict
     def suspect(self, queue: Queue, uid: int, error: str) -> None:
-        """Let later polls work on this message alone and last, without a strike."""
+        """Let later polls work on this message alone and last, without a strike.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         with self._work_on(queue, [uid]) as (connection, message):
             attempts.suspect(connection, message, error)
 
     @retry_on_conflict
     def strike(self, queue: Queue, uid: int, error: str) -> int:
-        """Count one failure of the code on this message; return the strikes so far."""
+        """Count one failure of the code on this message; return the strikes so far.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         with self._work_on(queue, [uid]) as (connection, message):
             return attempts.strike(connection, message, self.worker, error)
 
     def issued(self, tokens: Collection[str]) -> Mapping[str, IssuedToken]:
-        """Return those of the tokens that were ever issued, revoked ones included."""
+        """Return those of the tokens that were ever issued, revoked ones included.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         with self._database.read() as connection:
             return owners.issued(connection, tokens)
 
@@ -97,6 +128,7 @@ class PollStore:
         """Let the core decide by what is known, and store what it says, in one transaction.
 
         Raises:
+            Unavailable: the database is down.
             Conflict: another worker has decided on one of the messages, or removed a record that is needed.
         """
         with self._work_on(queue) as (connection, messages):
@@ -119,6 +151,12 @@ class PollStore:
         self, queue: Queue, uids: Sequence[int] = (), begin: _Begin | None = None
     ) -> Iterator[tuple[Connection, Uids]]:
         with (begin or self._database.begin)() as connection:
-            mailbox_id = self._mailboxes.get(queue.name) or mailboxes.mailbox_id(connection, queue.name)
+            mailbox_id = self._mailboxes.get(queue.name) or health.mailbox_id(connection, queue.name)
             yield connection, Uids(mailbox_id, queue.uidvalidity, uids)
         self._mailboxes[queue.name] = mailbox_id  # remembered once it is committed
+
+
+def _folders(connection: Connection, messages: Uids) -> Mapping[int, Folder]:
+    """Return the folder of each message that was decided before, by UID."""
+    query = select(col(DecisionRow.uid), col(DecisionRow.outcome)).where(messages.within(connection, DecisionRow))
+    return {uid: Outcome(outcome).folder for uid, outcome in connection.execute(query)}

@@ -1,16 +1,21 @@
-"""A verdict's trace as it is stored: the one writer and the one reader of that JSON."""
+"""A verdict's trace as it is stored: the one writer and the one reader of that JSON, and the traces of recent mail."""
 
 from collections.abc import Mapping
 from typing import Any
+
+from sqlalchemy import select
+from sqlmodel import col
 
 from worker.domain.patterns import Module
 from worker.domain.records import NewRecord, RecordRef
 from worker.domain.traces import Code, Detail
 from worker.domain.verdicts import NamedRecord, RecipientResult, RecipientTrace, Trace
+from worker.store.database import Database
+from worker.store.tables import DecisionRow, MailboxRow, VerdictRow
 
 
 def stored_trace(trace: Trace, made: Mapping[NewRecord, int]) -> dict[str, Any]:
-    """Return plain values, without those that are None: they are half of a trace's bytes.
+    """Return plain values. Leave out each None: they would be half of a trace's bytes.
 
     ``made`` gives the numbers of the records that this very batch makes.
     """
@@ -93,3 +98,21 @@ def _read_recipient(stored: Mapping[str, Any]) -> RecipientTrace:
         _read(stored.get("why")) or Detail(Code.TEXT, {"text": ""}),
         NamedRecord(Module(module), number) if module and number is not None else None,
     )
+
+
+def recent_traces(database: Database, mailbox: str, most: int = 100) -> list[Trace]:
+    """Return the traces of the deciding verdicts of a mailbox, newest first.
+
+    Raises:
+        Unavailable: the database is down.
+    """
+    of_mailbox = select(col(MailboxRow.id)).where(col(MailboxRow.name) == mailbox).scalar_subquery()
+    query = (
+        select(col(VerdictRow.trace))
+        .join(DecisionRow, col(DecisionRow.id) == col(VerdictRow.decision_id))
+        .where(col(DecisionRow.mailbox_id) == of_mailbox, col(VerdictRow.ordinal) == 0)
+        .order_by(col(DecisionRow.decided_at).desc(), col(DecisionRow.id).desc())
+        .limit(most)
+    )
+    with database.read() as connection:
+        return [read_trace(stored) for stored in connection.scalars(query)]

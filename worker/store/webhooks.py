@@ -8,14 +8,12 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     and_,
     bindparam,
     case,
     exists,
     func,
-    literal,
     or_,
     select,
     text,
@@ -35,7 +33,7 @@ from worker.domain.webhooks import (
     Pause,
     State,
 )
-from worker.store.columns import UtcDateTime
+from worker.store.columns import UtcDateTime, time_of
 from worker.store.database import Database
 from worker.store.keys import among_numbers
 from worker.store.tables import EVENT_WAITS, AccountRow, EventRow, ProfileRow, UserRow, WebhookRow
@@ -110,11 +108,11 @@ class EventOutbox:
                 _FREE,
                 is_due,
             )
-            found = list(connection.scalars(wanted, {"moment": _moment(connection)}))
+            found = list(connection.scalars(wanted, {"moment": time_of(connection)}))
         if not found:
             return []
         with self._database.note() as connection:
-            moment = _moment(connection)
+            moment = time_of(connection)
             claim = update(WebhookRow).where(
                 _FREE,
                 col(WebhookRow.state) == EndpointState.ACTIVE.value,
@@ -130,7 +128,7 @@ class EventOutbox:
             renewed = (
                 self._of(connection, accounts)
                 .where(col(WebhookRow.state) == EndpointState.ACTIVE.value)
-                .values(leased_until=_moment(connection) + LEASE)
+                .values(leased_until=time_of(connection) + LEASE)
             )
             ours = set(connection.scalars(renewed.returning(col(WebhookRow.account_id))))
             return _endpoints(connection, ours, now)
@@ -246,17 +244,6 @@ def endpoints_health(connection: Connection, account_id: int | None = None) -> l
 
 def _health(account_id: int, account: str, number: int, url: str, state: str, *rest: Any) -> EndpointHealth:
     return EndpointHealth(account_id, account, number, url, EndpointState(state), *rest)
-
-
-def _moment(connection: Connection) -> Any:
-    """Return the time by which claims are compared: that of the database, where several hosts share one."""
-    return connection.scalar(select(_clock(connection)))
-
-
-def _clock(connection: Connection) -> ColumnElement[datetime]:
-    if connection.dialect.name == "sqlite":
-        return literal(datetime.now().astimezone(), UtcDateTime)
-    return func.clock_timestamp(type_=UtcDateTime)
 
 
 def _endpoints(connection: Connection, accounts: Collection[int], now: datetime) -> list[Endpoint]:
