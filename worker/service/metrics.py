@@ -29,7 +29,7 @@ _FRESH_SECONDS = 30.0
 _SILENT_SECONDS = 10
 """Prometheus asks at once when it has connected."""
 _STATEMENT_SECONDS = 10
-"""Whoever asks does not wait longer either."""
+"""Timeout of a statement: a Prometheus scrape does not wait longer either."""
 
 
 class MetricsServer:
@@ -52,7 +52,7 @@ class MetricsServer:
             ) from error
 
     def close(self) -> None:
-        """Listen no more."""
+        """Close the listener."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -73,7 +73,7 @@ class _Handler(WSGIRequestHandler):
 
 
 class Figures(Collector):
-    """What is known at the moment somebody asks: of this process, and of its mailbox from the database."""
+    """The metrics at the moment of a scrape: of this process, and of its mailbox from the database."""
 
     def __init__(self, settings: Callable[[], Settings], tally: Tally) -> None:
         self._settings = settings
@@ -83,7 +83,7 @@ class Figures(Collector):
         self._summed_at = -math.inf
 
     def collect(self) -> Iterator[Metric]:
-        """Collect the figures. A gauge says when the database is down, another one when its sums took too long."""
+        """Collect the metrics. A gauge reports that the database is down, another that its sums took too long."""
         yield from _of_process(self._tally)
         settings = self._settings()
         try:
@@ -112,7 +112,7 @@ class Figures(Collector):
 
 
 def _sums(database: Database, mailbox: str | None) -> Lately | None:
-    """None when the database, which answered just now, could not make them in time."""
+    """Return the sums; None if the database did not compute them within the statement timeout."""
     try:
         return health.lately(database, mailbox, datetime.now(UTC))
     except DropboxError:

@@ -1,4 +1,4 @@
-"""Marks on the messages in hand, so that a message which ends the whole process is found out (a strike, a suspect)."""
+"""Marks on the messages at work: they reveal a message that crashes the whole process (a strike, a suspect)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -54,14 +54,14 @@ class Uids:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A message that was in hand when a process died, or on which the code failed."""
+    """A message that was at work when a process crashed, or on which the code failed."""
 
     strikes: int
     error: str | None
 
 
 def mark(connection: Connection, messages: Uids, worker: str, *, alone: bool) -> None:
-    """Put them in this worker's hand."""
+    """Mark the messages as at work in this worker."""
     if messages.uids:
         name = connection.dialect.name
         uids = sorted(messages.uids)  # in one order, so that workers cannot deadlock
@@ -78,14 +78,14 @@ def mark(connection: Connection, messages: Uids, worker: str, *, alone: bool) ->
 
 
 def strike(connection: Connection, message: Uids, worker: str, error: str) -> int:
-    """Count a failure of the code on this one message; gives the strikes so far."""
+    """Count a failure of the code on this one message; return the strikes so far."""
     (key,) = message.identities()
     strikes: int = connection.execute(_STRIKE, {**key, "worker": worker, "error": error}).scalar_one()
     return strikes
 
 
 def release(connection: Connection, messages: Uids) -> None:
-    """Take the marks off; what was never suspect is forgotten."""
+    """Remove the marks, and the rows of messages that were never suspect."""
     known = messages.within(connection, AttemptRow)
     connection.execute(delete(AttemptRow).where(known, ~col(AttemptRow.suspect)))
     connection.execute(update(AttemptRow).where(known).values(in_hand=None))
@@ -99,21 +99,21 @@ def release_all(connection: Connection, worker: str) -> None:
 
 
 def suspect(connection: Connection, message: Uids, error: str) -> None:
-    """Take the mark off this one, which is to be worked alone; no strike."""
+    """Remove the mark of one message, without a strike. Later polls work on it alone."""
     known = message.within(connection, AttemptRow)
     why = func.coalesce(col(AttemptRow.error), error)
     connection.execute(update(AttemptRow).where(known).values(in_hand=None, suspect=True, error=why))
 
 
 def forget(connection: Connection, messages: Uids) -> None:
-    """They are decided, or gone."""
+    """Remove the rows of messages that are decided or gone."""
     connection.execute(delete(AttemptRow).where(messages.within(connection, AttemptRow)))
 
 
 def settle(connection: Connection, messages: Uids, worker: str) -> Mapping[int, Suspect]:
-    """Turn marks that another process left (it died) into strikes and suspicion; take this worker's own ones off.
+    """Turn the marks of a crashed process into strikes and suspects, and remove this worker's own marks.
 
-    Gives the suspects among the messages, by UID.
+    Return the suspects among the messages, by UID.
     """
     known = messages.within(connection, AttemptRow)
     columns = (AttemptRow.uid, AttemptRow.in_hand, AttemptRow.suspect, AttemptRow.strikes, AttemptRow.error)

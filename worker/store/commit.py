@@ -45,7 +45,7 @@ from worker.store.traces import record_id, stored_trace
 from worker.store.waiting import attach_to_made
 
 _LONGEST_MESSAGE_ID = 998
-"""Octets (a line of RFC 5322 §2.1.1): what PostgreSQL's index takes is not much more."""
+"""Bytes (a line of RFC 5322 §2.1.1): what PostgreSQL's index takes is not much more."""
 
 _ASSOCIATION_KEY = ("account_id", "email_id", "record_id")
 _PROVE = update(SenderRow).where(
@@ -69,7 +69,7 @@ class _Batch:
         return self.emails[email] if isinstance(email, NewEmail) else email.id
 
     def associated(self) -> Iterator[tuple[int, int, Filing, Verdict]]:
-        """Account, email, filing and verdict wherever an email gains an owner."""
+        """Yield account, email, filing and verdict wherever an email gains an owner."""
         for filing in self.filings:
             for verdict in filing.verdicts:
                 if verdict.outcome is Outcome.ASSOCIATED and verdict.owner and verdict.email:
@@ -79,9 +79,12 @@ class _Batch:
 def commit(
     connection: Connection, messages: Uids, filings: Sequence[Filing], now: datetime, *, gives_notice: bool = False
 ) -> None:
-    """Write it all on this transaction; what somebody else wrote first shows as a broken constraint.
+    """Write the filings of ``messages`` on this transaction.
 
-    ``messages`` are those of the filings; ``gives_notice``: owners are told of their own mail that is not filed.
+    ``gives_notice``: also write a notice for the owner of each mail that is not filed.
+
+    Raises:
+        Unavailable: the database is down, or another worker wrote the same rows first. The transaction translates it.
     """
     batch = _numbered(connection, filings, now)
     insert_rows(connection, RecordRow, _records(batch))

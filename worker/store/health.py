@@ -18,7 +18,7 @@ from worker.store.tables import DecisionRow, MailboxRow, VerdictRow
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """The result of one poll; ``backlog`` is None when the poll failed before it counted the messages."""
+    """The result of one poll. It has no ``backlog`` if the poll failed before it counted the messages."""
 
     mailbox: str
     at: datetime

@@ -1,4 +1,4 @@
-"""Keep a mailbox to one worker: the others stand by until that one stops or crashes."""
+"""Keep a mailbox to one worker. The others are on standby until that one stops or crashes."""
 
 import fcntl
 import os
@@ -59,7 +59,7 @@ class MailboxLock:
 class _ServerLock:
     """An advisory lock of PostgreSQL, on a session of its own.
 
-    The session stays while another worker has the lock: it shows that this worker stands by.
+    The session stays while another worker has the lock: it shows that this worker is on standby.
     """
 
     def __init__(self, database: Database, mailbox_name: str) -> None:

@@ -1,4 +1,4 @@
-"""The notices that wait to be sent: written with the decision that they tell of, taken one at a time."""
+"""The notices that wait to be sent: each is written with its decision, and claimed by one worker at a time."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -17,8 +17,8 @@ from worker.store.owners import name_among_several
 from worker.store.tables import DecisionRow, NoticeRow, UserRow, VerdictRow
 from worker.store.traces import read_trace
 
-_IN_HAND = timedelta(minutes=15)
-"""Far longer than any mail server is waited for: whoever took a notice and is silent for so long has died with it."""
+_CLAIM = timedelta(minutes=15)
+"""A claim expires after this time if the worker crashes. It is far longer than the timeout of the mail server."""
 
 _KEY = (col(NoticeRow.account_id), col(NoticeRow.user_id), col(NoticeRow.cause), col(NoticeRow.day))
 _WAITING = (
@@ -53,10 +53,10 @@ _WAITING = (
 
 
 def write_notices(connection: Connection, decisions: Iterable[tuple[int, Filing]], now: datetime) -> None:
-    """Note for each owner what there is to tell of these decisions; what was told that day already is passed over."""
+    """Write the notices on these decisions. Skip an owner who has one of that cause and day already."""
     rows = {
         (verdict.owner.account_id, verdict.owner.id, cause.value): {"decision_id": number, "ordinal": ordinal}
-        for number, filing in reversed(list(decisions))  # so that of several the first is told
+        for number, filing in reversed(list(decisions))  # so that the first of several wins
         for ordinal, verdict in enumerate(filing.verdicts)
         if verdict.owner and (cause := cause_of(verdict))
     }
@@ -77,8 +77,12 @@ class NoticeOutbox:
         self._database = database
 
     def take(self, now: datetime) -> Notice | None:
-        """Return the oldest notice that waits and is not claimed."""
-        is_free = or_(col(NoticeRow.taken_at).is_(None), col(NoticeRow.taken_at) < now - _IN_HAND)
+        """Claim and return the oldest notice that waits; return None if nothing waits.
+
+        Raises:
+            Unavailable: the database is down.
+        """
+        is_free = or_(col(NoticeRow.taken_at).is_(None), col(NoticeRow.taken_at) < now - _CLAIM)
         query = _WAITING.where(is_free).with_for_update(of=NoticeRow, skip_locked=True)
         with self._database.begin() as connection:
             row = connection.execute(query).first()
@@ -89,11 +93,19 @@ class NoticeOutbox:
             return notice
 
     def put_back(self, notice: Notice) -> None:
-        """Give the claim on a notice back: it was not sent."""
+        """Release the claim on a notice that was not sent.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         self._update(notice, taken_at=None)
 
     def settle(self, notice: Notice, now: datetime, refusal: str | None = None) -> None:
-        """Mark a notice as sent, or as refused by the mail server with these words."""
+        """Mark a notice as sent, or as refused by the mail server with this text.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         self._update(notice, settled_at=now, refusal=refusal)
 
     def _update(self, notice: Notice, **values: Any) -> None:

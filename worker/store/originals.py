@@ -28,7 +28,7 @@ class Encoding(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredOriginal:
-    """An original as the database holds it; ``digest`` (SHA-256) is None in rows from before compression."""
+    """An original as the database holds it. Rows from before compression have no ``digest`` (SHA-256)."""
 
     original: bytes
     encoding: str

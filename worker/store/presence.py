@@ -1,4 +1,4 @@
-"""Show which workers stand by for a mailbox. PostgreSQL knows them by their sessions."""
+"""Show which workers are on standby for a mailbox. PostgreSQL knows them by their sessions."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""How many records each owner's mail has made today (R13). The worker that files mail holds a lock on the account."""
+"""Count the records that each owner's mail has made today (R13). The worker locks the account while it files mail."""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping

@@ -105,7 +105,7 @@ class Retention:
         return sum([self._remove_events(account, before) for account in self._accounts()])
 
     def remove_emails(self, before: datetime) -> int:
-        """Remove stored emails, with their originals and places on lists; the CRM is told by `email.erased`."""
+        """Remove stored emails, with their originals and associations; write the event `email.erased` for the CRM."""
         return sum([self._remove_emails(account, before) for account in self._accounts()])
 
     def _mailbox_id(self) -> ScalarSelect[int]:

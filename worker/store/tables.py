@@ -313,7 +313,7 @@ class EmailOwnerRow(SQLModel, table=True):
 
 
 class AssociationRow(SQLModel, table=True):
-    """R18: the email stands on one of the record's lists, once. `created`: this email made the record."""
+    """An email on the list of a record, once (R18). `created`: this email made the record."""
 
     __tablename__ = "association"
     __table_args__ = (
@@ -363,7 +363,7 @@ class MailboxRow(SQLModel, table=True):
 
 
 class AttemptRow(SQLModel, table=True):
-    """A message in hand, or one that failed before. Written before the work, so that a killed process counts too."""
+    """A message at work, or one that failed before. Written before the work, so that a killed process counts too."""
 
     __tablename__ = "attempt"
     __table_args__ = (
@@ -432,7 +432,7 @@ class VerdictRow(SQLModel, table=True):
 
 
 class NoticeRow(SQLModel, table=True):
-    """Word to an owner about one message that was not filed; the key allows one per owner, cause and day (UTC).
+    """A notice to an owner about one message that was not filed; the key allows one per owner, cause and day (UTC).
 
     Written with the decision and sent later; while `taken_at` is recent, somebody is about to send it.
     """
@@ -459,7 +459,7 @@ class NoticeRow(SQLModel, table=True):
     taken_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     settled_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     refusal: str | None = Field(default=None, sa_type=CleanText)
-    """What the mail server said when it refused the notice for good; None when it took it."""
+    """The mail server's permanent error for the notice; None when it accepted the notice."""
 
 
 class RoomRow(SQLModel, table=True):
@@ -501,9 +501,9 @@ class WebhookRow(SQLModel, table=True):
 
 
 class EventRow(SQLModel, table=True):
-    """Something that the account's CRM is told of (R26), written in the transaction of the change that it reports.
+    """An event for the account's CRM (R26), written in the transaction of the change itself.
 
-    It refers to nothing by a foreign key: it outlives the record or email that it tells of.
+    It refers to nothing by a foreign key: it outlives its record or email.
     """
 
     __tablename__ = "event"

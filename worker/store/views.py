@@ -53,7 +53,7 @@ def views(connection: Connection, wanted: Mapping[int, Wanted], day: date) -> di
 def records_of(connection: Connection, addresses: Collection[tuple[int, str]]) -> _Found:
     """Return by account id and address key the records that have the address (R16).
 
-    Where it is the email or secondary email of records of a module, those that only match by it too do not count.
+    Skip other matches in a module where the address is the email or secondary email of a record.
     """
     if not addresses:
         return {}
@@ -87,7 +87,7 @@ def _records_statement(dialect: str) -> Select[Any]:
 
 
 def _colleagues(connection: Connection, addresses: list[tuple[int, str]]) -> Mapping[int, set[str]]:
-    """R14; only a proven address makes a colleague, else claiming an address would keep it off everybody's records."""
+    """Return the proven sender addresses by account (R14). An unproven claim must not keep an address off records."""
     if not addresses:
         return {}
     dialect = connection.dialect.name
@@ -119,7 +119,7 @@ def _never_log_statement(dialect: str) -> Select[Any]:
 
 
 def _emails(connection: Connection, fingerprints: list[tuple[int, bytes]]) -> Mapping[int, dict[bytes, StoredEmail]]:
-    """By account and fingerprint; most mail is new, and then this is one statement."""
+    """Return the stored emails by account and fingerprint. Most mail is new, and then this is one statement."""
     if not fingerprints:
         return {}
     dialect = connection.dialect.name

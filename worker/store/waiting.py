@@ -1,9 +1,9 @@
-"""Records and the mail that waits for them.
+"""Mail that waits for a record (R15), and the lock that keeps records and waiting mail consistent.
 
-Mail for a recipient whom nobody knew (R15) goes to the first record added for the address, once: by hand, by an import,
-or by another mail. Either side looks for the other under a lock of the account, kept until its commit: whichever comes
-second finds what the first has written. People may add records at once; mail is filed alone, from the look at what the
-account knows to the commit, so that of two mails to one new address the later finds what the earlier made (R17).
+The first record added for the address gets the mail: a person, an import or another mail may add it. Both sides search
+under a lock of the account until their commit, so the second one finds what the first one wrote. Several people may add
+records at the same time. Mail is filed under an exclusive lock: the later of two mails to a new address finds the
+record that the earlier one made (R17).
 """
 
 from collections import defaultdict
@@ -34,7 +34,7 @@ _LOCK_ALONE, _LOCK_TOGETHER = (text(_LOCK.format(how=how)) for how in ("", "_sha
 def attach_waiting(
     connection: Connection, account_id: int, module: Module, records: Mapping[str, int], now: datetime
 ) -> int:
-    """Put waiting emails on these records (IDs by address key); returns how many. The commit should follow soon."""
+    """Put waiting emails on these records (IDs by address key); return how many. The caller should commit soon."""
     lock(connection, [account_id], alone=False)
     if not _with_waiting(connection, [account_id]):
         return 0
@@ -44,9 +44,9 @@ def attach_waiting(
 def attach_to_made(
     connection: Connection, made: Mapping[NewRecord, int], standing: AbstractSet[tuple[int, int, int]], now: datetime
 ) -> None:
-    """Put waiting emails on records that mail made; the caller is alone in their accounts (`lock`).
+    """Put waiting emails on records that mail made. The caller holds the exclusive lock of their accounts (`lock`).
 
-    ``standing``: account, email and record of associations that were just written. Such an email waits no more.
+    ``standing``: account, email and record of the associations that were just written. Their emails wait no longer.
     """
     waiting = _with_waiting(connection, {record.account_id for record in made})
     records: defaultdict[tuple[int, Module], dict[str, int]] = defaultdict(dict)
@@ -121,7 +121,7 @@ def _associated(
 
 
 def lock(connection: Connection, accounts: Collection[int], *, alone: bool) -> None:
-    """Lock the accounts until the end of the transaction: ``alone``, or shared with others who are not alone.
+    """Lock the accounts until the end of the transaction: exclusively if ``alone``, else shared.
 
     SQLite has one writer at a time anyway.
     """

@@ -1,4 +1,4 @@
-"""Word to the owner: the notices that are to be sent."""
+"""Notices to owners, which wait to be sent."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""A record that mail made stands in one index by its address, not in three: new records are most of a new mail's work.
+"""Index a record that mail made once by its address, not three times: new records are most of a new mail's work.
 
 Mail is filed alone in its account now, so that no constraint has to tell the first record for an address from others.
 """

@@ -1,4 +1,4 @@
-"""What the CRM is told of: the endpoint of each account, and the events that wait for it or went there."""
+"""Events for the CRM: the endpoint of each account, and the events that wait or were delivered."""
 
 import sqlalchemy as sa
 from alembic import op
