@@ -114,7 +114,7 @@ def test_the_decision_tells_the_story_with_the_numbers_of_new_records(store: Pol
         "email_id": email["id"],
         "trace": {
             "route": {"header": "Delivered-To", "token": joe.token[:4] + "…"},
-            "sender": {"address": "joe@acme.example", "check": {"code": "registered"}, "authentication": None},
+            "sender": {"address": "joe@acme.example", "check": {"code": "registered"}},
             "recipients": [
                 {
                     "address": "jane@client.example",
@@ -127,11 +127,8 @@ def test_the_decision_tells_the_story_with_the_numbers_of_new_records(store: Pol
                     "address": "joe@acme.example",
                     "result": "skipped",
                     "why": {"code": "own_address"},
-                    "module": None,
-                    "record": None,
                 },
             ],
-            "note": None,
         },
     }
 

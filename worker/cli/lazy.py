@@ -28,6 +28,7 @@ ENTRIES: Final = {
     "demo": Entry("worker.cli.demo", "demo", "See all of it on an embedded mailbox; needs no configuration."),
     "status": Entry("worker.cli.status", "status", "Backlog, last poll, outcomes today, oldest unprocessed message."),
     "explain": Entry("worker.cli.explain", "explain", "Why a message ended as it did, and what to do about it."),
+    "vacuum": Entry("worker.cli.vacuum", "vacuum", "Give room that is no longer used back to the disk."),
     "replay": Entry("worker.cli.replay", "replay", "Have messages that were refused or failed decided anew."),
     "account": Entry("worker.cli.account", "app", "The customers of the CRM: add, list, set."),
     "profile": Entry("worker.cli.profile", "app", "What users may do: add, list, grant, revoke."),

@@ -5,7 +5,8 @@ Text from strangers' mail passes `clean` here once more before it reaches a term
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,6 +73,28 @@ def text_of(cell: Cell) -> str:
 def time_text(moment: datetime) -> str:
     """Format a time in ISO 8601, in UTC, to the second."""
     return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+
+
+@contextmanager
+def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on stderr if that is a terminal. Yields a function that takes the number that is done."""
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    from rich.console import Console  # noqa: PLC0415 - costs more than a small import takes
+    from rich.progress import Progress  # noqa: PLC0415
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def size_text(octets: float) -> str:
+    """Return a number of bytes in the unit that suits it."""
+    for size, unit in ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"), (10**3, "KB")):
+        if abs(octets) >= size:
+            return f"{octets / size:.1f} {unit}"
+    return f"{octets:.0f} bytes"
 
 
 def _to_json(value: object) -> object:

@@ -1,14 +1,11 @@
 """The import of a file of records: its progress, its refused rows and its counts (R24)."""
 
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
-from worker.cli.output import note, print_fields, print_json
+from worker.cli.output import note, print_fields, print_json, progress_bar
 from worker.cli.record_files import open_records
 from worker.crm.record_import import BadRow, Imported, ImportPlan, Key, import_records
 from worker.crm.work import By, Crm
@@ -38,7 +35,7 @@ def import_file(crm: Crm, plan: ImportPlan, file: Path, by: By, *, as_json: bool
     """
     counts: Counter[str] = Counter()
     listed: list[BadRow] = []
-    with open_records(file) as records, _progress_bar(f"{plan.module}s", records.size) as progress:
+    with open_records(file) as records, progress_bar(f"{plan.module}s", records.size) as progress:
         for done in import_records(crm, plan, records.rows(plan.key), by):
             for row in done.bad:
                 note(f"line {row.line}: {row.why}")
@@ -52,17 +49,3 @@ def import_file(crm: Crm, plan: ImportPlan, file: Path, by: By, *, as_json: bool
         print_fields(counts.items())
     if counts["skipped"] and not (counts["created"] or counts["updated"] or counts["unchanged"]):
         raise typer.Exit(1)
-
-
-@contextmanager
-def _progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on stderr if that is a terminal. Yields a function that takes the number of rows done."""
-    if not sys.stderr.isatty():
-        yield lambda _done: None
-        return
-    from rich.console import Console  # noqa: PLC0415 - costs more than a small import takes
-    from rich.progress import Progress  # noqa: PLC0415
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)

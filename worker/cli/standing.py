@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from worker.cli.output import Cell, time_text
+from worker.cli.output import Cell, size_text, time_text
 from worker.domain.outcomes import Outcome
 from worker.store import health
 from worker.store.database import Database
 from worker.store.health import Ends, MailboxHealth
 from worker.store.presence import Standby
+from worker.store.room import Room, room_of
 from worker.store.webhooks import EndpointHealth, endpoints_health
 
 _SILENT = timedelta(minutes=5)
@@ -87,7 +88,8 @@ class Standing:
     mailboxes: tuple[MailboxStanding, ...]
     today: Ends
     week: Ends
-    webhooks: tuple[EndpointHealth, ...] = ()
+    webhooks: tuple[EndpointHealth, ...]
+    room: Room
 
     def complaints(self, max_age: timedelta) -> list[str]:
         """Name each mailbox without a successful poll within ``max_age``, or report that there is no mailbox."""
@@ -118,6 +120,7 @@ class Standing:
         return {
             "mailboxes": [mailbox.as_json(self.now) for mailbox in self.mailboxes],
             "webhooks": [_webhook_json(webhook, self.now) for webhook in self.webhooks],
+            "database": _room_json(self.room),
             "today": _ends_json(self.today),
             "week": _ends_json(self.week),
         }
@@ -133,7 +136,7 @@ def standing_of(database: Database, mailbox: str | None, now: datetime) -> Stand
     lately = health.lately(database, mailbox, now)
     with database.read() as connection:
         webhooks = tuple(endpoints_health(connection))
-    return Standing(now, shown, lately.today, lately.week, webhooks)
+    return Standing(now, shown, lately.today, lately.week, webhooks, room_of(database, now))
 
 
 def webhook_fields(webhook: EndpointHealth, now: datetime) -> list[tuple[str, Cell]]:
@@ -150,6 +153,25 @@ def webhook_fields(webhook: EndpointHealth, now: datetime) -> list[tuple[str, Ce
         ("last failure", _with_age(webhook.last_failed_at, now)),
         ("last error", webhook.last_error),
     ]
+
+
+def room_fields(room: Room) -> list[tuple[str, Cell]]:
+    """Return what people see of the database's size."""
+    unused = f", {size_text(room.size.unused)} of it unused" if room.size.unused else ""
+    growth = "known tomorrow" if room.growth is None else f"{size_text(room.growth)} a day"
+    free = "known to the database server only" if room.size.disk_free is None else f"{size_text(room.size.disk_free)}"
+    lasts = "" if room.days_left is None else f", enough for {room.days_left:,.0f} days"
+    return [("database size", size_text(room.size.used) + unused), ("growth", growth), ("free on disk", free + lasts)]
+
+
+def _room_json(room: Room) -> dict[str, Any]:
+    return {
+        "size_bytes": room.size.used,
+        "unused_bytes": room.size.unused,
+        "growth_bytes_per_day": None if room.growth is None else round(room.growth),
+        "disk_free_bytes": room.size.disk_free,
+        "disk_days_left": None if room.days_left is None else round(room.days_left, 1),
+    }
 
 
 def _webhook_json(webhook: EndpointHealth, now: datetime) -> dict[str, Any]:

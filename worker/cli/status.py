@@ -85,7 +85,7 @@ def _clear() -> None:
 
 
 def _show(standing: "Standing", *, as_json: bool) -> None:
-    from worker.cli.standing import webhook_fields  # noqa: PLC0415
+    from worker.cli.standing import room_fields, webhook_fields  # noqa: PLC0415
 
     if as_json:
         print_json(standing.as_json())
@@ -98,4 +98,6 @@ def _show(standing: "Standing", *, as_json: bool) -> None:
     for webhook in standing.webhooks:
         print_fields(webhook_fields(webhook, standing.now))
         typer.echo()
+    print_fields(room_fields(standing.room))
+    typer.echo()
     print_rows(("", "today", "this week"), standing.rows())

@@ -10,11 +10,13 @@ from worker.diagnostics.findings import Finding, failed, passed, warned
 from worker.domain.errors import DatabaseMissing, DropboxError, Refused
 from worker.settings import Settings
 from worker.store.database import Database
+from worker.store.room import Room, room_of
 from worker.store.schema import HEAD, revision_of
 
 _CLOCKS_APART = timedelta(seconds=30)
 _SERVER = text("SELECT clock_timestamp(), pg_is_in_recovery()")
 _PRIMARY = "name the primary in BCC_DROPBOX_DATABASE_URL, or all servers and target_session_attrs=read-write"
+_LEAST_DAYS = 7
 _MEND = "start the database, or correct BCC_DROPBOX_DATABASE_URL"
 
 
@@ -52,6 +54,7 @@ def _check_open(database: Database) -> Iterator[Finding]:
         )
     if revision == HEAD:
         yield passed("schema", f"revision {revision}")
+        yield room_left(room_of(database, datetime.now(UTC)))
     else:
         yield warned(
             "schema", f"revision {revision or 'none'}, not {HEAD}", "nothing: the next start brings it up to date"
@@ -64,6 +67,23 @@ def _check_sessions(database: Database) -> Iterator[Finding]:
         database.require_own_sessions()
     except Refused as error:
         yield failed("database sessions", str(error), "set pool_mode = session in PgBouncer, or connect directly")
+
+
+def room_left(room: Room) -> Finding:
+    """Warn when the disk will be full within a week at the present growth."""
+    what, days = "room on the disk", room.days_left
+    if room.size.disk_free is None:
+        return passed(what, "not seen from here: watch the database server's disk")
+    if days is None:
+        return passed(what, f"{room.size.disk_free / 10**9:.1f} GB free")
+    seen = f"{room.size.disk_free / 10**9:.1f} GB free, enough for {days:.0f} days at the present growth"
+    if days >= _LEAST_DAYS:
+        return passed(what, seen)
+    return warned(
+        what,
+        seen,
+        "enlarge the disk, or keep less: BCC_DROPBOX_KEEP_EMAILS_DAYS, then `bcc-dropbox vacuum`",
+    )
 
 
 def clock_of_database(there: datetime | None) -> Finding:

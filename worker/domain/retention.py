@@ -24,6 +24,6 @@ class Shelved:
     """A message in one of our folders, by what its decision knows of it too."""
 
     message_id: str
-    """Empty where there is none; then size and arrival tell it apart."""
+    """Empty if the message has no Message-ID: then size and arrival tell it apart."""
     size: int
     arrived_at: datetime

@@ -28,7 +28,7 @@ class Decisions(Protocol):
     """What the database knows of the messages in a folder."""
 
     def kept(self, messages: Collection[Shelved], since: datetime) -> set[Shelved]:
-        """Return those that stay. Raises `Unavailable` when the database is down."""
+        """Return the messages that stay. Raises `Unavailable` when the database is down."""
 
 
 def remove_old(

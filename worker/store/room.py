@@ -1,17 +1,26 @@
 """How much room the database takes, what takes it, and how unused room is given back."""
 
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, delete, select, text
-from sqlmodel import col
+from sqlmodel import SQLModel, col
 
-from worker.store.database import Database
+from worker.store.database import UNHURRIED, Database
+from worker.store.errors import translated
 from worker.store.tables import RoomRow
 
+_INCREMENTAL = 2
+"""The value of SQLite's ``auto_vacuum`` with which unused pages can be given back some at a time."""
+_SHORTEN_LOG = "PRAGMA wal_checkpoint(TRUNCATE)"
+"""Brings SQLite's log into its file, which only then becomes shorter."""
+_PAGES = 64
+"""Given back in one transaction: half a megabyte, some milliseconds."""
+_REST_SECONDS = 0.02
 _REMEMBERED = timedelta(days=30)
 _NOTE = text("INSERT INTO room (day, used) VALUES (:day, :used) ON CONFLICT DO NOTHING")
 
@@ -38,6 +47,32 @@ class Size:
         return self.used - (self.unused or 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The size of a database, and for how long its disk lasts at the present growth."""
+
+    size: Size
+    growth: float | None
+    """Bytes a day; None on the first day."""
+
+    @property
+    def days_left(self) -> float | None:
+        """Days until the disk is full; None where growth or disk is unknown, or where the database does not grow."""
+        if self.size.disk_free is None or self.growth is None or self.growth <= 0:
+            return None
+        return (self.size.disk_free + (self.size.unused or 0)) / self.growth
+
+
+def room_of(database: Database, now: datetime) -> Room:
+    """Return how much room the database takes.
+
+    Raises:
+        Unavailable: the database is down.
+    """
+    size = size_of(database)
+    return Room(size, _growth(database, size, now))
+
+
 def size_of(database: Database) -> Size:
     """Return the size of the database, all tables and indexes.
 
@@ -59,11 +94,11 @@ def parts_of(database: Database) -> Mapping[str, int]:
     """
     with database.read() as connection:
         if not database.is_sqlite:
-            return dict(connection.execute(text(_SERVER_PARTS)).tuples())
+            return dict(connection.execute(text(_SERVER_PARTS)).all())
         if not connection.scalar(text("SELECT count(*) FROM pragma_module_list WHERE name = 'dbstat'")):
             return {}
         sizes = "SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC"
-        return dict(connection.execute(text(sizes)).tuples())
+        return dict(connection.execute(text(sizes)).all())
 
 
 def record_size(database: Database, now: datetime) -> None:
@@ -82,16 +117,73 @@ def record_size(database: Database, now: datetime) -> None:
         connection.execute(_NOTE, {"day": today.isoformat() if database.is_sqlite else today, "used": size.filled})
 
 
-def growth_of(database: Database, size: Size, now: datetime) -> float | None:
-    """Return the bytes by which the database grew each day since the oldest noted size; None on its first day.
-
-    Raises:
-        Unavailable: the database is down.
-    """
+def _growth(database: Database, size: Size, now: datetime) -> float | None:
+    """Return the bytes by which the database grew each day since the oldest noted size."""
     first = select(col(RoomRow.day), col(RoomRow.used)).where(col(RoomRow.day) < now.date()).order_by(col(RoomRow.day))
     with database.read() as connection:
         row = connection.execute(first.limit(1)).first()
     return None if row is None else (size.filled - row.used) / (now.date() - row.day).days
+
+
+class Vacuum:
+    """Gives the room of removed rows back to the disk, in small steps: the worker goes on.
+
+    An SQLite file of an early release cannot do so in steps (`can_step`) until it is rewritten once.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def can_step(self) -> bool:
+        """Return False for an SQLite file that does not keep track of its unused pages."""
+        with self._database.read() as connection:
+            return not self._database.is_sqlite or _pragma(connection, "auto_vacuum") == _INCREMENTAL
+
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """Yield how many pages (SQLite) or tables (PostgreSQL) are done, and of how many.
+
+        Raises:
+            Unavailable: the database is down.
+        """
+        return self._pages() if self._database.is_sqlite else self._tables()
+
+    def rewrite(self) -> None:
+        """Rewrite the whole SQLite file, so that it can give room back in steps. Other writers wait meanwhile.
+
+        Raises:
+            Unavailable: the disk is full, or other processes keep the file busy.
+        """
+        self._run(f"PRAGMA auto_vacuum = {_INCREMENTAL}", "VACUUM", _SHORTEN_LOG)
+
+    def _pages(self) -> Iterator[tuple[int, int]]:
+        with self._database.read() as connection:
+            total = left = _pragma(connection, "freelist_count")
+        while left > 0:
+            with self._database.note() as connection:
+                # The driver takes one step of a statement for one page, until all rows are fetched.
+                connection.connection.cursor().execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+                still = _pragma(connection, "freelist_count")
+            if still >= left:
+                break
+            left = still
+            yield max(0, total - left), total
+            time.sleep(_REST_SECONDS)
+        self._run(_SHORTEN_LOG)
+
+    def _tables(self) -> Iterator[tuple[int, int]]:
+        tables = [table.name for table in SQLModel.metadata.sorted_tables]
+        for done, table in enumerate(tables, 1):
+            self._run("SET statement_timeout = 0", f"VACUUM {table}")
+            yield done, len(tables)
+
+    def _run(self, *statements: str) -> None:
+        """Run statements that allow no transaction and may take their time, on a connection that is then closed."""
+        end_of_transaction = ("COMMIT",) if self._database.is_sqlite else ()  # the engine has begun one
+        with translated(), self._database.engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT", **{UNHURRIED: True})
+            for statement in (*end_of_transaction, *statements):
+                connection.exec_driver_sql(statement)
+            connection.invalidate()
 
 
 def _file_bytes(file: Path) -> tuple[int, int]:
