@@ -10,8 +10,8 @@ from worker.domain.outcomes import Outcome, Reason
 from worker.domain.traces import Code, Detail
 from worker.domain.verdicts import Trace
 
-_AGAIN = "Then `bcc-dropbox replay {uid}` has it decided anew, `--rejected {reason}` all such mail."
-_THIS_AGAIN = "Then `bcc-dropbox replay {uid}` has it decided anew."
+_AGAIN = "Then `bcc-dropbox replay {uid}` decides it again, `--rejected {reason}` all such mail."
+_THIS_AGAIN = "Then `bcc-dropbox replay {uid}` decides it again."
 """Where others of that reason are strangers' mail."""
 
 _ADVICE = {

@@ -169,7 +169,7 @@ def _detail_lines(email: "EmailDetail") -> list[tuple[str, Cell]]:
         *((record.direction.list_name, _record_text(record)) for record in summary.records),
         *(("waits for a record", address) for address in email.unmatched),
         *(("attachment", _attachment_text(attachment)) for attachment in email.attachments),
-        ("size", f"{email.size} octets"),
+        ("size", f"{email.size} bytes"),
         ("text", email.snippet),
     ]
 

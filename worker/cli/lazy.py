@@ -28,8 +28,8 @@ ENTRIES: Final = {
     "demo": Entry("worker.cli.demo", "demo", "See all of it on an embedded mailbox; needs no configuration."),
     "status": Entry("worker.cli.status", "status", "Backlog, last poll, outcomes today, oldest unprocessed message."),
     "explain": Entry("worker.cli.explain", "explain", "Why a message ended as it did, and what to do about it."),
-    "vacuum": Entry("worker.cli.vacuum", "vacuum", "Give room that is no longer used back to the disk."),
-    "replay": Entry("worker.cli.replay", "replay", "Have messages that were refused or failed decided anew."),
+    "vacuum": Entry("worker.cli.vacuum", "vacuum", "Return unused space in the database to the disk."),
+    "replay": Entry("worker.cli.replay", "replay", "Decide again on messages that were rejected or failed."),
     "account": Entry("worker.cli.account", "app", "The customers of the CRM: add, list, set."),
     "profile": Entry("worker.cli.profile", "app", "What users may do: add, list, grant, revoke."),
     "user": Entry("worker.cli.user", "app", "Who has a dropbox: add, list, enable, disable, remove."),
@@ -42,7 +42,7 @@ ENTRIES: Final = {
     "email": Entry("worker.cli.email", "app", "Stored emails: list, show, export."),
     "erase": Entry("worker.cli.erase", "erase", "Remove a person from the database and the mailbox."),
     "webhook": Entry("worker.cli.webhook", "app", "Where events go: add, list, test, enable, disable, remove."),
-    "event": Entry("worker.cli.event", "app", "What the CRM is told: list, resend."),
+    "event": Entry("worker.cli.event", "app", "Events for the CRM: list, resend."),
 }
 
 

@@ -43,7 +43,7 @@ def _lines(explanation: "Explanation") -> Iterator[str]:
     yield _labelled("to", ", ".join(explanation.recipients) or "nobody")
     if explanation.subject:
         yield _labelled("subject", explanation.subject)
-    yield _labelled("arrived", f"{time_text(explanation.arrived_at)}, {explanation.size} octets")
+    yield _labelled("arrived", f"{time_text(explanation.arrived_at)}, {explanation.size} bytes")
     yield _labelled("decided", f"{time_text(explanation.decided_at)}, {max(waited, 0):.1f} s after arrival")
     for verdict in explanation.verdicts:
         yield ""

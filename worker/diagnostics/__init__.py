@@ -18,7 +18,7 @@ from worker.diagnostics.webhooks import check_webhooks
 from worker.domain.hosts import is_wildcard
 from worker.settings import Settings, SettingsError
 
-_MEND_SETTINGS = "mend the env file; worker.env.example describes each setting"
+_MEND_SETTINGS = "correct the env file; worker.env.example describes each setting"
 _PASSWORD_IN_URL = re.compile(r"//[^/@]*:[^/@]+@|[?&]password=.")
 
 
@@ -45,7 +45,7 @@ def _probe(settings: Settings, wait: timedelta, *, can_come_back: bool) -> Itera
     if can_come_back:
         yield from check_probe(settings, wait)
     else:
-        yield warned("probe", "not sent: the mailbox cannot be read", "mend the mailbox first")
+        yield warned("probe", "not sent: the mailbox cannot be read", "repair the mailbox first")
 
 
 def _check_settings(settings: Settings, env_file: Path | None) -> Iterator[Finding]:

@@ -98,4 +98,4 @@ def _vouching(traces: Sequence[Trace], authserv_id: str) -> Finding:
         )
     if stamped:
         return passed(what, seen)
-    return warned(what, "no mail of late to see it in", "send a mail to a dropbox and check again")
+    return warned(what, "no recent mail to see it in", "send a mail to a dropbox and check again")

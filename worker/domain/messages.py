@@ -72,7 +72,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """Name, media type and decoded size in octets of one attachment."""
+    """Name, media type and decoded size in bytes of one attachment."""
 
     name: str
     media_type: str
@@ -102,7 +102,7 @@ class Content:
     def fingerprint(self) -> bytes:
         """What makes two messages the same: Message-ID, From, Date, Subject and body together (R19).
 
-        The first four octets are the time it was sent: new mail then lands at one edge of the unique index instead of
+        The first four bytes are the time it was sent: new mail then lands at one edge of the unique index instead of
         all over it, which is what keeps filing fast beside millions of stored mails.
         """
         digest = hashlib.blake2b(self.body_digest, digest_size=20)
@@ -117,8 +117,8 @@ class Content:
 class Arrival:
     """A message as the mailbox describes it before its body is read.
 
-    ``arrived_at`` is the server's INTERNALDATE (aware, UTC), ``size`` its RFC822.SIZE in octets, ``head`` the raw
-    octets of the fields that were asked for, cut after a bound if they are overlong.
+    ``arrived_at`` is the server's INTERNALDATE (aware, UTC), ``size`` its RFC822.SIZE in bytes, ``head`` the raw
+    bytes of the fields that were asked for, cut after a bound if they are overlong.
     """
 
     uid: int

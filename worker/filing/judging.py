@@ -31,7 +31,7 @@ Issued = Mapping[str, IssuedToken]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings that the rules ask about. Sizes in octets."""
+    """The settings that the rules ask about. Sizes in bytes."""
 
     dropbox: DropboxAddress
     token_headers: tuple[str, ...] = DEFAULT_TOKEN_HEADERS

@@ -1,4 +1,4 @@
-"""From the octets of a message to the domain's words: its head, its content, what its receiving server vouches for."""
+"""Readers of a message: bytes in, the domain's head, content and authentication results out."""
 
 from worker.mime.content import read_content, subject_of
 from worker.mime.head import read_head

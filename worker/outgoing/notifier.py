@@ -39,7 +39,7 @@ class Notifier:
     def send_waiting(self, stop: Callable[[], bool] = lambda: False) -> Round:
         """Send until no notice waits, time is up, ``stop()`` is true, or an outage ends it; pause longer each time.
 
-        Never raises `Unavailable`: it stands in what this returns.
+        Never raises `Unavailable`: the result holds it.
         """
         ends: list[tuple[Notice, str | None]] = []
         outage: Unavailable | None = None

@@ -63,7 +63,7 @@ class Variables(BaseSettings):
     socket_seconds: int = _seconds(30, 1, 600)
     statement_seconds: int = _seconds(30, 1, 600)
     batch_messages: int = _number(250, 1, 5000, "a whole number")
-    batch_bytes: int = _number(8 * 1024 * 1024, 65536, 1024**3, "a whole number of octets")
+    batch_bytes: int = _number(8 * 1024 * 1024, 65536, 1024**3, "a whole number of bytes")
 
     token_headers: values.FieldNames = Field(
         DEFAULT_TOKEN_HEADERS,
@@ -76,7 +76,7 @@ class Variables(BaseSettings):
     authserv_id: values.Word | None = Field(
         None, description="the first word that your own server writes into Authentication-Results"
     )
-    max_attachment_bytes: int = _number(10 * 1024 * 1024, 1, 1024**3, "a whole number of octets")
+    max_attachment_bytes: int = _number(10 * 1024 * 1024, 1, 1024**3, "a whole number of bytes")
     max_recipients: int = _number(50, 1, 1000, "a whole number")
     max_new_records_per_day: int = _number(500, 0, 1_000_000, "a whole number")
     keep_rejected_days: values.Days = Field(90, description=values.DAYS)
