@@ -145,8 +145,8 @@ def test_a_step_takes_no_more_rows_than_a_poll_can_wait_for(
     steps = []
     while removed := retention.remove_rejected(LATER):
         steps.append(removed)
-    assert steps == [50, 50, 20]
-    assert max(deleted) <= 50
+    assert steps == [20] * 6
+    assert max(deleted) <= 20
     assert crm.count(DecisionRow) == 0
 
 

@@ -42,9 +42,9 @@ from worker.store.tables import (
     VerdictRow,
 )
 
-_ROWS = 50
-"""Decisions, emails or events of one transaction: some 10 ms on SQLite."""
-_BYTES = 2 * 1024 * 1024
+_ROWS = 20
+"""Decisions, emails or events of one transaction: some 5 ms on SQLite."""
+_BYTES = 1024 * 1024
 """Of the emails of one transaction: SQLite visits each page of an original to free it, 4 KB at a time."""
 _PARTS_OF_EMAIL = (UnmatchedRow, AssociationRow, EmailOwnerRow, EmailContentRow)
 _HAS_OWNER = exists().where(col(VerdictRow.decision_id) == col(DecisionRow.id), col(VerdictRow.account_id).is_not(None))
