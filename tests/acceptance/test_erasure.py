@@ -65,13 +65,14 @@ def contacts(dropbox: Dropbox) -> Path:
 
 
 def stored_texts(dropbox: Dropbox) -> bytes:
-    """Read all that the database holds: SQLite's files byte for byte, PostgreSQL's rows."""
+    """Read all that the database holds: SQLite's files byte for byte, PostgreSQL's rows and statistics."""
     kind, _, place = dropbox.database_url.partition(":///")
     if kind == "sqlite":
         return b"".join(file.read_bytes() for file in Path(place).parent.glob(f"{Path(place).name}*"))
     engine = create_engine(dropbox.database_url)
     with engine.connect() as connection:
         tables = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars().all()
+        tables = [*tables, "pg_stats"]
         rows = [str(row) for table in tables for row in connection.execute(text(f'SELECT * FROM "{table}"'))]
     engine.dispose()
     return "\n".join(rows).encode()

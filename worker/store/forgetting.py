@@ -59,8 +59,8 @@ def _vacuum_tables(database: Database, tables: Iterable[type[SQLModel]]) -> None
         autocommitting = connection.execution_options(isolation_level="AUTOCOMMIT")
         limit = autocommitting.exec_driver_sql("SHOW statement_timeout").scalar()
         autocommitting.exec_driver_sql("SET statement_timeout = 0")
-        for table in tables:
-            autocommitting.exec_driver_sql(f"VACUUM {table.__tablename__}")
+        for table in tables:  # the planner's statistics hold samples of what was stored
+            autocommitting.exec_driver_sql(f"VACUUM (ANALYZE) {table.__tablename__}")
         autocommitting.exec_driver_sql(f"SET statement_timeout = '{limit}'")
 
 
