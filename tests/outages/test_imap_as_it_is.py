@@ -14,6 +14,7 @@ from tests.outages.ledger import Ledger, subject_of
 from tests.outages.patience import await_balance, await_true
 from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.dovecot_configuration import by_version
+from worker.store.originals import StoredOriginal, unpack
 
 HEADS, BODIES, MOVE = b"BODY.PEEK[HEADER", b"BODY.PEEK[]", b"UID MOVE"
 STEPS = pytest.mark.parametrize("step", [b"SEARCH", HEADS, BODIES, MOVE], ids=["search", "heads", "bodies", "move"])
@@ -155,7 +156,8 @@ def test_a_body_under_the_key_rfc822_is_taken(ledger: Ledger, in_front_of: InFro
     in_front_of(ledger, lambda line, literal: (line.replace(b"BODY[] ", b"RFC822 "), literal))
     poll_well(ledger)
     assert ledger.differences(mails) == []
-    assert sorted(raw for (raw,) in ledger.query("SELECT original FROM email_content")) == sorted(mails)
+    stored = ledger.query("SELECT original, encoding, digest FROM email_content")
+    assert sorted(unpack(StoredOriginal(*row)) for row in stored) == sorted(mails)
 
 
 def test_a_message_whose_body_is_never_given_goes_to_quarantine_and_keeps_nobody_waiting(

@@ -91,7 +91,7 @@ def remove(  # noqa: PLR0913, PLR0917 - the options of the command
     account: AccountName = None,
     as_json: Json = False,
 ) -> None:
-    """Remove a user who leaves: records and emails go to another user, or are erased.
+    """Remove a user: records and emails move or are erased.
 
     The old dropbox address stays revoked for ever. The login and the sender addresses become free.
     """
