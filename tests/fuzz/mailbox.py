@@ -10,8 +10,7 @@ from worker.domain.messages import Arrival
 from worker.domain.outcomes import Folder
 from worker.domain.ports import Queue
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS
-from worker.imap.answers import DECIDING_FIELDS, MOST_HEAD, arrivals, body
-from worker.imap.fetched import Answer
+from worker.imap.answers import DECIDING_FIELDS, MOST_HEAD, Answer, arrivals, body
 
 Lines = list[tuple[bytes, bytes] | bytes]
 """As imaplib hands them over: a line with the literal that follows it, or the rest of a line."""

@@ -6,7 +6,7 @@ import pytest
 from imapclient.exceptions import ProtocolError
 from imapclient.response_parser import parse_fetch_response
 
-from worker.imap.fetched import Line, read_answers
+from worker.imap.answers import Line, read_answers
 
 HEAD = b"BODY[HEADER.FIELDS (DELIVERED-TO TO X-DROP-RCPT)]<0>"
 USUAL: list[list[Line]] = [

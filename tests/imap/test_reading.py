@@ -198,9 +198,9 @@ def test_a_recreated_folder_is_noticed_before_other_messages_are_taken_for_ours(
     cut.cut()
     with pytest.raises(Unavailable):
         mailbox.bodies([1])
-    with pytest.raises(Unavailable, match="made anew"):
+    with pytest.raises(Unavailable, match="created again"):
         mailbox.bodies([1])
-    with pytest.raises(Unavailable, match="made anew"):
+    with pytest.raises(Unavailable, match="created again"):
         mailbox.move([1], Folder.REJECTED)
     assert mailbox.open().uidvalidity != queue.uidvalidity
     assert mailbox.bodies([1]) == {1: b"Subject: another\r\n\r\n"}

@@ -9,7 +9,7 @@ import pytest
 
 from tests.servers.dovecot import Dovecot
 from worker.imap import ImapMailbox
-from worker.imap.structure import attachment_octets
+from worker.imap.answers import attachment_octets
 from worker.mime import read_content
 
 OCTETS = bytes(range(256)) * 400

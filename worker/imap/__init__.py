@@ -1,4 +1,4 @@
-"""The IMAP mailbox: reading the queue, moving what is done, hearing of new mail."""
+"""The IMAP mailbox: read the queue, move what is done, watch for new mail."""
 
 from worker.imap.access import ImapAccess, Mechanism, Tls
 from worker.imap.folders import FolderReport

@@ -1,4 +1,4 @@
-"""How a mailbox is reached: host, security, who logs in and with what."""
+"""How to reach a mailbox: host, transport security, user and credentials."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from worker.domain.hosts import is_loopback
 
 
 class Tls(StrEnum):
-    """How the connection is protected. The certificate and the host name are checked, always."""
+    """Transport security. With TLS, the certificate and the host name are always checked."""
 
     SSL = "ssl"
     STARTTLS = "starttls"
@@ -19,7 +19,7 @@ class Tls(StrEnum):
 
 
 class Mechanism(StrEnum):
-    """What a token is presented with: Google's and Microsoft's own mechanism, or RFC 7628."""
+    """SASL mechanism for a token: Google's and Microsoft's own, or that of RFC 7628."""
 
     XOAUTH2 = "XOAUTH2"
     OAUTHBEARER = "OAUTHBEARER"
@@ -27,13 +27,13 @@ class Mechanism(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImapAccess:
-    """One login at one server, and the folder that is the queue.
+    """One login at one server, and the folder where new mail arrives.
 
-    ``token`` is asked at each login and then stands in for the password; ``ca_file`` takes the place of the system's
-    authorities. ``timeout_seconds`` bounds each wait for the server's next octet.
+    ``token`` is called at each login and replaces the password. ``ca_file`` replaces the system's authorities.
+    ``timeout_seconds`` limits each wait for the server's next byte.
 
     Raises:
-        Refused: plain text to a host that is not this machine.
+        Refused: when the host is not this machine and there is no TLS.
     """
 
     host: str
@@ -53,16 +53,16 @@ class ImapAccess:
 
     @property
     def server(self) -> str:
-        """Host and port, as each error names them."""
+        """The server as error texts name it."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"IMAP server {host}:{self.port}"
 
     @property
     def answer_seconds(self) -> float:
-        """What bounds a whole answer: long enough for a large message on a slow line, however it trickles."""
+        """Time limit for a whole answer: long enough for a large message on a slow line."""
         return WAITS_OF_AN_ANSWER * self.timeout_seconds
 
     @property
     def queue_name(self) -> str:
-        """The name that decisions are stored under."""
+        """The mailbox's name in the database."""
         return f"{self.user}@{self.host}/{self.folder}"

@@ -1,4 +1,4 @@
-"""Connecting to the IMAP server: TLS that is never skipped, then the login."""
+"""Connect to the IMAP server: always TLS first, then the login."""
 
 import socket
 import ssl
@@ -21,11 +21,11 @@ _FAREWELL_SECONDS = 2.0
 
 
 def connect(access: ImapAccess, wire: Wire) -> IMAPClient:
-    """Give a client that is logged in; whoever holds the ``wire`` may break its connection from the first octet on.
+    """Connect and log in. Another thread can break the connection by the ``wire`` at any time.
 
     Raises:
-        LoginRefused: the server answered and did not let us in.
-        Unavailable: anything else between us and the server.
+        LoginRefused: when the server refuses the login.
+        Unavailable: when anything else fails.
     """
     token = access.token() if access.token else None
     with translated(access):
@@ -42,12 +42,12 @@ def connect(access: ImapAccess, wire: Wire) -> IMAPClient:
                 raise
         # imapclient makes imaplib describe every answer to a debug logger, whole bodies included: that is slow.
         protocol_of(client).debug = 0
-        client.capabilities()  # as told with the login; SELECT would make imaplib forget it
+        client.capabilities()  # read them now: SELECT makes imaplib forget what the login brought
         return client
 
 
 def hang_up(client: IMAPClient, wire: Wire) -> None:
-    """End the connection at once, without a word; never raises."""
+    """Close the connection at once, without LOGOUT; never raises."""
     wire.cut()
     with suppress(OSError, AttributeError, ValueError):
         client.shutdown()
@@ -55,7 +55,7 @@ def hang_up(client: IMAPClient, wire: Wire) -> None:
 
 
 def take_leave(client: IMAPClient, wire: Wire) -> None:
-    """Log out if the server still listens; never raises, and waits for two seconds at the most."""
+    """Log out and close the connection; never raises, and waits two seconds at most."""
     with suppress(OSError, IMAP4.error, ValueError, Unavailable), ended_after(_FAREWELL_SECONDS, wire, ""):
         client.logout()
     hang_up(client, wire)
@@ -73,7 +73,7 @@ class _Client(IMAPClient):  # type: ignore[misc] # publishes no types
 
 
 def _dial(access: ImapAccess, wire: Wire, timeout: float | None) -> socket.socket:
-    """Connect, and give the connection to the ``wire`` before the server has said a word or TLS has begun."""
+    """Connect, and let the ``wire`` hold the connection before TLS begins."""
     context = _context(access) if access.tls is Tls.SSL else None
     connection = socket.create_connection((access.host, access.port), timeout)
     wire.hold(connection)
@@ -102,7 +102,7 @@ def _secure(client: IMAPClient, access: ImapAccess) -> None:
     if access.tls is Tls.NONE and not is_loopback(str(client.socket().getpeername()[0])):
         raise Unavailable(f"{access.server}: plain text is for this machine only, and {access.host} is another")
     if access.tls is Tls.STARTTLS:
-        # A greeting PREAUTH forbids STARTTLS (RFC 9051 §11.1): what stands between may be hiding it.
+        # After a PREAUTH greeting STARTTLS is not allowed (RFC 9051 §11.1); a man in the middle may have forged it.
         if not client.has_capability("STARTTLS"):
             raise Unavailable(f"{access.server}: offers no STARTTLS; nothing is sent in plain text")
         client.starttls(_context(access))
@@ -134,7 +134,7 @@ def _log_in_by_token(client: IMAPClient, access: ImapAccess, token: str) -> None
 
 
 class _Presenting:
-    """Both mechanisms: the token first; if the server complains, the answer that lets it say NO."""
+    """Answers the server's challenges: first with the token, then, if it complains, so that it can say NO."""
 
     def __init__(self, access: ImapAccess, token: str) -> None:
         self._mechanism = access.mechanism
@@ -166,7 +166,7 @@ _MESSAGES: dict[Mechanism, Callable[[ImapAccess, str], bytes]] = {
 
 
 def _keep_alive(connection: socket.socket) -> None:
-    """Have the system notice a peer that is gone; Linux names for how soon, others keep their own pace."""
+    """Turn on TCP keepalive, with short intervals where the system supports them."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in _KEEPALIVE_SECONDS.items():
         if hasattr(socket, name):

@@ -1,4 +1,4 @@
-"""What imapclient, imaplib and the socket raise, told in our own words: one line that names the server, no secret."""
+"""Translate the errors of imapclient, imaplib and sockets: one line that names the server and shows no secret."""
 
 import re
 import socket
@@ -27,23 +27,23 @@ _GOODBYE = re.compile(r"^\* BYE\b ?", re.IGNORECASE)
 
 
 class SaidNo(Withheld):
-    """The server understood a command and would not do it (NO); the connection is as good as before."""
+    """The server refused a command (NO); the connection can still be used."""
 
 
 class ConnectionLost(Withheld):
-    """The server hung up, or something between us did."""
+    """The server, or something on the way to it, closed the connection."""
 
 
 class Unreadable(Unavailable):
-    """An answer that cannot be taken in: too long a line, too deep a nesting, not as the protocol has it."""
+    """The answer cannot be parsed: too long a line, too deep a nesting, or not IMAP."""
 
 
 class CertificateRefused(Unavailable):
-    """The server's certificate is not that of the host we asked for, or of no authority that we trust."""
+    """The certificate is for another host, or from an authority that is not trusted."""
 
 
 class HostUnknown(Unavailable):
-    """The host's name leads to no address."""
+    """The host's name has no address."""
 
 
 @contextmanager
@@ -100,7 +100,7 @@ def _without(secret: str, text: str) -> str:
 
 
 def said(answer: object) -> str:
-    """The server's words on one line, bounded and printable; imaplib hands them over as bytes or as their repr."""
+    """Return the server's text as one short, printable line; imaplib gives bytes or their repr."""
     if isinstance(answer, BaseException) and answer.args:
         answer = answer.args[0]
     text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else str(answer)

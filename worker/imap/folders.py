@@ -1,4 +1,4 @@
-"""Where our folders stand on this server, and that they are there before a message comes."""
+"""Name the worker's folders on this server, and create them when they are missing."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ from worker.imap.session import Session, folder_argument
 
 @dataclass(frozen=True, slots=True)
 class FolderReport:
-    """One of our folders as `check` shows it; ``messages`` is None while there is no such folder."""
+    """A folder as `check` shows it; ``messages`` is None when the folder does not exist."""
 
     name: str
     messages: int | None
 
 
 def queue_folder(session: Session, access: ImapAccess) -> str:
-    """INBOX is INBOX everywhere (RFC 9051 §5.1); any other name goes below the server's prefix.
+    """Return the queue's name: INBOX is the same on all servers (RFC 9051 §5.1), other names get the server's prefix.
 
     Raises:
-        Refused: when it is one of our own folders: what is moved there would come back as new mail, for ever.
+        Refused: when it is one of the worker's own folders: filed mail would come back as new mail, again and again.
     """
     if access.folder.upper() == "INBOX":
         return "INBOX"
@@ -33,22 +33,22 @@ def queue_folder(session: Session, access: ImapAccess) -> str:
 
 
 def own_folder(session: Session, folder: Folder) -> str:
-    """The name on the server: Courier and Cyrus refuse one without their prefix."""
+    """Return the folder's name on the server: Courier and Cyrus refuse a name without their prefix."""
     return _below(session.prefix(), folder)
 
 
 def put_into(session: Session, command: str, uid_set: str, folder: str) -> None:
-    """COPY or MOVE; makes the folder if that is what was missing. Servers do not always say so by TRYCREATE."""
+    """COPY or MOVE; creates the folder if that fails. Not every server says TRYCREATE when it is missing."""
     try:
         session.command(command, uid_set, folder_argument(folder))
     except SaidNo:
-        with suppress(SaidNo):  # it is there: full, read-only, or made by another worker just now
+        with suppress(SaidNo):  # it exists: it is full or read-only, or another worker has just created it
             session.create(folder)
         session.command(command, uid_set, folder_argument(folder))
 
 
 def report(session: Session, access: ImapAccess) -> list[FolderReport]:
-    """The queue and the three folders beside it."""
+    """Return the queue and the worker's own folders."""
     names = [queue_folder(session, access), *(own_folder(session, folder) for folder in Folder)]
     return [FolderReport(name, session.count(name)) for name in names]
 

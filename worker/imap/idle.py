@@ -1,4 +1,4 @@
-"""Hearing of new mail at once (RFC 2177), on a connection and a thread of its own."""
+"""Watch for new mail by IDLE (RFC 2177), on a connection and a thread of its own."""
 
 import math
 import random
@@ -19,26 +19,26 @@ RENEW_SECONDS = 8.5 * 60
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
 _STOP_SECONDS = 2.0
 _LASTING_SECONDS = 60.0
-"""Whoever listened for so long did reach a server that has IDLE: only then do the pauses begin anew."""
+"""After a connection of this length (seconds) the pauses start from the shortest again."""
 
 
 class IdleState(StrEnum):
-    """What the watch has to tell of itself."""
+    """State of the watch."""
 
     WATCHING = "watching"
     LOST = "lost"
-    """Comes back by itself."""
+    """The connection was lost; the watch reconnects."""
     FAILED = "failed"
-    """The same, and it is our code that failed."""
+    """This program failed; the watch reconnects."""
     ABSENT = "absent"
     """The server has no IDLE; the watch has ended."""
 
 
 class IdleWatch:
-    """Calls back whenever there may be new mail; connects anew, after growing and jittered pauses, when it has to.
+    """Calls back whenever there may be new mail; reconnects with growing, jittered pauses.
 
-    ``told`` gets each change of state with a line that explains it. Both callbacks come from the watch's thread, are
-    quick and do not raise.
+    ``told`` gets each change of state with a line that explains it. Both callbacks run on the watch's thread, and must
+    be quick and not raise.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class IdleWatch:
         self._thread: threading.Thread | None = None
 
     def start(self, on_mail: Callable[[], None]) -> None:
-        """Begin to watch; calls ``on_mail`` also whenever mail may have come unheard, so once soon after the start."""
+        """Start the watch. Calls ``on_mail`` also when mail may have been missed, so once soon after the start."""
         self._thread = threading.Thread(target=self._watch, args=(on_mail,), name="idle", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the watch within two seconds, on a dead connection too: nobody waits for an answer to DONE."""
+        """Stop the watch within two seconds, on a dead connection too: it does not wait for an answer to DONE."""
         self._stopping.set()
         self._wire.cut()
         if self._thread is not None:
@@ -82,9 +82,9 @@ class IdleWatch:
                 self._stopping.wait(pause(failures, refused=isinstance(failure, LoginRefused)))
 
     def _attend(self, on_mail: Callable[[], None]) -> bool:
-        """One connection, until it is lost; False when there is nothing to listen to."""
+        """Listen on one connection until it is lost; return False when the watch should end."""
         self._wire, self._listens_since = Wire(), math.inf
-        if self._stopping.is_set():  # asked only now: whoever stops asks first and then cuts the wire
+        if self._stopping.is_set():  # checked after the wire is set: `stop` sets the flag first and then cuts the wire
             return False
         session = Session(self._access, self._wire)
         try:
@@ -99,7 +99,7 @@ class IdleWatch:
         return True
 
     def _listen(self, session: Session, on_mail: Callable[[], None]) -> None:
-        """Until the connection is lost; renewed in time. What came while the server was not listening is asked for."""
+        """Listen until the connection is lost; renew IDLE in time, and each time call back for mail that was missed."""
         while not self._stopping.is_set():
             session.idle_begin()
             self._listens_since = min(self._listens_since, time.monotonic())
@@ -113,6 +113,6 @@ class IdleWatch:
 
 
 def pause(failures: int, *, refused: bool = False) -> float:
-    """Seconds before the next attempt: doubled each time up to five minutes; never soon after a refused login."""
+    """Return the seconds before the next attempt: doubled each time up to five minutes, long after a refused login."""
     longest = _LONGEST_PAUSE if refused else min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - 1, 20))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret

@@ -1,4 +1,4 @@
-"""The mailbox port over IMAP: one connection that reads, and a second one only while a move goes on beside it."""
+"""The mailbox port over IMAP: one connection to read, and a second one to move while the first is busy."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,29 +12,27 @@ from worker.domain.outcomes import Folder
 from worker.domain.ports import Queue
 from worker.imap import folders, moving
 from worker.imap.access import ImapAccess
-from worker.imap.answers import BODY_ITEMS, arrivals, body, head_items
+from worker.imap.answers import BODY_ITEMS, Answer, arrivals, attachment_octets, body, head_items
 from worker.imap.errors import ConnectionLost, SaidNo, Unreadable
-from worker.imap.fetched import Answer
 from worker.imap.queue import fetch_each, uids_above
 from worker.imap.session import Selected, Session
-from worker.imap.structure import attachment_octets
 from worker.imap.uidset import uid_sets
 
 _CLOSING_SECONDS = 0.5
 _LISTED_AT_ONCE, _READ_AT_ONCE = 10_000, 500
-"""UIDs of one search and heads of one FETCH, where a whole folder is looked through."""
+"""UIDs per search and heads per FETCH when a whole folder is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How many messages wait, and when the first of them arrived."""
+    """Number of messages in the queue, and the arrival time of the first one."""
 
     messages: int
     oldest: datetime | None
 
 
 class _Line:
-    """A session that is opened when needed, and the lock of whoever talks on it."""
+    """A session that is opened when needed, and a lock for the thread that uses it."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -46,7 +44,7 @@ class _Line:
 
     @property
     def has_asked(self) -> bool:
-        """Whether an answer is under way on it."""
+        """An answer is on its way."""
         return self._session is not None and self._session.has_asked
 
     def session(self, access: ImapAccess) -> Session:
@@ -55,7 +53,7 @@ class _Line:
         return self._session
 
     def close(self) -> None:
-        """Whoever waits on the connection is woken by its end."""
+        """Close the connection; a thread that waits for its answer gets an error."""
         session = self._session
         if session is None:
             return
@@ -69,10 +67,10 @@ class _Line:
 
 
 class ImapMailbox:
-    """`worker.domain.ports.Mailbox`, and what the commands for operators ask of a mailbox beyond it.
+    """Implements `worker.domain.ports.Mailbox`, and what the operators' commands need beyond it.
 
-    ``head_fields`` are asked for beside the `DECIDING_FIELDS`, above all those that may name an envelope recipient
-    (R4).
+    ``head_fields`` are fetched in addition to the `DECIDING_FIELDS`, above all the fields that may name an envelope
+    recipient (R4).
     """
 
     def __init__(self, access: ImapAccess, head_fields: Sequence[str] = ()) -> None:
@@ -85,7 +83,7 @@ class ImapMailbox:
         self._expected: tuple[int, ...] = ()
 
     def open(self) -> Queue:
-        """Select the queue afresh; a kept connection that turns out dead is replaced once."""
+        """Select the queue; a kept connection that is dead is replaced once."""
         with self._reader.lock:
             selected = self._select_afresh(self._reader)
             if selected.uidvalidity != self._uidvalidity:
@@ -93,12 +91,12 @@ class ImapMailbox:
             return Queue(self._access.queue_name, selected.uidvalidity, selected.messages)
 
     def uids(self, above: int, most: int) -> list[int]:
-        """Up to ``most`` UIDs greater than ``above``, ascending, whatever their flags."""
+        """Return up to ``most`` UIDs greater than ``above``, ascending; flags do not matter."""
         with self._reading() as session:
             return uids_above(session(), above, most)
 
     def heads(self, uids: Sequence[int]) -> list[Arrival]:
-        """One FETCH for all; messages that are gone are absent."""
+        """Fetch the heads with one FETCH; removed messages are absent."""
         with self._reading() as session:
             answers = self._expected_answers(uids)
             if answers is None:
@@ -106,7 +104,7 @@ class ImapMailbox:
         return arrivals(answers, uids, datetime.now(UTC))
 
     def expect_heads(self, uids: Sequence[int]) -> None:
-        """Ask for them now; `heads` of the same UIDs takes the answer. What goes wrong here goes wrong there."""
+        """Send the FETCH now; `heads` of the same UIDs reads the answer, and raises what fails here."""
         uid_set = list(uid_sets(uids))
         if len(uid_set) != 1:
             return
@@ -115,7 +113,7 @@ class ImapMailbox:
             self._expected = tuple(uids)
 
     def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
-        """Decoded octets that the attachments hold at the least; absent where the server cannot say."""
+        """Return the minimum decoded bytes of the attachments; absent where the server cannot say."""
         answers: Mapping[int, Answer] = {}
         with self._reading() as session, suppress(SaidNo):
             answers = fetch_each(session, uids, "(UID BODYSTRUCTURE)")
@@ -126,13 +124,13 @@ class ImapMailbox:
         }
 
     def bodies(self, uids: Sequence[int]) -> Mapping[int, bytes]:
-        """Whole messages byte for byte, in one FETCH; absent if gone or not given."""
+        """Fetch whole messages, byte for byte, with one FETCH; removed or withheld ones are absent."""
         with self._reading() as session:
             answers = fetch_each(session, uids, BODY_ITEMS)
         return {uid: octets for uid, answer in answers.items() if (octets := body(answer)) is not None}
 
     def move(self, uids: Sequence[int], folder: Folder) -> None:
-        """Move to the folder, making it when absent. UIDs that are gone are passed over in silence."""
+        """Move to the folder, and create it when missing; removed UIDs are ignored."""
         if not uids:
             return
         if not (self._mover.is_open or self._reader.has_asked) and self._reader.lock.acquire(blocking=False):
@@ -142,32 +140,32 @@ class ImapMailbox:
                 self._reader.lock.release()
             return
         with self._mover.lock:
-            self._select_afresh(self._mover)  # a kept session may not know of the newest messages
+            self._select_afresh(self._mover)  # a kept session may not know the newest messages
             self._move_on(self._checked(self._mover.session(self._access)), uids, folder)
 
     def close(self) -> None:
-        """Log out as far as the server still listens; never raises."""
+        """Log out if the server still answers; never raises."""
         self._mover.close()
         self._reader.close()
 
     def capabilities(self) -> frozenset[str]:
-        """What the server offers after the login."""
+        """Return the server's capabilities after the login."""
         with self._reader.lock:
             return self._reader.session(self._access).capabilities()
 
     def backlog(self) -> Backlog:
-        """What waits in the queue now."""
+        """Count the queue now."""
         with self._reader.lock:
             messages = self._select_queue(self._reader).messages
             return Backlog(messages, self._oldest() if messages else None)
 
     def folder_report(self) -> list[folders.FolderReport]:
-        """The queue and our folders beside it, by their names on the server."""
+        """Return the queue and the worker's folders, by their names on the server."""
         with self._reader.lock:
             return folders.report(self._reader.session(self._access), self._access)
 
     def newest_arrival(self) -> datetime | None:
-        """When the last message of the queue, or else of our folders, arrived by the server's clock; None without."""
+        """Return when the queue's last message, or else that of the worker's folders, arrived by the server's clock."""
         for folder in (None, *Folder):
             if folder is not None and not self._has(folder):
                 continue
@@ -178,16 +176,16 @@ class ImapMailbox:
         return None
 
     def find(self, folder: Folder | None, message_id: str) -> list[int]:
-        """UIDs of the messages with that Message-ID in one of our folders, or in the queue (None)."""
+        """Find the messages with this Message-ID in one of the worker's folders, or in the queue (None)."""
         if not message_id.isprintable():
             return []
         with self._within(folder) as session:
             return session.search(["HEADER", "Message-ID", message_id])
 
     def messages(self, folder: Folder | None) -> Iterator[Arrival]:
-        """All messages of one of our folders, or of the queue (None); nothing where there is no such folder.
+        """Iterate over one of the worker's folders, or the queue (None); a missing folder counts as empty.
 
-        No other method may be called before the last one is taken.
+        Call no other method before the iteration ends.
         """
         if folder is not None and not self._has(folder):
             return
@@ -200,10 +198,10 @@ class ImapMailbox:
                 above = uids[-1]
 
     def fetch_one(self, folder: Folder | None, uid: int) -> bytes:
-        """A whole message of one of our folders, or of the queue (None).
+        """Fetch a whole message from one of the worker's folders, or from the queue (None).
 
         Raises:
-            Refused: there is none of that UID.
+            Refused: when the folder has no such UID.
         """
         with self._within(folder) as session:
             octets = body(session.fetch(str(uid), BODY_ITEMS).answers.get(uid, {}))
@@ -212,7 +210,7 @@ class ImapMailbox:
         return octets
 
     def restore(self, uids: Sequence[int], folder: Folder) -> None:
-        """Move messages out of one of our folders back into the queue, where they get new UIDs."""
+        """Move messages from one of the worker's folders back into the queue, where they get new UIDs."""
         if not uids:
             return
         with self._within(folder) as session:
@@ -238,7 +236,7 @@ class ImapMailbox:
             moving.remove(session, uids, set())
 
     def _expected_answers(self, uids: Sequence[int]) -> dict[int, Answer] | None:
-        """The answer that is under way for just these; None where they have to be asked for."""
+        """Read the answer that `expect_heads` asked for; None when it did not ask for exactly these UIDs."""
         expected, self._expected = self._expected, ()
         if expected != tuple(uids) or not self._reader.is_open:
             return None
@@ -248,13 +246,13 @@ class ImapMailbox:
             return None
 
     def _oldest(self) -> datetime | None:
-        """When the first message arrived; None where the server does not give it."""
+        """Return when the first message arrived; None when the server does not say."""
         session = self._reader.session(self._access)
         return self._arrived(session, session.search(["1"]))
 
     @staticmethod
     def _arrived(session: Session, uids: Sequence[int]) -> datetime | None:
-        """When the first of them arrived; None where the server does not give it."""
+        """Return when the first of these arrived; None when the server does not say."""
         with suppress(Withheld):
             for arrival in arrivals(fetch_each(lambda: session, uids, "(UID INTERNALDATE)"), uids, datetime.now(UTC)):
                 return arrival.arrived_at
@@ -281,7 +279,7 @@ class ImapMailbox:
                     session.select(folders.own_folder(session, folder))
                 yield session
             finally:
-                session.selected = None  # the queue is selected anew before anything else is asked
+                session.selected = None  # so that the queue is selected again before the next command
 
     def _selected_reader(self) -> Session:
         session = self._reader.session(self._access)
@@ -290,7 +288,7 @@ class ImapMailbox:
         return self._checked(session)
 
     def _select_afresh(self, line: _Line) -> Selected:
-        """A kept connection that turns out dead is replaced, once."""
+        """Select the queue; reconnect once if the kept connection is dead."""
         was_kept = line.is_open
         try:
             return self._select_queue(line)
@@ -306,9 +304,11 @@ class ImapMailbox:
         return session.select(folders.queue_folder(session, self._access))
 
     def _checked(self, session: Session) -> Session:
-        """UIDs of a folder that was made anew since `open` are other messages (RFC 9051 §2.3.1.1)."""
+        """Check UIDVALIDITY: in a folder created again, UIDs mean other messages (RFC 9051 §2.3.1.1)."""
         if session.selected is None or session.selected.uidvalidity != self._uidvalidity:
-            raise Unavailable(f"{self._access.server}: the folder {self._access.folder} was made anew; open it again")
+            raise Unavailable(
+                f"{self._access.server}: the folder {self._access.folder} was created again; open it again"
+            )
         return session
 
     def _move_on(self, session: Session, uids: Sequence[int], folder: Folder) -> None:

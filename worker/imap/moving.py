@@ -1,22 +1,24 @@
-"""Moving messages on any server: by MOVE (RFC 6851), else by what it stands for."""
+"""Move messages: by MOVE (RFC 6851), or by COPY, STORE and EXPUNGE on servers without it."""
 
-from collections.abc import Collection
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator
 
-from worker.imap.copies import copied_before
 from worker.imap.folders import put_into
+from worker.imap.queue import fetch_each
 from worker.imap.session import Session
 from worker.imap.uidset import members, uid_sets
 
 COPYING = "$BccDropboxCopying"
-"""The keyword of a message that is about to be copied: when this process dies, the folder tells whether it was."""
+"""Keyword of a message that is about to be copied: after a crash, the folder shows whether it was."""
 COPIED = "$BccDropboxCopied"
-"""The keyword of a message that stands in its folder already but could not be removed from the queue yet."""
+"""Keyword of a message that was copied but not yet removed from the queue."""
 
 
 def move(session: Session, uids: Collection[int], folder: str, copied: set[int]) -> None:
-    """Move within the selected folder's server; UIDs that are gone are passed over in silence.
+    """Move messages of the selected folder; removed UIDs are ignored.
 
-    ``copied`` remembers, between calls, what was copied and may still be there; it belongs to the selected folder.
+    ``copied`` keeps between calls the UIDs of this folder that were copied and may still be there.
     """
     if session.has("MOVE"):
         for uid_set in uid_sets(uids):
@@ -27,7 +29,7 @@ def move(session: Session, uids: Collection[int], folder: str, copied: set[int])
 
 
 def _copy_once(session: Session, uids: Collection[int], folder: str, copied: set[int]) -> None:
-    r"""Never by \Deleted alone: that flag may be a person's, and what they flagged was not copied by us."""
+    r"""Copy each message once. Does not rely on \Deleted: a person may have set that flag."""
     keeps_keywords = _keeps_keywords(session)
     for uid_set in uid_sets(_not_copied(session, uids, folder, copied)):
         if keeps_keywords:
@@ -39,7 +41,7 @@ def _copy_once(session: Session, uids: Collection[int], folder: str, copied: set
 
 
 def _not_copied(session: Session, uids: Collection[int], folder: str, copied: set[int]) -> set[int]:
-    """The keywords outlive this process; ``copied`` serves where the server keeps none."""
+    """Return the UIDs to copy. Keywords survive a crash; ``copied`` is for servers that keep none."""
     fresh = set(uids) - copied
     if _keeps_keywords(session):
         begun: set[int] = set()
@@ -53,9 +55,8 @@ def _not_copied(session: Session, uids: Collection[int], folder: str, copied: se
 def remove(session: Session, uids: Collection[int], copied: set[int]) -> None:
     r"""Remove messages from the selected folder.
 
-    Without UIDPLUS there is only the EXPUNGE of all that is flagged: not while others have flagged something.
-
-    What is then left stays flagged ``\Deleted``; the next move of the same UIDs copies nothing and tries again.
+    Without UIDPLUS, EXPUNGE removes every message with ``\Deleted``, so it is not sent while others have set that flag.
+    The messages then keep the flag; the next move of the same UIDs copies nothing and tries again.
     """
     for uid_set in uid_sets(uids):
         session.command("STORE", uid_set, "+FLAGS.SILENT", r"(\Deleted)")
@@ -77,3 +78,42 @@ def _flagged_by_others(session: Session, uids: Collection[int], copied: set[int]
 
 def _keeps_keywords(session: Session) -> bool:
     return session.selected is not None and session.selected.keeps_keywords
+
+
+_ITEMS = "(UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER])"
+_AT_ONCE = 200
+_OTHERS = 500
+"""Messages that others may have put into the folder since the crash."""
+
+
+def copied_before(session: Session, uids: Collection[int], folder: str) -> set[int]:
+    """Return the UIDs in the selected folder whose copy is among the last messages of ``folder``.
+
+    A COPY is done completely or not at all (RFC 9051 §6.4.7), and copies are the last messages of a folder. At the
+    end the first folder is selected again.
+    """
+    if not uids or session.selected is None or session.count(folder) is None:
+        return set()
+    queue = session.selected.name
+    begun = dict(_identities(session, uids))
+    there = session.select(folder).messages
+    last = session.search([f"{max(1, there - len(begun) - _OTHERS)}:*"]) if there else []
+    copies = Counter(identity for _, identity in _identities(session, last))
+    session.select(queue)
+    found: set[int] = set()
+    for uid, identity in begun.items():
+        if copies[identity]:
+            copies[identity] -= 1
+            found.add(uid)
+    return found
+
+
+def _identities(session: Session, uids: Collection[int]) -> Iterator[tuple[int, Hashable]]:
+    """Return for each UID the properties that a copy shares with its original."""
+    ordered = sorted(uids)
+    for first in range(0, len(ordered), _AT_ONCE):
+        answers = fetch_each(lambda: session, ordered[first : first + _AT_ONCE], _ITEMS)
+        for uid, answer in answers.items():
+            head = answer.get(b"BODY[HEADER]")
+            digest = hashlib.blake2b(head if isinstance(head, bytes) else b"").digest()
+            yield uid, (answer.get(b"RFC822.SIZE"), answer.get(b"INTERNALDATE"), digest)

@@ -1,4 +1,4 @@
-"""OAuth 2.0 for the mailbox: an access token for each login, got by refresh token or by the client's own secret."""
+"""OAuth 2.0 for the mailbox: get an access token for each login, by refresh token or by the client's secret."""
 
 import re
 import threading
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from requests import RequestException
 
 _SHARED_SECONDS = 60.0
-"""Connections that are opened together share a token; later ones get a fresh one, for one in hand may be revoked."""
+"""Logins within this time share a token; later ones get a new one, because the old one may be revoked."""
 _SPARE_SECONDS = 60.0
-"""A token that has less left to live might be over by the time the server reads it."""
+"""A token is not used in its last minute: it might expire on the way."""
 _USUAL_SECONDS = 3600
 _ERROR_CODE = re.compile(r"[\w.-]{1,60}", re.ASCII)
 _PASSING = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
@@ -30,10 +30,10 @@ _TRY_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS
 
 @dataclass(frozen=True, slots=True)
 class OAuthClient:
-    """Who asks for tokens, and where: by refresh token (RFC 6749 §6), or where there is none, as itself (§4.4).
+    """The client and its token endpoint: uses the refresh token (RFC 6749 §6), or else its own credentials (§4.4).
 
     Raises:
-        Refused: a token URL that would carry the secrets over the net in plain text.
+        Refused: when the URL would send the secrets unencrypted.
     """
 
     token_url: str
@@ -51,7 +51,7 @@ class OAuthClient:
 
     @property
     def endpoint(self) -> str:
-        """The host, as each error names it."""
+        """The endpoint as error texts name it."""
         return f"OAuth token endpoint {urlsplit(self.token_url).netloc.rpartition('@')[2] or '(no host)'}"
 
 
@@ -69,14 +69,14 @@ class _AccessToken:
 
 
 class _GrantRefused(LoginRefused):
-    """``invalid_grant``: this refresh token is good no more; another may be."""
+    """``invalid_grant``: this refresh token is not valid any more; another one may be."""
 
 
 class TokenSource:
-    """Called at each login, by any thread; gives an access token that was got just now.
+    """Call it at each login, from any thread, for a new access token.
 
-    While the endpoint is down, one in hand that still lives is given. ``state_folder`` keeps a renewed refresh token
-    over a restart, see `RefreshTokens`.
+    While the endpoint is down it returns the last token as long as that is valid. ``state_folder`` keeps a renewed
+    refresh token over a restart, see `RefreshTokens`.
     """
 
     def __init__(self, client: OAuthClient, *, state_folder: Path | None = None) -> None:
@@ -92,11 +92,11 @@ class TokenSource:
         return f"TokenSource({self._client!r})"
 
     def __call__(self) -> str:
-        """Give a token that is good for a while.
+        """Return a token that is valid for a while.
 
         Raises:
-            LoginRefused: the endpoint answered and gave none; the text has its error code and no other word of it.
-            Unavailable: anything else between us and the endpoint.
+            LoginRefused: when the endpoint refuses; the text has its error code and nothing else of its answer.
+            Unavailable: when anything else fails.
         """
         with self._turn:
             if self._held is None or not self._held.is_fresh(time.monotonic()):
@@ -124,7 +124,7 @@ class TokenSource:
         raise refusal or LoginRefused(f"{self._client.endpoint}: no refresh token")
 
     def _ask(self, refresh_token: str | None) -> _AccessToken:
-        """One request. What fails is told after its `except` block, so that no error carries the request along."""
+        """Send one request. Raises outside the `except` block, so that no error holds the request."""
         asked = time.monotonic()
         answer = _request(self._client, refresh_token)
         if isinstance(answer, Unavailable):
@@ -139,8 +139,8 @@ class TokenSource:
 
 
 def _request(client: OAuthClient, refresh_token: str | None) -> dict[str, Any] | Unavailable:
-    """The endpoint's answer, or what went wrong in our own words: the libraries' would name more than the kind."""
-    # Late: a quarter of a second that a login by password need not wait for.
+    """Return the endpoint's answer, or an error without the libraries' text, which may show secrets."""
+    # Imported late: it takes a quarter of a second, and a login by password does not need it.
     from authlib.integrations.base_client import OAuthError  # noqa: PLC0415
     from authlib.integrations.requests_client import OAuth2Session  # noqa: PLC0415
     from requests import RequestException  # noqa: PLC0415
@@ -179,7 +179,7 @@ def _request(client: OAuthClient, refresh_token: str | None) -> dict[str, Any] |
 
 
 def _lifetime(stated: Any) -> float:
-    """Seconds; RFC 6749 §5.1 lets it out where it is understood."""
+    """Return the lifetime in seconds; it may be missing (RFC 6749 §5.1)."""
     try:
         return float(stated)
     except (TypeError, ValueError):
@@ -187,7 +187,7 @@ def _lifetime(stated: Any) -> float:
 
 
 def _not_at_the_moment(response: Any) -> Any:
-    """Too many requests or no time for this one: nothing was judged, whatever the body says."""
+    """Treat 408 and 429 as an outage, whatever the body says: the endpoint did not check the request."""
     if response.status_code in _TRY_LATER:
         response.raise_for_status()
     return response

@@ -1,23 +1,23 @@
-"""Reading the queue folder: which UIDs it holds, and FETCHes that one bad message cannot spoil for the others."""
+"""Read the queue folder: its UIDs, and FETCHes in which one bad message does not stop the others."""
 
 from collections.abc import Callable, Collection, Sequence
 
 from worker.domain.errors import Unavailable, Withheld
+from worker.imap.answers import Answer
 from worker.imap.errors import ConnectionLost, SaidNo, Unreadable
-from worker.imap.fetched import Answer
 from worker.imap.session import Session
 from worker.imap.uidset import uid_sets
 
 _WIDEST = 50_000
-"""Messages of one SEARCH: imaplib takes no line above a megabyte, and a UID takes up to eleven octets of it."""
+"""Messages per SEARCH: imaplib accepts lines up to one megabyte, and a UID takes up to eleven bytes."""
 _MOST_FAILURES = 100
-"""FETCHes that may fail in one call before it is the server that is taken for broken."""
+"""FETCHes that may fail in one call before the server counts as broken."""
 _MOST_LOST = 20
-"""Connections: enough to find one message among thousands at which the server hangs up."""
+"""Lost connections per call: enough to find one message among thousands at which the server hangs up."""
 
 
 def uids_above(session: Session, above: int, most: int) -> list[int]:
-    """The first ``most`` UIDs above ``above``, found by windows of sequence numbers, which have no gaps."""
+    """Return the first ``most`` UIDs above ``above``; searches by sequence numbers, which have no gaps."""
     found: list[int] = []
     first, width = 1, min(most, _WIDEST)
     while first <= session.present() and len(found) < most:
@@ -34,12 +34,12 @@ def uids_above(session: Session, above: int, most: int) -> list[int]:
 
 
 def fetch_each(session: Callable[[], Session], uids: Collection[int], items: str) -> dict[int, Answer]:
-    """One FETCH for all; where the server cannot answer, halves and halves again, until the bad message is alone.
+    """Fetch all with one FETCH; if that fails, halve the set again and again until the bad message is alone.
 
-    That one is absent from what is given. ``session`` gives a live session with the queue selected.
+    The bad message is absent from the result. ``session`` returns a live session with the queue selected.
 
     Raises:
-        Withheld: the server said no, or hung up, and gave nothing at all.
+        Withheld: when the server refuses or hangs up and sends nothing at all.
     """
     answers: dict[int, Answer] = {}
     failures = lost = 0
@@ -71,7 +71,7 @@ def _fetch(session: Session, uids: Sequence[int], items: str, answers: dict[int,
             fetched = session.fetch(uid_set, items)
         except (Unreadable, ConnectionLost) as error:
             return error
-        # Keys that are no UIDs of ours are answers nobody asked for.
+        # Other UIDs are unsolicited answers.
         answers.update((uid, answer) for uid, answer in fetched.answers.items() if uid in wanted)
         refused = refused or fetched.refused
     return refused

@@ -9,11 +9,11 @@ from pathlib import Path
 
 
 class RefreshTokens:
-    """The token that the operator set, and the newest that came of it.
+    """The refresh token from the settings, and the newest one that the provider sent in its place (RFC 6749 §6).
 
-    The newest is kept in ``folder`` (mode 0600), not where the operator wrote theirs: that is a systemd credential or
-    a file of root's. Without a folder, or with one that cannot be written, it lasts as long as this process. Whoever
-    sets another token starts anew: what came of the old one is not looked at any more.
+    The newest is kept in ``folder`` (mode 0600), because the original is a systemd credential or a file of root's.
+    Without a folder, or when it cannot be written, the newest lasts as long as this process. When the setting changes,
+    tokens that came from the old one are ignored.
     """
 
     def __init__(self, stated: str, *, whose: str, folder: Path | None = None) -> None:
@@ -23,14 +23,14 @@ class RefreshTokens:
         self._newest: str | None = None
 
     def candidates(self) -> Iterator[str]:
-        """The newest first; then the one that was set, which many providers honour all the same."""
+        """Return the newest token, then the one from the settings, which many providers still accept."""
         newest = self._newest or self._read()
         if newest and newest != self._stated:
             yield newest
         yield self._stated
 
     def keep(self, token: str) -> None:
-        """Remember the token that the next renewal asks with; never raises for a disk that does not take it."""
+        """Keep the token for the next renewal; never raises when the disk is full or read-only."""
         if token == self._newest or (token == self._stated and self._newest is None and not self._read()):
             return
         self._newest = token
@@ -46,7 +46,7 @@ class RefreshTokens:
             return None
 
     def _write(self, token: str) -> None:
-        """Whole or not at all, readable by nobody else."""
+        """Write the file atomically, readable by this user only."""
         if self._file is None:
             return
         self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

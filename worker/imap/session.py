@@ -1,4 +1,4 @@
-"""One connection that is logged in: the few commands that are used, with what each server answers made even."""
+"""One logged-in IMAP connection; normalises the differences between servers."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,14 +10,14 @@ from imapclient.imap_utf7 import encode
 
 from worker.deadline import Wire, ended_after
 from worker.imap.access import ImapAccess
+from worker.imap.answers import Answer, read_answers
 from worker.imap.connection import connect, hang_up, take_leave
 from worker.imap.errors import ConnectionLost, SaidNo, Unreadable, lost, said, translated
-from worker.imap.fetched import Answer, read_answers
 from worker.imap.protocol import protocol_of, quoted
 
 _TOLD_OF_MESSAGES = ("FETCH", "EXPUNGEISSUED")
 _UNREAD = (RecursionError, ValueError, TypeError, LookupError, AttributeError)
-"""From imapclient's parser, and where an answer lacks what RFC 9051 has in it."""
+"""Errors of imapclient's parser, and of code that reads an incomplete answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +32,17 @@ class Selected:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What was answered. ``refused`` is the server's NO, which may yet answer for some (RFC 9051 §6.4.5)."""
+    """Answers to a FETCH. ``refused`` is the server's NO, after which some answers may be there (RFC 9051 §6.4.5)."""
 
     answers: dict[int, Answer]
     refused: SaidNo | None = None
 
 
 class Session:
-    """Connects when made. Every method raises `Unavailable`; after that, unless it was a `SaidNo`, it ``is_over``.
+    """Connects when created. Another thread can break the connection by the ``wire`` at any time.
 
-    By the ``wire`` another thread can break the connection while it is being made, too.
+    Raises:
+        Unavailable: from every method; after it the session ``is_over``, unless it was a `SaidNo`.
     """
 
     def __init__(self, access: ImapAccess, wire: Wire | None = None) -> None:
@@ -56,16 +57,16 @@ class Session:
         self._gone = 0
 
     def has(self, capability: str) -> bool:
-        """Whether the server offers it."""
+        """Return whether the server has the capability."""
         return capability in self.capabilities()
 
     def capabilities(self) -> frozenset[str]:
-        """What the server offers after the login, in upper case."""
+        """Return the server's capabilities after the login, in upper case."""
         with self._speaking():
             return frozenset(name.decode("ascii", "replace") for name in self._client.capabilities())
 
     def select(self, folder: str) -> Selected:
-        """One round trip; the answer is as fresh as the server has it."""
+        """Select a folder, and return its present state."""
         self.selected = None
         with self._speaking(), self._asking(f"cannot open the folder {folder}"):
             answer = self._client.select_folder(folder)
@@ -77,24 +78,24 @@ class Session:
         return selected
 
     def present(self) -> int:
-        """How many messages the selected folder holds at the least: what arrived since is not counted."""
+        """Count the messages that were in the folder when it was selected and are still there."""
         return max(0, self.selected.messages - self.expunged()) if self.selected else 0
 
     def expunged(self) -> int:
-        """How many messages were told to be gone since the folder was selected."""
+        """Count the messages that the server reported as removed since the folder was selected."""
         return self._gone
 
     def search(self, criteria: Sequence[str]) -> list[int]:
-        """UIDs, ascending. The caller sees to it that the answer stays below imaplib's megabyte a line."""
+        """Return the UIDs found, ascending. The answer must stay below one megabyte, imaplib's longest line."""
         with self._speaking():
             return sorted(self._client.search(criteria))
 
     def fetch(self, uid_set: str, items: str) -> Fetched:
-        """One FETCH.
+        """Send one FETCH and read the answers.
 
-        Answers that nobody asked for come along (RFC 9051 §7.5.2): items may be missing, messages may be others.
+        Unsolicited answers are among them (RFC 9051 §7.5.2): items may be missing, and other messages may be there.
         """
-        # IMAPClient.fetch knows no ranges, and keeps from its caller what was answered before a NO.
+        # IMAPClient.fetch has no ranges, and drops the answers that came before a NO.
         with self._speaking():
             typ, data = self._uid("FETCH", uid_set, items)
             if typ == "OK":
@@ -103,7 +104,7 @@ class Session:
             return Fetched(read_answers(answered), self._refusal("FETCH", data[0]))
 
     def ask(self, uid_set: str, items: str) -> None:
-        """Send a FETCH without waiting for its answer, which `answer` gives; any other command drops it."""
+        """Send a FETCH without waiting; `answer` reads its answer, any other command drops it."""
         with self._speaking():
             for code in _TOLD_OF_MESSAGES:
                 self._imap.untagged_responses.pop(code, None)
@@ -111,11 +112,11 @@ class Session:
 
     @property
     def has_asked(self) -> bool:
-        """Whether an answer is under way that nobody has taken."""
+        """An answer is on its way and not read yet."""
         return self._asked is not None
 
     def answer(self) -> dict[int, Answer] | None:
-        """What was answered to `ask`; None if nothing was asked, or it has to be asked again."""
+        """Read the answer to `ask`; return None when it has to be asked again."""
         tag, self._asked = self._asked, None
         if tag is None:
             return None
@@ -126,19 +127,19 @@ class Session:
         return None
 
     def command(self, name: str, uid_set: str, *arguments: str) -> None:
-        """A UID command whose answers we do not need: COPY, MOVE, STORE, EXPUNGE. Raises `SaidNo`."""
+        """Send a UID command and ignore its answers: COPY, MOVE, STORE, EXPUNGE. Raises `SaidNo`."""
         with self._speaking():
             typ, data = self._uid(name, uid_set, *arguments)
             if typ != "OK":
                 raise self._refusal(f"cannot {name} {' '.join(arguments)}", data[0])
 
     def expunge_all(self) -> None:
-        """EXPUNGE without UIDs: removes whatever is flagged as deleted, by whomever."""
+        """Send EXPUNGE without UIDs: removes every message that is flagged as deleted."""
         with self._speaking(), self._asking("cannot EXPUNGE"):
             self._client.expunge()
 
     def prefix(self) -> str:
-        """What the names of our own folders begin with (RFC 2342), asked once a connection."""
+        """Return the prefix of personal folders (RFC 2342); asks the server once per connection."""
         if self._prefix is None:
             self._prefix = ""
             if self.has("NAMESPACE"):
@@ -148,7 +149,7 @@ class Session:
         return self._prefix
 
     def create(self, folder: str) -> None:
-        """Make a folder that mail programs show. Raises `SaidNo`, also when it is there already."""
+        """Create and subscribe a folder. Raises `SaidNo`, also when it exists."""
         with self._speaking():
             with self._asking(f"cannot make the folder {folder}"):
                 self._client.create_folder(folder)
@@ -156,14 +157,14 @@ class Session:
                 self._client.subscribe_folder(folder)
 
     def count(self, folder: str) -> int | None:
-        """How many messages a folder holds; None if there is none of that name."""
+        """Count the messages of a folder; None when it does not exist."""
         with self._speaking(), self._asking("LIST"):
             if not self._client.folder_exists(folder):
                 return None
             return int(self._client.folder_status(folder, ["MESSAGES"])[b"MESSAGES"])
 
     def idle_begin(self) -> None:
-        """Have the server tell of new mail from now on; no other command until `idle_end`."""
+        """Start IDLE; send no other command until `idle_end`."""
         with self._speaking():
             try:
                 self._client.idle()
@@ -173,7 +174,7 @@ class Session:
                 self._await_idle()
 
     def idle_wait(self, seconds: float) -> frozenset[bytes]:
-        """The names of what the server told (``EXISTS``); none after that long, and none at once if it is gone."""
+        """Return the names of the server's reports (``EXISTS``); empty after the time, and at once when it hung up."""
         with self._speaking(seconds + self._access.answer_seconds):
             heard = self._client.idle_check(timeout=seconds)
             for response in heard:
@@ -183,33 +184,33 @@ class Session:
         return frozenset(word.upper() for response in heard for word in response if isinstance(word, bytes))
 
     def idle_end(self) -> None:
-        """End it and see that the server is still there."""
+        """End IDLE, and check that the server still answers."""
         with self._speaking():
             self._client.idle_done()
             self._client.noop()
 
     def close(self) -> None:
-        """Log out as far as the server still listens; never raises."""
+        """Log out if the server still answers; never raises."""
         if not self.is_over:
             self.is_over = True
             take_leave(self._client, self._wire)
 
     def interrupt(self) -> None:
-        """Break the connection under the thread that waits on it; never raises."""
+        """Break the connection; a thread that waits for an answer gets an error. Never raises."""
         self._wire.cut()
 
     def _uid(self, name: str, *arguments: str) -> tuple[str, list[Any]]:
-        """A UID command; once more where others removed messages that the server had not told us to be gone.
+        """Send a UID command; repeat it when others removed messages and the server had not reported that yet.
 
-        For those it says NO, or gives placeholders: an empty head, no octets, the year 1970. A COPY that it says OK to
-        is done, and would be done twice.
+        For such messages it says NO, or sends placeholders: an empty head, no bytes, the year 1970. A COPY that ended
+        with OK is not repeated, because it is done.
         """
         imap = self._imap
         for code in _TOLD_OF_MESSAGES:
             imap.untagged_responses.pop(code, None)
         typ, data = imap.uid(name, *arguments)
         if imap.untagged_responses.pop("EXPUNGEISSUED", None):  # RFC 5530 §3
-            imap.noop()  # now it tells
+            imap.noop()  # now it reports them
             if name == "COPY" and typ == "OK":
                 return typ, data
             imap.untagged_responses.pop("FETCH", None)
@@ -217,14 +218,14 @@ class Session:
         return typ, data
 
     def _await_idle(self) -> None:
-        """Take the news told just before the server is ready, which imapclient takes for a failure."""
+        """Read reports that come before the continuation; imapclient mistakes them for a failure."""
         ended = self._imap.await_continuation(self._client._idle_tag)  # noqa: SLF001
         if ended is not None:
             raise self._refusal("IDLE", ended[1][0])
 
     @contextmanager
     def _speaking(self, seconds: float | None = None) -> Iterator[None]:
-        """Talk to the server; whatever fails but a plain NO ends the connection: nobody knows what comes next on it."""
+        """Talk to the server. Any failure but a NO ends the connection: its next bytes may belong to anything."""
         deadline = ended_after(seconds or self._access.answer_seconds, self._wire, self._access.server)
         try:
             with deadline, translated(self._access, lambda: self._imap.farewell):
@@ -245,12 +246,12 @@ class Session:
             raise
 
     def _count_gone(self) -> None:
-        """A line for each would be kept until the next SELECT, however long the backlog."""
+        """Count and drop the EXPUNGE reports, which imaplib would keep until the next SELECT."""
         self._gone += len(self._imap.untagged_responses.pop("EXPUNGE", ()))
 
     @contextmanager
     def _asking(self, what: str) -> Iterator[None]:
-        """Tell a NO from what imapclient raises for it."""
+        """Translate imapclient's error for a NO into `SaidNo`."""
         try:
             yield
         except IMAP4.abort:  # readonly is one, too

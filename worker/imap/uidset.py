@@ -1,10 +1,10 @@
-"""UID sets as they stand in a command (RFC 9051, sequence-set)."""
+"""Write and read UID sets of commands (RFC 9051, sequence-set)."""
 
 from collections.abc import Collection, Iterator
 from itertools import groupby
 
 MOST_CHARACTERS = 6000
-"""Of one set: servers drop a connection at a command of 16 KB, and 8 KB is what RFC 7162 §4 asks of them."""
+"""Longest set. Some servers drop the connection at a command of 16 KB; RFC 7162 §4 guarantees 8 KB."""
 
 
 def uid_sets(uids: Collection[int], most_characters: int = MOST_CHARACTERS) -> Iterator[str]:
@@ -22,7 +22,7 @@ def uid_sets(uids: Collection[int], most_characters: int = MOST_CHARACTERS) -> I
 
 
 def members(uid_set: str) -> Iterator[int]:
-    """The UIDs that a set names, ascending as `uid_sets` writes it."""
+    """Return the UIDs in a set, ascending as `uid_sets` writes them."""
     for piece in uid_set.split(","):
         first, _, last = piece.partition(":")
         yield from range(int(first), int(last or first) + 1)
