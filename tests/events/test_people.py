@@ -42,6 +42,8 @@ def test_a_rotation_gives_a_new_secret_and_signs_with_both(dropbox: Dropbox, rec
     dropbox.deliver(letter(address))
     dropbox.ok("poll")
     assert (len(receiver.got), receiver.refused) == (2, [])
+    assert dropbox.admin("webhook", "test", "--json").json["ok"]
+    assert (len(receiver.got), receiver.refused) == (3, []), "a test is signed as a delivery is"
 
 
 def test_a_test_event_shows_the_answer(dropbox: Dropbox, receiver: Receiver) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = noun("webhook")
 
 WebhookId = Annotated[
-    int | None, typer.Argument(metavar="[ID]", min=1, max=2**63 - 1, help="The webhook's id; an account has only one.")
+    int | None, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help="The webhook's id; an account has only one.")
 ]
 
 
@@ -78,8 +78,9 @@ def send_test(
     from worker.outgoing.webhooks import send_once  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
-        endpoint = webhooks.endpoint_of(desk.crm, webhook_id)
-    event_id, body = trial(endpoint.account, datetime.now(UTC))
+        now = datetime.now(UTC)
+        endpoint = webhooks.endpoint_of(desk.crm, webhook_id, now=now)
+    event_id, body = trial(endpoint.account, now)
     answer = send_once(endpoint, event_id, body)
     fields: dict[str, Any] = {
         "id": event_id,

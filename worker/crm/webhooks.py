@@ -20,7 +20,7 @@ from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
 from worker.store.tables import EVENT_FAILED, EVENT_WAITS, EventRow, WebhookRow
 from worker.store.waiting import lock
-from worker.store.webhooks import EndpointHealth, endpoints_health
+from worker.store.webhooks import EndpointHealth, endpoints_health, read_endpoints
 
 _WAITS = text(f"({EVENT_WAITS})")
 _FAILED = text(f"({EVENT_FAILED})")
@@ -139,15 +139,15 @@ def remove_webhook(crm: Crm, number: int | None) -> EndpointHealth:
         return removed
 
 
-def endpoint_of(crm: Crm, number: int | None) -> Endpoint:
+def endpoint_of(crm: Crm, number: int | None, *, now: datetime) -> Endpoint:
     """Return the account's endpoint, whatever its state, to send a test to.
 
     Raises:
         Refused: when the account has no endpoint, or not this one.
     """
     with crm.read() as work:
-        row = _require(work, number)
-        return Endpoint(work.account.id, work.account.name, row.url, (row.secret,))
+        _require(work, number)
+        return read_endpoints(work.connection, [work.account.id], now)[0]
 
 
 def list_events(crm: Crm, *, failed: bool, limit: int | None) -> list[EventSummary]:

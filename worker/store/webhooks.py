@@ -120,7 +120,7 @@ class EventOutbox:
             )
             claimed = claim.values(leased_to=self._worker, leased_until=moment + LEASE)
             ours = set(connection.scalars(claimed.returning(col(WebhookRow.account_id)), {"moment": moment}))
-            return _endpoints(connection, ours, now)
+            return read_endpoints(connection, ours, now)
 
     def renew(self, accounts: Collection[int], now: datetime) -> list[Endpoint]:
         """Extend the claims; returns those endpoints that are still ours and active, as they are now."""
@@ -131,7 +131,7 @@ class EventOutbox:
                 .values(leased_until=time_of(connection) + LEASE)
             )
             ours = set(connection.scalars(renewed.returning(col(WebhookRow.account_id))))
-            return _endpoints(connection, ours, now)
+            return read_endpoints(connection, ours, now)
 
     def release(self, accounts: Collection[int]) -> None:
         """Give the claims up."""
@@ -246,7 +246,8 @@ def _health(account_id: int, account: str, number: int, url: str, state: str, *r
     return EndpointHealth(account_id, account, number, url, EndpointState(state), *rest)
 
 
-def _endpoints(connection: Connection, accounts: Collection[int], now: datetime) -> list[Endpoint]:
+def read_endpoints(connection: Connection, accounts: Collection[int], now: datetime) -> list[Endpoint]:
+    """Read the endpoints of these accounts, with the secrets that are in use now."""
     query = (
         select(
             *(col(WebhookRow.account_id), col(AccountRow.name), col(WebhookRow.url), col(WebhookRow.secret)),
