@@ -143,11 +143,22 @@ def test_what_waits_is_listed_and_assigned(cli: CommandLine, arrive: Arrive) -> 
     assert len(cli.json("email list --unmatched")) == 2
     made = cli.json(f"unmatched assign {CARL} --new-contact")
     assert made["attached"] == 2
-    assert cli.json(f"unmatched assign {NEW} --contact {made['id']}")["attached"] == 0, "it is on the contact already"
+    assigned = cli.ok(f"unmatched assign {NEW} --contact {made['id']}")
+    assert "attached  0" in assigned.out
+    assert f"contact {made['id']} had these emails already, by another address" in assigned.err
     assert (cli.json("unmatched list"), cli.json("email list --unmatched")) == ([], [])
     assert cli.json(f"contact show {NEW}")["addresses"] == [CARL, NEW]
     arrive([NEW])
     assert emails_of(cli, CARL) == 3
+
+
+def test_mail_of_an_owner_without_the_permission_waits_on(cli: CommandLine, arrive: Arrive) -> None:
+    wait(cli)
+    arrive()
+    cli.ok(f"profile revoke Administrator leads --as {JANE}")
+    assigned = cli.ok(f"unmatched assign {CARL} --new-lead")
+    assert f"some emails still wait for {CARL}: the profile of their owner has no permission for leads" in assigned.err
+    assert [row["address"] for row in cli.json("unmatched list")] == [CARL]
 
 
 def test_an_account_chooses_what_names_its_records(cli: CommandLine, arrive: Arrive) -> None:

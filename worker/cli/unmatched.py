@@ -67,5 +67,7 @@ def assign(  # noqa: PLR0913, PLR0917 - the parameters are the command line
         print_json(fields)
         return
     print_fields(fields.items())
-    if not assigned.attached:
-        note(f"the owner of these emails may not see {module}s: they still wait")
+    if assigned.is_waited_for:
+        note(f"some emails still wait for {address}: the profile of their owner has no permission for {module}s")
+    elif not assigned.attached:
+        note(f"{module} {record.id} had these emails already, by another address")

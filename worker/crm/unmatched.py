@@ -7,9 +7,8 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from worker.conflicts import retry_on_conflict
-from worker.crm.record_life import ChangedRecord
 from worker.crm.record_rows import Revision, attach, author_of, insert_records, read_states, update_records
-from worker.crm.records import detail_of, find_record
+from worker.crm.records import RecordDetail, detail_of, find_record
 from worker.crm.work import By, Crm, Work, address_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
@@ -29,6 +28,15 @@ class UnmatchedAddress:
     last_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class AssignedMail:
+    """A record, how many emails it got, and whether others wait on: those whose owner has no permission (R10)."""
+
+    record: RecordDetail
+    attached: int
+    is_waited_for: bool
+
+
 def list_unmatched(crm: Crm, *, limit: int | None) -> list[UnmatchedAddress]:
     """List the addresses that wait for a record; the one that waits longest comes first."""
     first, last = func.min(col(EmailRow.arrived_at)), func.max(col(EmailRow.arrived_at))
@@ -45,7 +53,7 @@ def list_unmatched(crm: Crm, *, limit: int | None) -> list[UnmatchedAddress]:
 
 
 @retry_on_conflict
-def assign_unmatched(crm: Crm, text: str, module: Module, by: By, *, to: str | None) -> ChangedRecord:
+def assign_unmatched(crm: Crm, text: str, module: Module, by: By, *, to: str | None) -> AssignedMail:
     """Put the emails that wait for an address on a record, which matches by the address from now on.
 
     ``to`` names the record; None makes a new one, owned by the acting user.
@@ -57,7 +65,8 @@ def assign_unmatched(crm: Crm, text: str, module: Module, by: By, *, to: str | N
     with crm.begin() as work:
         author = author_of(work, by, module)
         lock(work.connection, [work.account.id], alone=True)
-        _require_waiting(work, address)
+        if not _is_waited_for(work, address):
+            raise Refused(f"no email waits for {address} in account {work.account.name}", "nothing_waits")
         if to is None:
             state = changed(RecordState(), RecordChange(email=address), author.user_id)
             (number,) = insert_records(work, module, [state], author)
@@ -68,12 +77,11 @@ def assign_unmatched(crm: Crm, text: str, module: Module, by: By, *, to: str | N
             if not state.is_written_as(before):
                 update_records(work, module, [Revision(number, before, state)], author)
         attached = attach(work, module, [(number, state)], author)
-        return ChangedRecord(detail_of(work, module, number), attached)
+        return AssignedMail(detail_of(work, module, number), attached, _is_waited_for(work, address))
 
 
-def _require_waiting(work: Work, address: Address) -> None:
+def _is_waited_for(work: Work, address: Address) -> bool:
     waits = select(col(UnmatchedRow.email_id)).where(
         col(UnmatchedRow.account_id) == work.account.id, col(UnmatchedRow.address_key) == address.key
     )
-    if work.connection.execute(waits.limit(1)).first() is None:
-        raise Refused(f"no email waits for {address} in account {work.account.name}", "nothing_waits")
+    return work.connection.execute(waits.limit(1)).first() is not None
