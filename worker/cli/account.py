@@ -18,7 +18,9 @@ app = noun("account")
 
 
 @app.command("add")
-def add(ctx: typer.Context, name: Annotated[str, typer.Argument(help="Its name.")], as_json: Json = False) -> None:
+def add(
+    ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="Its name.")], as_json: Json = False
+) -> None:
     """Make an account with the profiles Administrator and Standard."""
     from worker.crm.accounts import add_account  # noqa: PLC0415
 

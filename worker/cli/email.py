@@ -91,7 +91,7 @@ def export(
     ] = None,
     account: AccountName = None,
 ) -> None:
-    """Give the original message, octet for octet (.eml)."""
+    """Give the original message, byte for byte (.eml)."""
     from worker.crm.emails import original_of  # noqa: PLC0415
 
     if output is None and sys.stdout.isatty():
