@@ -25,14 +25,14 @@ _LOOK_SECONDS = 2.5
 _IDLE_SECONDS = 10.0
 """The same where no account has an endpoint."""
 _PAUSE_SECONDS = 5.0
-"""After an outage of the database, of which the poll tells."""
+"""After an outage of the database, which the poll reports."""
 _BUG_SECONDS = 60.0
 _ONCE_SECONDS = 60.0
 _FAREWELL_SECONDS = 2.0
 
 
 class Deliverer:
-    """Delivers what is due in one database. For one thread."""
+    """Delivers the events of one database that are due. For one thread."""
 
     def __init__(self, settings: Settings, database: Database, wanted: threading.Event | None = None) -> None:
         self._outbox = EventOutbox(database)
@@ -42,7 +42,7 @@ class Deliverer:
         self._deliver: Callable[[Callable[[], bool]], int] | None = None
 
     def deliver_due(self, stop: Callable[[], bool]) -> float:
-        """Deliver until nothing is due or ``stop`` says so; returns after how many seconds to look again.
+        """Deliver until nothing is due or ``stop`` says so; return the seconds until the next look.
 
         Raises:
             Unavailable: when the database is down.
@@ -59,7 +59,7 @@ class Deliverer:
         return _LOOK_SECONDS
 
     def _tell_pauses(self, post: Post) -> None:
-        """Write to the operator and to the account's administrators; a mail server that is down delays it."""
+        """Write to the operator and to the account's administrators. If the mail server is down, try again later."""
         for pause in self._outbox.pauses():
             try:
                 for address in self._readers(pause):
@@ -89,37 +89,29 @@ class Deliveries:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._wanted = threading.Event()
-        self._has_changed = False
         self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def wake(self) -> None:
         """Look for events at once: something was filed."""
         self._wanted.set()
 
-    def change(self, settings: Settings) -> None:
-        """Work by these settings from now on."""
-        self._settings = settings
-        self._has_changed = True
-        self._wanted.set()
-
     def stop(self) -> None:
-        """End soon. What is being sent has a moment to end; what does not end is delivered again."""
+        """End soon. A request under way has a moment to finish; if it does not, the event is sent again later."""
         self._is_stopping = True
         self._wanted.set()
 
     def join(self) -> None:
-        """Wait for the end, after `stop`; not for a receiver that hangs."""
+        """Wait for the end after `stop`, for two seconds at most: a receiver may hang."""
         if self._thread.is_alive():
             self._thread.join(_FAREWELL_SECONDS)
 
     def _run(self) -> None:
         while not self._is_stopping:
-            self._has_changed = False
             try:
                 with closing(open_database(self._settings)) as database:
                     self._work(Deliverer(self._settings, database, self._wanted))
@@ -130,20 +122,17 @@ class Deliveries:
                 self._rest(_BUG_SECONDS)
 
     def _work(self, deliverer: Deliverer) -> None:
-        while not self._should_end():
-            self._rest(deliverer.deliver_due(self._should_end))
-
-    def _should_end(self) -> bool:
-        return self._is_stopping or self._has_changed
+        while not self._is_stopping:
+            self._rest(deliverer.deliver_due(lambda: self._is_stopping))
 
     def _rest(self, seconds: float) -> None:
-        if not self._should_end():
+        if not self._is_stopping:
             self._wanted.wait(seconds)
             self._wanted.clear()
 
 
 def deliver_once(settings: Settings, database: Database, stop: Callable[[], bool]) -> None:
-    """Deliver what is due now, for a minute at most.
+    """Deliver the events that are due now, for a minute at most.
 
     Raises:
         Unavailable: when the database is down.
