@@ -84,7 +84,8 @@ def commit(
     ``gives_notice``: also write a notice for the owner of each mail that is not filed.
 
     Raises:
-        Unavailable: the database is down, or another worker wrote the same rows first. The transaction translates it.
+        Conflict: another worker wrote the same rows first. The transaction raises it for a broken constraint.
+        Unavailable: the database is down.
     """
     batch = _numbered(connection, filings, now)
     insert_rows(connection, RecordRow, _records(batch))
