@@ -105,6 +105,12 @@ def test_a_bad_byte_costs_its_own_row_and_leaves_the_letters_of_the_others(peopl
     assert [row.last_name for row in (first, last) if isinstance(row, RecordChange)] == ["Müller", "Šťastná"]
 
 
+def test_a_row_with_more_cells_than_columns_is_refused(people: Path) -> None:
+    [longer, padded] = read(people, b"email,last_name\na@x.example,Doe, Jane\nb@x.example,Roe,,\n")
+    assert longer == BadRow(2, "3 cells, but line 1 names 2 columns")
+    assert isinstance(padded, RecordChange)
+
+
 def test_a_row_that_is_too_short_leaves_what_it_lacks_alone(people: Path) -> None:
     [row] = read(people, "email,last_name,owner\na@x.example,A\n")
     assert isinstance(row, RecordChange)

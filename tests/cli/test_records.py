@@ -143,6 +143,8 @@ def test_what_waits_is_listed_and_assigned(cli: CommandLine, arrive: Arrive) -> 
     assert len(cli.json("email list --unmatched")) == 2
     made = cli.json(f"unmatched assign {CARL} --new-contact")
     assert made["attached"] == 2
+    shown = cli.json(f"contact show {made['id']}")
+    assert (shown["owner"], shown["source"]) == (JANE, "BCC Dropbox"), "as mail would have made it (R17)"
     assigned = cli.ok(f"unmatched assign {NEW} --contact {made['id']}")
     assert "attached  0" in assigned.out
     assert f"contact {made['id']} had these emails already, by another address" in assigned.err

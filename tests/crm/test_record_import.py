@@ -78,6 +78,20 @@ def test_the_same_rows_twice_change_nothing(crm: Crm, jane: str) -> None:
     ]
 
 
+def test_a_record_that_was_merged_is_not_made_again(crm: Crm) -> None:
+    given = rows(
+        {"external_id": "K1", "email": CARL, "last_name": "Carl"},
+        {"external_id": "K2", "email": "carl@home.example", "last_name": "Carl C."},
+    )
+    imported(crm, given)
+    record_life.merge_records(crm, Module.CONTACT, "external:K1", BY, into="external:K2")
+    [survivor] = listed(crm)
+    told = {2: f"contact K1 was merged into record {survivor.id}, which has a key of its own"}
+    for _ in range(2):
+        assert imported(crm, given) == ({"unchanged": 1, "skipped": 1}, told)
+    assert listed(crm) == [survivor]
+
+
 def test_only_the_columns_that_the_rows_have_are_updated_and_an_empty_cell_clears(crm: Crm, jane: str) -> None:
     imported(crm, rows({"external_id": "K1", "email": CARL, "last_name": "Carl", "first_name": "C", "owner": jane}))
     assert imported(crm, rows({"external_id": "K1", "first_name": "Cäsar"})) == ({"updated": 1}, {})

@@ -247,6 +247,8 @@ def _rows_below(table: _Table, heading: list[str], places: Mapping[str, int]) ->
             continue
         if row == heading:
             yield BadRow(table.line, "the names of the columns once more")
+        elif any(cell.strip() for cell in row[len(heading) :]):
+            yield BadRow(table.line, f"{len(row)} cells, but line 1 names {len(heading)} columns")
         elif any(cell.strip() for cell in row):
             yield _change(table.line, {column: cell.strip() for column, cell in cells.items()})
 

@@ -22,6 +22,7 @@ from worker.crm.record_rows import (
     holders,
     ids_by_external_id,
     insert_records,
+    merged_by_external_id,
     read_states,
     update_records,
 )
@@ -169,7 +170,7 @@ class _Matching:
         rows = [_Row.of(row, self._plan.key) for row in given if isinstance(row, RecordChange)]
         rows = self._owned([row for row in rows if self._has_key(row)])
         rows = self._first_to_claim(rows, [(key, row) for row in rows for key in self._keys(row)])
-        rows = self._found(rows)
+        rows = self._found(self._not_merged(rows))
         # A second row for one record, by another of its addresses, would undo what the first did.
         by_email = [(f"record {row.record_id}", row) for row in rows if row.record_id and not row.is_by_key]
         rows = self._first_to_claim(rows, by_email)
@@ -230,6 +231,20 @@ class _Matching:
             if key := late.get(row.change.line):
                 self._refuse(row, f"the {clean(key, 100)} is that of line {lines[key]} already")
         return [row for row in rows if row.change.line not in late] if late else rows
+
+    def _not_merged(self, rows: list[_Row]) -> list[_Row]:
+        """Leave out rows whose record was merged into another one: they would make it again."""
+        module = self._plan.module
+        merged = merged_by_external_id(self._work, module, {row.external_id for row in rows if row.external_id})
+        if not merged:
+            return rows
+        known = ids_by_external_id(self._work, module, merged.keys())
+        gone = {key: into for key, into in merged.items() if key not in known}
+        for row in rows:
+            if row.external_id in gone:
+                into = f"{gone[row.external_id]}, which has a key of its own"
+                self._refuse(row, f"{module} {clean(row.external_id, 80)} was merged into record {into}")
+        return [row for row in rows if row.external_id not in gone]
 
     def _found(self, rows: list[_Row]) -> list[_Row]:
         """Find the record of each row."""

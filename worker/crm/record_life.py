@@ -164,13 +164,13 @@ def _merge(work: Work, number: int, target: int, modules: tuple[Module, Module],
     states = read_states(work, [number, target])
     gone, before = states[number], states[target]
     revision = Revision(target, before, merged(before, gone))
+    lost = gone.external_id if gone.external_id != revision.after.external_id else None
     _move_emails(work, number, target)
-    end_record(work, modules[0], number, author, merged_into=target)
+    end_record(work, modules[0], number, author, merged_into=target, lost_external_id=lost)
     done = _revise(work, modules[1], revision, author)
     facts = [facts_of(target, modules[1], revision.after), facts_of(number, modules[0], gone)]
     write_events(work.connection, [record_merged(work.account.id, *facts)], author.now)
-    is_lost = gone.external_id not in {None, revision.after.external_id}
-    return ChangedRecord(done.record, done.attached, gone.external_id if is_lost else None)
+    return ChangedRecord(done.record, done.attached, lost)
 
 
 def _revise(work: Work, module: Module, revision: Revision, author: Author) -> ChangedRecord:
@@ -192,8 +192,19 @@ def _move_emails(work: Work, number: int, target: int) -> None:
     )
 
 
-def end_record(work: Work, module: Module, number: int, author: Author, merged_into: int | None = None) -> None:
-    """Delete the record and its associations, and remember how it ended."""
+def end_record(  # noqa: PLR0913 - how a record ends
+    work: Work,
+    module: Module,
+    number: int,
+    author: Author,
+    *,
+    merged_into: int | None = None,
+    lost_external_id: str | None = None,
+) -> None:
+    """Delete the record and its associations, and remember how it ended.
+
+    ``lost_external_id`` is the key of a merged record that the surviving one does not take.
+    """
     remove_addresses(work, [number])
     for row, column in ((AssociationRow, AssociationRow.record_id), (RecordRow, RecordRow.id)):
         work.connection.execute(delete(row).where(col(row.account_id) == work.account.id, col(column) == number))
@@ -202,6 +213,7 @@ def end_record(work: Work, module: Module, number: int, author: Author, merged_i
         "id": number,
         "module": module.value,
         "merged_into": merged_into,
+        "external_id": lost_external_id,
         "ended_at": author.now,
         "ended_by": author.user_id,
     }

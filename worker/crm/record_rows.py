@@ -21,7 +21,7 @@ from worker.store.bulk import insert_rows
 from worker.store.events import write_events
 from worker.store.ids import allocate
 from worker.store.keys import among_numbers, among_texts
-from worker.store.tables import RecordAddressRow, RecordRow, UserRow
+from worker.store.tables import FormerRecordRow, RecordAddressRow, RecordRow, UserRow
 from worker.store.waiting import attach_waiting
 
 _COLUMNS = (
@@ -119,6 +119,19 @@ def ids_by_external_id(work: Work, module: Module, external_ids: Collection[str]
         among_texts(work.connection, col(RecordRow.external_id), external_ids),
     )
     return {str(row.external_id): row.id for row in work.connection.execute(query)}
+
+
+def merged_by_external_id(work: Work, module: Module, external_ids: Collection[str]) -> dict[str, int]:
+    """Find the records into which others with these keys were merged, by the lost key."""
+    if not external_ids:
+        return {}
+    query = select(col(FormerRecordRow.external_id), col(FormerRecordRow.merged_into)).where(
+        col(FormerRecordRow.account_id) == work.account.id,
+        col(FormerRecordRow.module) == module.value,
+        col(FormerRecordRow.external_id).is_not(None),
+        among_texts(work.connection, col(FormerRecordRow.external_id), external_ids),
+    )
+    return {str(row.external_id): row.merged_into for row in work.connection.execute(query)}
 
 
 def holders(work: Work, module: Module, address_keys: Collection[str]) -> dict[str, list[Holder]]:

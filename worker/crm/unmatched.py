@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlmodel import col
 
 from worker.conflicts import retry_on_conflict
@@ -14,7 +14,8 @@ from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.patterns import Module
 from worker.domain.record_changes import RecordChange, RecordState, changed
-from worker.store.tables import EmailRow, UnmatchedRow
+from worker.domain.records import SOURCE
+from worker.store.tables import EmailOwnerRow, EmailRow, UnmatchedRow
 from worker.store.waiting import lock
 
 
@@ -56,7 +57,8 @@ def list_unmatched(crm: Crm, *, limit: int | None) -> list[UnmatchedAddress]:
 def assign_unmatched(crm: Crm, text: str, module: Module, by: By, *, to: str | None) -> AssignedMail:
     """Put the emails that wait for an address on a record, which matches by the address from now on.
 
-    ``to`` names the record; None makes a new one, owned by the acting user.
+    ``to`` names the record. None makes a new one as mail would have made it (R17): its owner is the acting user, else
+    the owner of the first email that waits.
 
     Raises:
         Refused: when nothing waits for the address, there is no such record, or the acting user may not.
@@ -68,7 +70,8 @@ def assign_unmatched(crm: Crm, text: str, module: Module, by: By, *, to: str | N
         if not _is_waited_for(work, address):
             raise Refused(f"no email waits for {address} in account {work.account.name}", "nothing_waits")
         if to is None:
-            state = changed(RecordState(), RecordChange(email=address), author.user_id)
+            owner = author.user_id or _owner_of_first(work, address)
+            state = changed(RecordState(), RecordChange(email=address, source=SOURCE), owner)
             (number,) = insert_records(work, module, [state], author)
         else:
             number = find_record(work, module, to)
@@ -78,6 +81,23 @@ def assign_unmatched(crm: Crm, text: str, module: Module, by: By, *, to: str | N
                 update_records(work, module, [Revision(number, before, state)], author)
         attached = attach(work, module, [(number, state)], author)
         return AssignedMail(detail_of(work, module, number), attached, _is_waited_for(work, address))
+
+
+def _owner_of_first(work: Work, address: Address) -> int | None:
+    """Return the user whose dropbox the first waiting email came through."""
+    query = (
+        select(col(EmailOwnerRow.user_id))
+        .join(
+            UnmatchedRow,
+            and_(
+                col(UnmatchedRow.account_id) == col(EmailOwnerRow.account_id),
+                col(UnmatchedRow.email_id) == col(EmailOwnerRow.email_id),
+            ),
+        )
+        .where(col(UnmatchedRow.account_id) == work.account.id, col(UnmatchedRow.address_key) == address.key)
+        .order_by(col(EmailOwnerRow.email_id), col(EmailOwnerRow.user_id))
+    )
+    return work.connection.scalar(query.limit(1))
 
 
 def _is_waited_for(work: Work, address: Address) -> bool:

@@ -226,12 +226,22 @@ class FormerRecordRow(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["account_id"], ["account.id"]),
         CheckConstraint("module IN ('lead', 'contact')", name="former_record_module"),
+        Index(
+            "former_record_by_external_id",
+            "account_id",
+            "module",
+            "external_id",
+            sqlite_where=text(HAS_EXTERNAL_ID),
+            postgresql_where=text(HAS_EXTERNAL_ID),
+        ),
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     id: int = Field(primary_key=True, sa_type=BigInteger)
     module: str = Field(sa_type=CleanText)
     merged_into: int | None = Field(default=None, sa_type=BigInteger)
     """None: it was deleted."""
+    external_id: str | None = Field(default=None, sa_type=CleanText)
+    """The CRM's key of a merged record whose survivor has a key of its own; an import does not make it again."""
     ended_at: datetime = Field(sa_type=UtcDateTime)
     ended_by: int | None = Field(default=None, sa_type=BigInteger)
 
