@@ -70,7 +70,11 @@ def _empty_log(database: Database) -> None:
 
 
 def _vacuum_file(database: Database) -> None:
-    _persevere(database, lambda driver: driver.execute("VACUUM").fetchone() is None)
+    def vacuum(driver: Any) -> bool:
+        driver.execute("PRAGMA temp_store = DEFAULT")  # the copy of the whole file does not fit into memory
+        return driver.execute("VACUUM").fetchone() is None
+
+    _persevere(database, vacuum)
 
 
 def _persevere(database: Database, is_done: Callable[[Any], bool]) -> None:

@@ -153,7 +153,7 @@ class Vacuum:
         Raises:
             Unavailable: the disk is full, or other processes keep the file busy.
         """
-        self._run(f"PRAGMA auto_vacuum = {_INCREMENTAL}", "VACUUM", _SHORTEN_LOG)
+        self._run("PRAGMA temp_store = DEFAULT", f"PRAGMA auto_vacuum = {_INCREMENTAL}", "VACUUM", _SHORTEN_LOG)
 
     def _pages(self) -> Iterator[tuple[int, int]]:
         with self._database.read() as connection:

@@ -77,6 +77,8 @@ def sqlite_engine(url: URL, statement_seconds: int) -> Engine:
         cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA foreign_keys = ON")
+        # A container may have no folder for temporary files; a statement that changes eight pages would need one.
+        cursor.execute("PRAGMA temp_store = MEMORY")
         cursor.execute("PRAGMA cache_size = -4000")  # 4 MB for each connection
         (page_size,) = cursor.execute("PRAGMA page_size").fetchone()
         cursor.execute(f"PRAGMA wal_autocheckpoint = {_LONGEST_LOG // page_size}")
