@@ -21,8 +21,11 @@ _SILENT = frozenset({"LOGIN", "AUTHENTICATE", "CAPABILITY", "LOGOUT", "NOOP", ""
 _CHANGING = ("UID MOVE", "UID COPY", "UID STORE", "UID EXPUNGE", "CREATE")
 """Where it may matter that only half of a command was sent."""
 _MOST_NAME = 90
-_LOCK = re.compile(r"-?\d{6,}|(?<=bcc_dropbox.session = ')[0-9a-f]+|(?<=pg_backend_pid\(\) <> )\d+")
-"""What differs from run to run: a mailbox's lock number, the mark of a session, the server's process."""
+_LOCK = re.compile(r"(?<=bcc_dropbox.session = ')[0-9a-f]+|(?<=pg_backend_pid\(\) <> )\d+|-?\d{6,}")
+"""What differs from run to run: the mark of a session, the server's process, a mailbox's lock number.
+
+The mark stands first: it may begin with six digits.
+"""
 
 
 class Steps:
