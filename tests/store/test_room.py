@@ -60,7 +60,7 @@ def test_a_new_sqlite_file_gives_room_back_in_small_steps(tmp_path: Path) -> Non
     assert vacuum.can_step()
     assert before.unused
     steps = list(vacuum.steps())
-    assert len(steps) > 2
+    assert len(steps) > 1, "at most 64 pages at once, of whatever size this SQLite's pages are"
     assert steps[-1][0] == steps[-1][1]
     assert size_of(database).used < before.used - 1_000_000
     assert list(vacuum.steps()) == []

@@ -23,7 +23,8 @@ _TEMPORARY = re.compile(
     re.IGNORECASE,
 )
 """Codes (RFC 5530, Gmail, Yahoo) and texts of a server that did not check the login."""
-_GOODBYE = re.compile(r"^\* BYE\b ?", re.IGNORECASE)
+_GOODBYE = re.compile(r"^(invalid greeting: )?\* BYE\b ?", re.IGNORECASE)
+"""The greeting of a server that takes no connection; since 3.14.8 imaplib says what is wrong with it first."""
 
 
 class SaidNo(Withheld):
