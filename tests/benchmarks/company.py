@@ -1,4 +1,4 @@
-"""Whose mail the benchmarks file: one account of a hundred users, each with a token and a registered address."""
+"""Whose mail the benchmarks file: accounts of users, each with a token and a registered address."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +16,6 @@ from worker.store.ids import allocate
 from worker.store.schema import migrate
 from worker.store.tables import AccountRow, ProfileRow, SenderRow, TokenRow, UserRow
 
-USERS = 100
 CUSTOMERS = 20_000
 """How many different recipients the mail of the mix has."""
 
@@ -26,8 +25,24 @@ FOUNDED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
+class Company:
+    """How many accounts there are, and how many users each has."""
+
+    accounts: int = 1
+    users: int = 100
+
+    @property
+    def members(self) -> range:
+        """The numbers of all users: the first account has the first of them."""
+        return range(self.accounts * self.users)
+
+
+ONE = Company()
+
+
+@dataclass(frozen=True)
 class Member:
-    """A user of the account; token and address follow from the number."""
+    """A user of an account; token and address follow from the number."""
 
     number: int
 
@@ -49,36 +64,28 @@ def token_of(seed: str) -> str:
     return "".join(Random(seed).choices(ALPHABET, k=LENGTH))
 
 
-MEMBERS = tuple(Member(number) for number in range(USERS))
-
-
-def found(database: Database) -> None:
-    """Bring a new database to the schema and make the account with its users."""
+def found(database: Database, company: Company = ONE) -> None:
+    """Bring a new database to the schema and make the accounts with their users."""
     migrate(database)
     with database.begin() as connection:
-        account = allocate(connection, AccountRow, 1)[0]
-        profile = allocate(connection, ProfileRow, 1)[0]
-        users = allocate(connection, UserRow, USERS)
-        connection.execute(
-            insert(AccountRow), [{"id": account, "name": "Company", "name_key": "company", "created_at": FOUNDED}]
-        )
-        connection.execute(insert(ProfileRow), [_profile(account, profile)])
-        of_account = {"account_id": account}
-        connection.execute(
-            insert(UserRow),
-            [of_account | _user(member, user, profile) for member, user in zip(MEMBERS, users, strict=True)],
-        )
-        connection.execute(
-            insert(SenderRow),
-            [of_account | _sender(member, user) for member, user in zip(MEMBERS, users, strict=True)],
-        )
-        connection.execute(
-            insert(TokenRow),
-            [
-                of_account | {"token": member.token, "user_id": user, "issued_at": FOUNDED}
-                for member, user in zip(MEMBERS, users, strict=True)
-            ],
-        )
+        accounts = allocate(connection, AccountRow, company.accounts)
+        profiles = allocate(connection, ProfileRow, company.accounts)
+        users = allocate(connection, UserRow, len(company.members))
+        staff = [
+            (Member(number), {"account_id": accounts[place], "user_id": users[number]}, profiles[place])
+            for number in company.members
+            for place in [number // company.users]
+        ]
+        connection.execute(insert(AccountRow), [_account(number, account) for number, account in enumerate(accounts)])
+        connection.execute(insert(ProfileRow), [_profile(*ids) for ids in zip(accounts, profiles, strict=True)])
+        connection.execute(insert(UserRow), [_user(member, ids, profile) for member, ids, profile in staff])
+        connection.execute(insert(SenderRow), [ids | _sender(member) for member, ids, _ in staff])
+        tokens = [ids | {"token": member.token, "issued_at": FOUNDED} for member, ids, _ in staff]
+        connection.execute(insert(TokenRow), tokens)
+
+
+def _account(number: int, account: int) -> dict[str, object]:
+    return {"id": account, "name": f"Company {number}", "name_key": f"company {number}", "created_at": FOUNDED}
 
 
 def _profile(account: int, profile: int) -> dict[str, object]:
@@ -92,9 +99,10 @@ def _profile(account: int, profile: int) -> dict[str, object]:
     }
 
 
-def _user(member: Member, user: int, profile: int) -> dict[str, object]:
+def _user(member: Member, ids: dict[str, int], profile: int) -> dict[str, object]:
     return {
-        "id": user,
+        "account_id": ids["account_id"],
+        "id": ids["user_id"],
         "login": member.login,
         "login_key": member.login,
         "profile_id": profile,
@@ -104,11 +112,5 @@ def _user(member: Member, user: int, profile: int) -> dict[str, object]:
     }
 
 
-def _sender(member: Member, user: int) -> dict[str, object]:
-    return {
-        "user_id": user,
-        "slot": 1,
-        "address": member.login,
-        "address_key": member.login,
-        "proven_at": FOUNDED,
-    }
+def _sender(member: Member) -> dict[str, object]:
+    return {"slot": 1, "address": member.login, "address_key": member.login, "proven_at": FOUNDED}

@@ -33,7 +33,7 @@ from worker.store.tables import (
     VerdictRow,
 )
 
-_PRIME = 1_000_003
+_PRIME = 10_000_019
 """Scatters the contacts' addresses over their index, as life does."""
 _SECONDS_BETWEEN = 20
 _AT_ONCE = 50_000
@@ -75,7 +75,7 @@ def remember(database: Database, count: int) -> None:
 
 def _record(past: _Past, place: int) -> Row:
     scattered = place * 7919 % _PRIME
-    address = f"someone{scattered:07d}@elsewhere{scattered % 50_021:05d}.example"
+    address = f"someone{scattered:08d}@elsewhere{scattered % 50_021:05d}.example"
     return {
         "account_id": past.account,
         "id": past.records[place],
@@ -112,7 +112,7 @@ def _email(past: _Past, place: int) -> Row:
         "thread_id": _message_id(place - place % 3),
         "subject": f"Earlier mail {place}",
         "sender": "user001@company.example",
-        "recipients": [f"someone{place * 7919 % _PRIME:07d}@elsewhere.example"],
+        "recipients": [f"someone{place * 7919 % _PRIME:08d}@elsewhere.example"],
         "attachments": [],
         "snippet": "Dear customer, this is one of many earlier mails.",
         "sent_at": sent,
@@ -151,7 +151,7 @@ def _decision(past: _Past, place: int) -> Row:
         "message_id": _message_id(place),
         "sender": "user001@company.example",
         "subject": f"Earlier mail {place}",
-        "recipients": [f"someone{place * 7919 % _PRIME:07d}@elsewhere.example"],
+        "recipients": [f"someone{place * 7919 % _PRIME:08d}@elsewhere.example"],
         "size": 22_000,
         "arrived_at": decided,
         "decided_at": decided,

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 from functools import cache
 from random import Random
 
-from tests.benchmarks.company import CUSTOMERS, FOUNDED, MEMBERS, RECEIVED_BY, Member
+from tests.benchmarks.company import CUSTOMERS, FOUNDED, ONE, RECEIVED_BY, Company, Member
 
 KB = 1000
 SCORE = 20
@@ -37,6 +37,8 @@ class Variation:
     """Another From than the owner's registered address."""
     attachment: int | None = None
     """The size of its attachment in octets, as it is in the message; 0: no message has one."""
+    company: Company = ONE
+    """Whose users send it."""
 
 
 PLAIN = Variation()
@@ -67,7 +69,7 @@ def customer(number: int) -> str:
 
 
 def _letter(number: int, salt: Random, variation: Variation) -> _Letter:
-    owner = salt.choice(MEMBERS)
+    owner = Member(salt.choice(variation.company.members))
     dropbox = owner.dropbox if variation.token is None else owner.dropbox.replace(owner.token, variation.token)
     return _Letter(
         number=number,
@@ -86,13 +88,13 @@ def _head(letter: _Letter, content_type: str) -> bytes:
     salt, owner = letter.salt, letter.owner
     queue_ids = [f"{salt.getrandbits(44):011X}" for _ in range(3)]
     taken_in = (
-        f"from out.company.example (out.company.example [192.0.2.{owner.number}])\n"
+        f"from out.company.example (out.company.example [192.0.2.{owner.number % 250}])\n"
         "\t(using TLSv1.3 with cipher TLS_AES_256_GCM_SHA384 (256/256 bits))\n"
         f"\tby {RECEIVED_BY} (Postfix) with ESMTPS id {queue_ids[0]}\n\tfor <{letter.dropbox}>; {letter.sent}"
     )
     relayed = f"by out.company.example (Postfix) with ESMTP id {queue_ids[1]};\n\t{letter.sent}"
     submitted = (
-        f"from [10.1.2.{owner.number}] (desk{owner.number}.company.example [10.1.2.{owner.number}])\n"
+        f"from [10.1.2.{owner.number % 250}] (desk{owner.number}.company.example [10.1.2.{owner.number % 250}])\n"
         f"\tby out.company.example (Postfix) with ESMTPSA id {queue_ids[2]};\n\t{letter.sent}"
     )
     hops = [taken_in, relayed, submitted] if salt.random() < 0.35 else [taken_in, submitted]

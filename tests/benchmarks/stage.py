@@ -18,7 +18,8 @@ from typing import Self
 from psycopg.sql import SQL, Composed
 from sqlalchemy import text
 
-from tests.benchmarks import company, history
+from tests.benchmarks import history
+from tests.benchmarks.company import ONE, Company, found
 from tests.benchmarks.effort import Effort
 from tests.benchmarks.instance import Drained, Poll, Post, WorkerFailed
 from tests.benchmarks.mix import PLAIN, Variation, message
@@ -53,7 +54,7 @@ class Stage:
         self.say = say
         self._ending = ExitStack()
         self._numbers = itertools.count(1)
-        self._templates: dict[tuple[str, int], str] = {}
+        self._templates: dict[tuple[str, int, Company], str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -121,9 +122,9 @@ class Stage:
 
     # --- databases
 
-    def database(self, kind: str, past: int = 0) -> str:
+    def database(self, kind: str, past: int = 0, company: Company = ONE) -> str:
         """The URL of a new database with the company in it, and ``past`` contacts and emails."""
-        template = self._templates.get((kind, past)) or self._make_template(kind, past)
+        template = self._templates.get((kind, past, company)) or self._make_template(kind, past, company)
         if kind == "sqlite":
             file = self.folder / f"database{next(self._numbers):04d}.sqlite3"
             shutil.copyfile(template, file)
@@ -137,14 +138,14 @@ class Stage:
         else:
             self.postgres.drop_database(url.rpartition("/")[2])
 
-    def _make_template(self, kind: str, past: int) -> str:
-        template = str(self.folder / f"template{past}.sqlite3")
+    def _make_template(self, kind: str, past: int, company: Company) -> str:
+        template = str(self.folder / f"template{past}-{company.accounts}.sqlite3")
         url = f"sqlite:///{template}"
         if kind == "postgresql":
             template = self.postgres.create_database()
             url = self.postgres.url(template)
         database = Database.open(url, statement_seconds=3600)
-        company.found(database)
+        found(database, company)
         if past:
             self.say(f"writing {past:,} contacts and emails ({kind})")
             history.remember(database, past)
@@ -152,7 +153,7 @@ class Stage:
             with database.engine.connect() as connection:
                 connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
         database.close()
-        self._templates[kind, past] = template
+        self._templates[kind, past, company] = template
         return template
 
     # --- what is measured
@@ -178,9 +179,9 @@ class Stage:
         self.remove_mailbox(user)
         return drained
 
-    def drain_into(self, kind: str, letters: Sequence[Path], past: int = 0) -> Drained:
+    def drain_into(self, kind: str, letters: Sequence[Path], past: int = 0, company: Company = ONE) -> Drained:
         """Drain into a new database of that kind, and remove it afterwards."""
-        url = self.database(kind, past)
+        url = self.database(kind, past, company)
         drained = self.drain(letters, url)
         self.remove_database(url)
         return drained

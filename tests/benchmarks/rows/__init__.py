@@ -24,6 +24,7 @@ ROWS: dict[str, Callable[[Stage], Finding]] = {
     "drain-postgresql": drain.postgresql,
     "history-sqlite": history.sqlite,
     "history-postgresql": history.postgresql,
+    "accounts": history.accounts,
     "instances": instances.measure,
     "trips": distance.trips,
     "far": distance.far,
