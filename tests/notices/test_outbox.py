@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from threading import Barrier, Thread
 
 import pytest
+from sqlalchemy import update
 
 from tests.notices.test_certainty import VOUCHED
 from tests.store.crm import NOW, QUEUE, Crm, Mail, User, commit, decide
@@ -16,7 +17,7 @@ from worker.domain.traces import Code, detail
 from worker.store.database import Database
 from worker.store.notices import NoticeOutbox
 from worker.store.poll_store import PollStore
-from worker.store.tables import DecisionRow, NoticeRow
+from worker.store.tables import DecisionRow, NoticeRow, UserRow
 
 LARGE = (Attachment("film.mp4", "video/mp4", 11 * 1024 * 1024),)
 
@@ -195,3 +196,14 @@ def test_two_owners_of_one_mail_are_told_each_of_their_own_end(
         ("joe@acme.example", "attachments_too_large"),
         ("ann@acme.example", "quarantined"),
     }
+
+
+def test_a_login_in_a_domain_that_is_refused_today_still_gets_its_notices(
+    database: Database, store: PollStore, outbox: NoticeOutbox, joe: User
+) -> None:
+    file(store, to_nobody(1, joe))
+    old = ("joe@ᛮ.example", "joe@xn--yxe.example")
+    with database.begin() as connection:
+        connection.execute(update(UserRow).values(login=old[0], login_key=old[1]))
+    (notice,) = all_of(outbox)
+    assert (notice.login.text, notice.login.key) == old

@@ -25,6 +25,7 @@ _WAITING = (
     select(
         *_KEY,
         col(UserRow.login),
+        col(UserRow.login_key),
         col(DecisionRow.sender),
         col(DecisionRow.subject),
         col(DecisionRow.recipients),
@@ -122,7 +123,7 @@ def _is(notice: Notice) -> tuple[ColumnElement[bool], ...]:
 def _notice(row: Row[*tuple[Any, ...]]) -> Notice:
     return Notice(
         NoticeKey(row.account_id, row.user_id, cause_named(row.cause), row.day),
-        Address.parse(row.login),
+        Address(row.login_key, row.login),  # not parsed: an older version stored domains that are refused today
         row.sender,
         row.subject,
         tuple(row.recipients),
