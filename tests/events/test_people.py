@@ -82,10 +82,9 @@ def test_status_check_and_metrics_know_a_webhook_that_is_paused(dropbox: Dropbox
 
 def metrics(dropbox: Dropbox) -> dict[str, float]:
     """The figures as a running service would show them."""
-    from prometheus_client import CollectorRegistry, generate_latest
+    from prometheus_client import generate_latest
 
     from worker.service.metrics import Figures
-    from worker.service.process import Tally
     from worker.settings import Settings
 
     with pytest.MonkeyPatch.context() as patch:
@@ -93,9 +92,7 @@ def metrics(dropbox: Dropbox) -> dict[str, float]:
             if name.startswith("BCC_DROPBOX_"):
                 patch.setenv(name, value)
         settings = Settings.load_for_mailbox()
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(Figures(lambda: settings, Tally()))
-    lines = generate_latest(registry).decode().splitlines()
+    lines = generate_latest(Figures(lambda: settings, lambda: False).registry).decode().splitlines()
     found: dict[str, Any] = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in found.items()}
 

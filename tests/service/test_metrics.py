@@ -20,7 +20,6 @@ from tests.servers.process import free_port
 from tests.service.running import Installation
 from tests.service.test_running import LETTER
 from worker.service.metrics import Figures, MetricsServer
-from worker.service.process import Tally
 from worker.settings import Settings
 from worker.settings.values import ListenAddress
 from worker.store.database import Database
@@ -60,7 +59,7 @@ def port(installation: Installation) -> int:
 def test_a_connection_that_is_silent_ends(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.service.metrics._Handler.timeout", 0.2)
     address = ListenAddress("127.0.0.1", free_port())
-    with closing(MetricsServer(address, Settings.load, Tally())), closing(socket()) as client:
+    with closing(MetricsServer(address, Figures(Settings.load, lambda: False))), closing(socket()) as client:
         client.settimeout(10)
         client.connect((address.host, address.port))
         client.sendall(said)
@@ -93,6 +92,20 @@ def test_the_figures_are_those_of_status(
     assert [value(samples, name) for name in ("active", "database_up", "period_known")] == [1, 1, 1]
 
 
+def test_the_process_itself_shows_these_series_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BCC_DROPBOX_DATABASE_URL", f"sqlite:///{tmp_path / 'none.db'}")
+    families = Figures(Settings.load, lambda: True).registry.collect()
+    samples = {sample.name: sample.value for family in families for sample in family.samples}
+    assert samples == {
+        "bcc_dropbox_active": 1,
+        "bcc_dropbox_database_up": 0,
+        "bcc_dropbox_messages_total": 0,
+        "bcc_dropbox_association_seconds_bucket": 0,
+        "bcc_dropbox_association_seconds_count": 0,
+        "bcc_dropbox_association_seconds_sum": 0,
+    }
+
+
 def test_a_database_that_is_down_is_one_of_the_figures(installation: Installation, port: int) -> None:
     installation.start(database_url="postgresql+psycopg://nobody@127.0.0.1:1/none").wait_for("database.unavailable")
     samples = scraped(port)
@@ -110,7 +123,7 @@ def test_sums_that_take_too_long_are_told_from_a_database_that_is_down(
         connection.execute(text("LOCK TABLE decision"))
         found = {
             sample.name: sample.value
-            for each in Figures(lambda: settings, Tally()).collect()
+            for each in Figures(lambda: settings, lambda: False).collect()
             for sample in each.samples
         }
     assert (found["bcc_dropbox_database_up"], found["bcc_dropbox_period_known"]) == (1, 0)

@@ -9,14 +9,23 @@ from datetime import UTC, datetime
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler
 
-from prometheus_client import CollectorRegistry, Metric, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Metric,
+    disable_created_metrics,
+    start_http_server,
+)
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from worker.domain.errors import DropboxError, Refused
 from worker.domain.outcomes import Outcome
+from worker.domain.verdicts import Filing
 from worker.domain.webhooks import EndpointState
-from worker.service.process import Tally
+from worker.poll import Watcher
 from worker.settings import Settings
 from worker.settings.values import ListenAddress
 from worker.store import health
@@ -30,6 +39,10 @@ _SILENT_SECONDS = 10
 """Prometheus asks at once when it has connected."""
 _STATEMENT_SECONDS = 10
 """Timeout of a statement: a Prometheus scrape does not wait longer either."""
+_BOUNDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 180.0)
+"""Upper bounds of the histogram's buckets, in seconds from arrival to association; the last is R22's limit."""
+
+disable_created_metrics()  # type: ignore[no-untyped-call] # each counter would get a second series, with the time of its first use
 
 
 class MetricsServer:
@@ -39,11 +52,9 @@ class MetricsServer:
         Refused: when the address cannot be listened on.
     """
 
-    def __init__(self, address: ListenAddress, settings: Callable[[], Settings], tally: Tally) -> None:
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(Figures(settings, tally))
+    def __init__(self, address: ListenAddress, figures: "Figures") -> None:
         try:
-            self._server, self._thread = start_http_server(address.port, address.host, registry)
+            self._server, self._thread = start_http_server(address.port, address.host, figures.registry)
             self._server.RequestHandlerClass = _Handler
         except OSError as error:
             raise Refused(
@@ -72,19 +83,34 @@ class _Handler(WSGIRequestHandler):
         """Log nothing: the log is about mail."""
 
 
-class Figures(Collector):
-    """The metrics at the moment of a scrape: of this process, and of its mailbox from the database."""
+class Figures(Collector, Watcher):
+    """The metrics of this process since it began to count, and those of its mailbox, read from the database."""
 
-    def __init__(self, settings: Callable[[], Settings], tally: Tally) -> None:
+    def __init__(self, settings: Callable[[], Settings], is_active: Callable[[], bool]) -> None:
+        self.registry = CollectorRegistry(auto_describe=False)
+        self.registry.register(self)
         self._settings = settings
-        self._tally = tally
         self._lock = threading.Lock()
         self._lately: Lately | None = None
         self._summed_at = -math.inf
+        active = "1: this worker empties the mailbox; 0: it stands by, or has not begun."
+        Gauge("bcc_dropbox_active", active, registry=self.registry).set_function(is_active)
+        decided = "Messages that this process has decided."
+        self._messages = Counter("bcc_dropbox_messages", decided, ("outcome", "reason"), registry=self.registry)
+        for outcome in Outcome:
+            self._messages.labels(outcome.value, "")  # a rate needs the zero before the first one
+        took = "From a message's arrival on the mail server to its association (R22)."
+        self._seconds = Histogram("bcc_dropbox_association_seconds", took, registry=self.registry, buckets=_BOUNDS)
+
+    def filed(self, filing: Filing, seconds: float) -> None:
+        """Count one message that was committed."""
+        verdict = filing.deciding
+        self._messages.labels(verdict.outcome.value, verdict.reason.value if verdict.reason else "").inc()
+        if verdict.outcome is Outcome.ASSOCIATED:
+            self._seconds.observe(seconds)
 
     def collect(self) -> Iterator[Metric]:
-        """Collect the metrics. A gauge reports that the database is down, another that its sums took too long."""
-        yield from _of_process(self._tally)
+        """Read the database. A gauge reports that it is down, another one that its sums took too long."""
         settings = self._settings()
         try:
             found, lately, webhooks = self._read(settings)
@@ -117,25 +143,6 @@ def _sums(database: Database, mailbox: str | None) -> Lately | None:
         return health.lately(database, mailbox, datetime.now(UTC))
     except DropboxError:
         return None
-
-
-def _of_process(tally: Tally) -> Iterator[Metric]:
-    yield _gauge("active", "1: this worker empties the mailbox; 0: it stands by, or has not begun.", tally.is_active)
-    ends = CounterMetricFamily(
-        "bcc_dropbox_messages", "Messages that this process has decided.", labels=("outcome", "reason")
-    )
-    for outcome in Outcome:
-        if not any(counted == outcome for counted, _ in tally.ends):
-            ends.add_metric((outcome.value, ""), 0)  # a rate needs the zero before the first one
-    for labels, count in tally.ends.items():
-        ends.add_metric(labels, count)
-    yield ends
-    yield HistogramMetricFamily(
-        "bcc_dropbox_association_seconds",
-        "From a message's arrival on the mail server to its association (R22).",
-        buckets=[(str(bound).replace("inf", "+Inf"), count) for bound, count in tally.within()],
-        sum_value=tally.seconds,
-    )
 
 
 def _of_mailbox(attendance: Attendance | None, name: str) -> Iterator[Metric]:

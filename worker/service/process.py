@@ -1,19 +1,11 @@
-"""This process: how its memory and its interpreter are tuned, and what it has done since it began."""
+"""Tunes the memory and the interpreter of this process."""
 
 import ctypes
 import gc
 import sys
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-
-from worker.domain.outcomes import Outcome
-from worker.domain.verdicts import Filing
-from worker.poll import Watcher
-
-BOUNDS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 180.0)
-"""Seconds from arrival to association that are told apart; the last is R22's limit."""
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 _LARGE = 1024 * 1024
@@ -62,42 +54,3 @@ def at_work() -> Iterator[None]:
                 gc.set_threshold(*thresholds)
                 gc.unfreeze()
                 sys.setswitchinterval(interval)
-
-
-class Tally(Watcher):
-    """Counts what this process has done since it began. Written by the thread that works, read by others."""
-
-    def __init__(self) -> None:
-        self.is_active = False
-        """Whether this worker empties the mailbox; if not, another one does."""
-        self._ends: Counter[tuple[str, str]] = Counter()
-        self._within: Counter[float] = Counter()
-        self._seconds = 0.0
-
-    def filed(self, filing: Filing, seconds: float) -> None:
-        """Count one message that was committed."""
-        verdict = filing.deciding
-        self._ends[verdict.outcome.value, verdict.reason.value if verdict.reason else ""] += 1
-        if verdict.outcome is Outcome.ASSOCIATED:
-            self._within[next((bound for bound in BOUNDS if seconds <= bound), float("inf"))] += 1
-            self._seconds += seconds
-
-    @property
-    def ends(self) -> dict[tuple[str, str], int]:
-        """Messages by outcome and reason."""
-        return dict(self._ends)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds from arrival to association, of all associated messages together."""
-        return self._seconds
-
-    def within(self) -> list[tuple[float, int]]:
-        """Return how many associated messages took no longer than each bound, infinity included."""
-        counts = dict(self._within)
-        total = 0
-        steps = []
-        for bound in (*BOUNDS, float("inf")):
-            total += counts.get(bound, 0)
-            steps.append((bound, total))
-        return steps

@@ -11,11 +11,11 @@ import structlog
 from worker import __version__
 from worker.bootstrap import Parts, compose, start_log, verify, warn_of_forgery
 from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError, Outdated, Refused, Unavailable
+from worker.domain.verdicts import Filing
 from worker.logs import Event, catch_uncaught
-from worker.poll import PollReport
+from worker.poll import PollReport, Watcher
 from worker.service.deliveries import deliver_once
 from worker.service.pauses import SLACK_SECONDS, Backoff, WakeUps
-from worker.service.process import Tally
 from worker.service.supervisor import Supervisor, do_in_time, end_process
 from worker.service.turns import Turns, Worker
 from worker.service.upkeep import Upkeep
@@ -23,7 +23,7 @@ from worker.settings import Settings
 from worker.settings.values import ListenAddress
 
 if TYPE_CHECKING:
-    from worker.service.metrics import MetricsServer
+    from worker.service.metrics import Figures, MetricsServer
 
 _THIS_WORKER = uuid4().hex
 """The name under which the marks of this process are stored."""
@@ -36,13 +36,20 @@ _LONGEST_POLL_SECONDS = 60.0
 """After so long, a poll ends so that `status` is stored; the rest of the backlog follows at once."""
 
 
-class _Metrics:
-    """The tally of this process, and the server that shows it where METRICS_ADDRESS says so."""
+class _Metrics(Watcher):
+    """Counts from the first time that METRICS_ADDRESS is set, and shows the counts where it says so."""
 
     def __init__(self) -> None:
-        self.tally = Tally()
+        self.is_active = False
+        """This worker empties the mailbox."""
+        self._figures: Figures | None = None
         self._server: MetricsServer | None = None
         self._settings: Settings | None = None
+
+    def filed(self, filing: Filing, seconds: float) -> None:
+        """Count a message that was committed."""
+        if self._figures is not None:
+            self._figures.filed(filing, seconds)
 
     def show(self, settings: Settings) -> None:
         """Listen where these settings say. Close the old listener first: the addresses may overlap.
@@ -68,9 +75,10 @@ class _Metrics:
         self._server = None
         if address is None:
             return None
-        from worker.service.metrics import MetricsServer  # noqa: PLC0415 - takes longer to import than most parts
+        from worker.service.metrics import Figures, MetricsServer  # noqa: PLC0415 - slow to import
 
-        return MetricsServer(address, self._current, self.tally)
+        self._figures = self._figures or Figures(self._current, lambda: self.is_active)
+        return MetricsServer(address, self._figures)
 
     def _current(self) -> Settings:
         assert self._settings is not None  # noqa: S101 - set before the server listens
@@ -217,12 +225,12 @@ class Service:
         return self._worker
 
     def _compose(self) -> Parts:
-        return compose(self._settings, self._metrics.tally, self._supervisor.progress, worker=_THIS_WORKER)
+        return compose(self._settings, self._metrics, self._supervisor.progress, worker=_THIS_WORKER)
 
     def _reached(self) -> None:
         """Note that database, schema and mailbox have answered, and start what runs beside the polls."""
         self._supervisor.systemd.ready()
-        self._metrics.tally.is_active = True
+        self._metrics.is_active = True
         if worker := self._worker:
             if not worker.is_connected and not self._backoff.lasts:
                 structlog.get_logger().info(Event.MAILBOX_CONNECTED, mailbox=worker.parts.mailbox_name)
@@ -231,7 +239,7 @@ class Service:
 
     def _stand_by(self) -> float:
         self._backoff.ended()
-        self._metrics.tally.is_active = False
+        self._metrics.is_active = False
         if self._worker is not None:
             self._worker.stand_by()
         self._supervisor.systemd.ready()
