@@ -6,7 +6,7 @@ The harnesses hand over what commands wrote (`judge`); what tests of this very p
 import re
 from collections.abc import Iterable
 
-from worker.domain.masking import ALPHABET, LENGTH
+from worker.domain.text import ALPHABET, LENGTH
 
 DOVECOTS_PASSWORD = "dovecots-password-7Kq2"
 CLIENT_SECRET = "client~secret+with/odd=marks&more%20"

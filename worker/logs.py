@@ -16,8 +16,7 @@ from typing import Any, TextIO
 import structlog
 
 from worker.domain.errors import DropboxError
-from worker.domain.masking import ALPHABET, LENGTH, masked
-from worker.domain.text import clean
+from worker.domain.text import ALPHABET, LENGTH, clean, masked
 from worker.domain.verdicts import Filing
 
 LATE_SECONDS = 180

@@ -7,9 +7,8 @@ from random import Random
 from sqlalchemy import insert
 
 from worker.domain.addresses import Address
-from worker.domain.masking import ALPHABET, LENGTH
-from worker.domain.patterns import DEFAULT_PATTERN
-from worker.domain.profiles import STANDARD, Permission
+from worker.domain.permissions import DEFAULT_PATTERN, STANDARD, Permission
+from worker.domain.text import ALPHABET, LENGTH
 from worker.domain.tokens import DropboxAddress
 from worker.store.database import Database
 from worker.store.ids import allocate

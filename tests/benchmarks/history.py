@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 
 from tests.benchmarks.company import FOUNDED
 from worker.domain.outcomes import Outcome
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.records import PRIMARY
 from worker.store.database import Database
 from worker.store.ids import allocate

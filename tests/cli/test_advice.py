@@ -9,10 +9,9 @@ from worker.cli.advice import Ended, advice_on
 from worker.cli.reasons import sentence
 from worker.cli.story import story_of
 from worker.crm.explanations import Explanation, OwnersVerdict
-from worker.domain.from_field import NOT_QUOTED
-from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import Module
-from worker.domain.traces import Code, Value, detail
+from worker.domain.outcomes import Code, Outcome, Reason, Value, detail
+from worker.domain.permissions import Module
+from worker.domain.senders import NOT_QUOTED
 from worker.domain.verdicts import NamedRecord, RecipientResult, RecipientTrace, Trace
 
 ARRIVED = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)

@@ -14,7 +14,7 @@ from worker.cli.record_files import open_records
 from worker.crm.record_import import BadRow, Key
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
-from worker.domain.record_changes import UNSET, RecordChange
+from worker.domain.records import UNSET, RecordChange
 
 TEXT = "Notes,E-Mail,Last Name,first_name,Secondary-Email,Owner\n,a@x.example,Übel,Änn,b@x.example,jane@acme.example\n"
 

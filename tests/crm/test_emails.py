@@ -8,7 +8,7 @@ from worker.crm import accounts, dropboxes, emails, senders
 from worker.crm.emails import EmailFilter
 from worker.crm.work import Crm
 from worker.domain.errors import Refused
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 
 
 def test_an_email_is_listed_on_its_record_with_owner_and_origin(crm: Crm, jane: str, arrive: Arrive) -> None:

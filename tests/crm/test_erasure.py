@@ -24,8 +24,8 @@ from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
 from worker.domain.erasure import Person, WantedMail
 from worker.domain.errors import Refused
-from worker.domain.patterns import Module
-from worker.domain.record_changes import RecordChange
+from worker.domain.permissions import Module
+from worker.domain.records import RecordChange
 from worker.domain.tokens import IssuedToken
 from worker.store.database import Database
 from worker.store.poll_store import PollStore

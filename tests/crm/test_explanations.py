@@ -13,7 +13,7 @@ from worker.crm.users import add_user
 from worker.crm.work import Crm
 from worker.domain.messages import Arrival, Head
 from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.ports import Queue
 from worker.domain.verdicts import NamedRecord, RecipientResult
 from worker.filing import quarantined

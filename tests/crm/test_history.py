@@ -26,9 +26,9 @@ from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
 from worker.domain.messages import Head
 from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.ports import Queue
-from worker.domain.record_changes import RecordChange
+from worker.domain.records import RecordChange
 from worker.filing import quarantined
 from worker.store import health
 from worker.store.bulk import insert_rows

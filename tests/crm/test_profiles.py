@@ -8,7 +8,7 @@ from tests.store.crm import NOW
 from worker.crm import accounts, profiles, users
 from worker.crm.work import Crm
 from worker.domain.errors import Refused
-from worker.domain.profiles import ADMINISTRATOR, STANDARD, Permission
+from worker.domain.permissions import ADMINISTRATOR, STANDARD, Permission
 
 
 def test_an_account_starts_with_two_profiles(crm: Crm, jane: str) -> None:

@@ -20,9 +20,8 @@ from worker.crm.webhooks import add_webhook
 from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
-from worker.domain.patterns import Module
-from worker.domain.profiles import Permission
-from worker.domain.record_changes import RecordChange
+from worker.domain.permissions import Module, Permission
+from worker.domain.records import RecordChange
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 from worker.store.tables import EventRow, RecordAddressRow, RecordRow

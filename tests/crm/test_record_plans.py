@@ -16,9 +16,8 @@ from worker.crm.record_import import ImportPlan, Key, import_records
 from worker.crm.records import RecordFilter
 from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
-from worker.domain.patterns import Module
-from worker.domain.record_changes import RecordChange
-from worker.domain.records import Wanted
+from worker.domain.permissions import Module
+from worker.domain.records import RecordChange, Wanted
 from worker.store.poll_store import PollStore
 
 BY = By(None, NOW)

@@ -15,9 +15,8 @@ from worker.crm.records import RecordFilter
 from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
-from worker.domain.patterns import Module
-from worker.domain.profiles import Permission
-from worker.domain.record_changes import RecordChange
+from worker.domain.permissions import Module, Permission
+from worker.domain.records import RecordChange
 from worker.store.tables import AssociationRow, EmailRow, EventRow, RecordRow, UnmatchedRow
 
 BY = By(None, NOW)

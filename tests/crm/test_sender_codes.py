@@ -14,7 +14,7 @@ from worker.crm.senders import add_sender, list_senders
 from worker.crm.work import Crm
 from worker.domain.errors import Refused
 from worker.domain.outcomes import Outcome, Reason
-from worker.domain.sender_codes import MOST_TRIES
+from worker.domain.senders import MOST_TRIES
 from worker.store.poll_store import PollStore
 
 HOME = "jane@home.example"

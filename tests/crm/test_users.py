@@ -13,8 +13,7 @@ from worker.crm import accounts, dropboxes, profiles, users
 from worker.crm.work import Crm
 from worker.domain.errors import Refused
 from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import SearchPattern
-from worker.domain.profiles import Permission
+from worker.domain.permissions import Permission, SearchPattern
 from worker.domain.tokens import new_token
 from worker.store.tables import TokenRow
 

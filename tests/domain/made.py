@@ -4,8 +4,7 @@ from datetime import UTC, datetime
 
 from worker.domain.addresses import Address
 from worker.domain.messages import Head
-from worker.domain.patterns import DEFAULT_PATTERN, SearchPattern
-from worker.domain.profiles import STANDARD, Permission
+from worker.domain.permissions import DEFAULT_PATTERN, STANDARD, Permission, SearchPattern
 from worker.domain.tokens import DropboxAddress, IssuedToken, Owner
 from worker.mime import read_head
 

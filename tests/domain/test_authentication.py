@@ -6,7 +6,7 @@ import pytest
 from tests.domain.chains import CHAINS, SENDERS_OWN, Chain
 from tests.domain.made import head
 from worker.domain.authentication import Authentication, AuthenticationResults, authenticate, stamps_of
-from worker.domain.traces import Code, detail
+from worker.domain.outcomes import Code, detail
 from worker.mime.authentication import organisational_domain, read_results
 
 OURS = "mx.drop.example"

@@ -2,10 +2,8 @@
 
 import pytest
 
-from worker.domain.from_field import NOT_QUOTED
-from worker.domain.outcomes import Reason
-from worker.domain.senders import sender_of
-from worker.domain.traces import Code, detail
+from worker.domain.outcomes import Code, Reason, detail
+from worker.domain.senders import NOT_QUOTED, sender_of
 from worker.mime import read_head
 
 JANE = "jane@sales.example"

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from tests.domain.made import NOW
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.records import Record, best_match
 
 DAY = timedelta(days=1)

@@ -4,7 +4,7 @@ import pytest
 
 from worker.domain.address_lists import read_recipients
 from worker.domain.addresses import Address
-from worker.domain.person_names import PersonName, person_name
+from worker.domain.records import PersonName, person_name
 
 ADDRESS = "jane@client.example"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from worker.domain.errors import Refused
-from worker.domain.profiles import (
+from worker.domain.permissions import (
     ADMINISTRATOR,
     STANDARD,
     Permission,

@@ -5,7 +5,7 @@ import pytest
 
 from tests.domain.made import DROPBOX, JANES_TOKEN, NOW, owner
 from worker.domain.addresses import Address
-from worker.domain.masking import ALPHABET, LENGTH, masked, without_tokens
+from worker.domain.text import ALPHABET, LENGTH, masked, without_tokens
 from worker.domain.tokens import DropboxAddress, IssuedToken, new_token
 
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from worker.domain.endpoints import Answer, Blocked, Delivery, Endpoint, Outlook, chains, checked_url, outlook, retry_at
 from worker.domain.errors import Refused
-from worker.domain.webhooks import Answer, Blocked, Delivery, Endpoint, Outlook, chains, checked_url, outlook, retry_at
 
 NOW = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 ENDPOINT = Endpoint(1, "Acme", "https://crm.example/hook", ("whsec_x",))

@@ -26,7 +26,7 @@ from tests.events.receiver import (
 )
 from tests.store.crm import NOW, Crm, User
 from worker.domain.events import RecordFacts, record_merged, record_updated
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.outgoing import courier as courier_module
 from worker.outgoing import webhooks as webhooks_module
 from worker.outgoing.courier import Courier

@@ -28,7 +28,7 @@ from worker.domain.events import (
     trial,
 )
 from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.verdicts import Filing, Trace, Verdict
 from worker.store.poll_store import PollStore
 

@@ -8,7 +8,7 @@ from tests.domain.made import FORGED_TOKEN, JANES_TOKEN, JOHNS_TOKEN, NOW, issue
 from tests.filing.made import World, raw_mail
 from worker.domain.addresses import Address
 from worker.domain.outcomes import Folder, Outcome, Reason
-from worker.domain.patterns import Module, SearchPattern
+from worker.domain.permissions import Module, SearchPattern
 from worker.domain.records import AccountView, NewRecord, Record, StoredEmail
 from worker.filing import wanted
 from worker.mime import read_content

@@ -6,12 +6,10 @@ import pytest
 
 from tests.domain.made import JANES_TOKEN, JOHNS_TOKEN, NOW, issued, owner
 from tests.filing.made import RULES, World, raw_mail, world_of
-from worker.domain.forwards import Forwards
-from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import Module, SearchPattern
-from worker.domain.person_names import PersonName
-from worker.domain.records import AccountView, Direction, NewRecord, Record, RecordNames
-from worker.domain.traces import Code
+from worker.domain.messages import Forwards
+from worker.domain.outcomes import Code, Outcome, Reason
+from worker.domain.permissions import Module, SearchPattern
+from worker.domain.records import AccountView, Direction, NewRecord, PersonName, Record, RecordNames
 from worker.domain.verdicts import NewEmail, Verdict
 from worker.filing import wanted
 

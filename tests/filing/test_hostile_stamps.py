@@ -4,8 +4,7 @@
 import pytest
 
 from tests.filing.made import AUTHENTICATED, World, raw_mail
-from worker.domain.outcomes import Outcome, Reason
-from worker.domain.traces import Code
+from worker.domain.outcomes import Code, Outcome, Reason
 
 WORLD = World(rules=AUTHENTICATED)
 STAMP = "Authentication-Results: mx.drop.example; dkim=pass header.d=sales.example\n"

@@ -5,8 +5,7 @@ import pytest
 from tests.domain.made import NOW, owner
 from tests.filing.made import raw_mail, world_of
 from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import DEFAULT_PATTERN, Module, SearchPattern
-from worker.domain.profiles import Permission
+from worker.domain.permissions import DEFAULT_PATTERN, Module, Permission, SearchPattern
 from worker.domain.records import AccountView, NewRecord, Record
 
 BOB = "bob@client.example"

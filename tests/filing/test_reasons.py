@@ -7,10 +7,8 @@ import pytest
 
 from tests.domain.made import DROPBOX, FORGED_TOKEN, JANES_TOKEN, JOHNS_TOKEN, NOW, issued, owner
 from tests.filing.made import AUTHENTICATED, RULES, World, arrival, raw_mail, world_of
-from worker.domain.outcomes import Folder, Outcome, Reason
-from worker.domain.patterns import SearchPattern
-from worker.domain.profiles import STANDARD, Permission
-from worker.domain.traces import Code, detail
+from worker.domain.outcomes import Code, Folder, Outcome, Reason, detail
+from worker.domain.permissions import STANDARD, Permission, SearchPattern
 from worker.filing import judge_head, judge_size, quarantined, rejected_by_head, routed
 from worker.mime import read_head
 

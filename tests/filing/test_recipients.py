@@ -6,7 +6,7 @@ from tests.domain.made import JANES_TOKEN, JOHNS_TOKEN, NOW, owner
 from tests.filing.made import World, raw_mail, world_of
 from worker.cli.reasons import sentence
 from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import Module, SearchPattern
+from worker.domain.permissions import Module, SearchPattern
 from worker.domain.records import AccountView, NewRecord, Record
 from worker.domain.verdicts import RecipientResult, Verdict
 

@@ -13,7 +13,7 @@ from tests.fuzz.mailbox import OctetMailbox
 from tests.fuzz.mails import SENDERS, TOKENS
 from tests.store.crm import QUEUE, Crm
 from worker.domain.addresses import Address
-from worker.domain.patterns import SearchPattern
+from worker.domain.permissions import SearchPattern
 from worker.domain.verdicts import Filing
 from worker.poll import Poller, PollReport, Watcher
 from worker.store.database import Database

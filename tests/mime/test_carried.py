@@ -7,7 +7,7 @@ from types import FrameType
 import pytest
 
 from tests.mime.test_content import multipart, part
-from worker.domain.forwards import MOST_ORIGINALS, Carried
+from worker.domain.messages import MOST_ORIGINALS, Carried
 from worker.mime import read_content
 from worker.mime.carried import read_carried
 

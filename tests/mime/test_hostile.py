@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.domain.made import JANES_TOKEN, issued, owner
 from tests.filing.made import AUTHENTICATED, RULES, arrival
 from worker.domain.address_lists import read_recipients
-from worker.domain.from_field import read_from
-from worker.domain.received import read_received
+from worker.domain.routing import read_received
+from worker.domain.senders import read_from
 from worker.filing import file_batch, judge_content, judge_head, rejected_by_head, routed
 from worker.mime import read_content, read_head
 from worker.mime.authentication import read_results

@@ -7,13 +7,10 @@ import pytest
 from tests.store.crm import NOW, RULES
 from worker.domain.authentication import AuthenticationResults, MethodResult
 from worker.domain.messages import LOOP_MARK, Arrival, Field, Head
-from worker.domain.notices import Cause, cause_of
-from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import DEFAULT_PATTERN
-from worker.domain.profiles import Permission
+from worker.domain.outcomes import Code, Outcome, Reason, detail
+from worker.domain.permissions import DEFAULT_PATTERN, Permission
 from worker.domain.tokens import IssuedToken, Owner
-from worker.domain.traces import Code, detail
-from worker.domain.verdicts import Verdict
+from worker.domain.verdicts import Cause, Verdict, cause_of
 from worker.filing import Judgement, Rules, judge_head, judge_size, quarantined, routed
 
 TOKEN = "0" * 26

@@ -10,10 +10,9 @@ import pytest
 
 from worker.domain.addresses import Address
 from worker.domain.messages import Field, Head
-from worker.domain.notices import Cause, Limit, Notice, NoticeKey
-from worker.domain.outcomes import Outcome, Reason
+from worker.domain.outcomes import Code, Outcome, Reason, detail
 from worker.domain.senders import automatic_sign
-from worker.domain.traces import Code, detail
+from worker.domain.verdicts import Cause, Limit, Notice, NoticeKey
 from worker.mime import read_content, read_head
 from worker.outgoing import code_letter, notice_letter
 

@@ -9,8 +9,8 @@ from tests.notices.conftest import NEVER, NOTICE_FROM, Outside
 from tests.servers.process import free_port
 from worker.domain.addresses import Address
 from worker.domain.errors import Unavailable
-from worker.domain.notices import Notice, NoticeKey
 from worker.domain.outcomes import Outcome, Reason
+from worker.domain.verdicts import Notice, NoticeKey
 from worker.outgoing import MailServer, Notifier, Post, Security
 
 NOBODY = Post(MailServer("127.0.0.1", free_port(), Security.NONE), NOTICE_FROM)

@@ -11,9 +11,8 @@ from tests.notices.test_certainty import VOUCHED
 from tests.store.crm import NOW, QUEUE, Crm, Mail, User, commit, decide
 from worker.domain.errors import Conflict
 from worker.domain.messages import Attachment
-from worker.domain.notices import Notice
-from worker.domain.outcomes import Outcome, Reason
-from worker.domain.traces import Code, detail
+from worker.domain.outcomes import Code, Outcome, Reason, detail
+from worker.domain.verdicts import Notice
 from worker.store.database import Database
 from worker.store.notices import NoticeOutbox
 from worker.store.poll_store import PollStore

@@ -1,6 +1,6 @@
 """The mail that goes through a recipe: honest, and with everything in it that a sender could forge."""
 
-from worker.domain.masking import LENGTH
+from worker.domain.text import LENGTH
 
 ANNE, BERT, FORGED = ("anne".ljust(LENGTH, "7"), "bert".ljust(LENGTH, "7"), "evve".ljust(LENGTH, "7"))
 

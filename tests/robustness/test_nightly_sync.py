@@ -19,7 +19,7 @@ from tests.store.crm import Crm as Rows
 from worker.cli.record_files import open_records
 from worker.crm.record_import import ImportPlan, import_records
 from worker.crm.work import By, Crm
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 from worker.store.tables import AssociationRow, EmailRow, RecordRow

@@ -18,13 +18,10 @@ from tests.service.running import Installation, mailbox_settings
 from worker import logs
 from worker.bootstrap import start_log
 from worker.domain.addresses import Address
-from worker.domain.notices import Notice, NoticeKey
-from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import SearchPattern
-from worker.domain.profiles import Permission
+from worker.domain.outcomes import Code, Outcome, Reason, detail
+from worker.domain.permissions import Permission, SearchPattern
 from worker.domain.tokens import Owner, new_token
-from worker.domain.traces import Code, detail
-from worker.domain.verdicts import Filing, Trace, Verdict
+from worker.domain.verdicts import Filing, Notice, NoticeKey, Trace, Verdict
 from worker.logs import Event, log_deferred, log_filed
 from worker.outgoing import Round
 from worker.service.turns import log_notices

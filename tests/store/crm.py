@@ -11,7 +11,7 @@ from sqlmodel import SQLModel
 
 from worker.domain.addresses import Address
 from worker.domain.messages import Arrival, Attachment, Content, Field, Head
-from worker.domain.patterns import DEFAULT_PATTERN, Module, SearchPattern
+from worker.domain.permissions import DEFAULT_PATTERN, Module, SearchPattern
 from worker.domain.ports import Queue, Store
 from worker.domain.records import AccountView, Wanted
 from worker.domain.tokens import DropboxAddress

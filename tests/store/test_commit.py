@@ -13,10 +13,9 @@ from tests.store.crm import NOW, QUEUE, RULES, Crm, Mail, User, commit, decide, 
 from worker.domain.authentication import AuthenticationResults, MethodResult
 from worker.domain.errors import Conflict
 from worker.domain.messages import Attachment
-from worker.domain.outcomes import Folder, Outcome, Reason
-from worker.domain.patterns import SearchPattern
+from worker.domain.outcomes import Code, Folder, Outcome, Reason, detail
+from worker.domain.permissions import SearchPattern
 from worker.domain.records import SOURCE
-from worker.domain.traces import Code, detail
 from worker.filing import Rules, quarantined
 from worker.store.database import Database
 from worker.store.originals import StoredOriginal, unpack

@@ -12,10 +12,9 @@ from worker.crm.work import By
 from worker.crm.work import Crm as WorkerCrm
 from worker.domain.addresses import Address
 from worker.domain.events import event_id, event_number
-from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import Module, SearchPattern
-from worker.domain.record_changes import RecordChange
-from worker.domain.traces import Code, detail
+from worker.domain.outcomes import Code, Outcome, Reason, detail
+from worker.domain.permissions import Module, SearchPattern
+from worker.domain.records import RecordChange
 from worker.domain.verdicts import Trace, Verdict
 from worker.store.poll_store import PollStore
 from worker.store.tables import EventRow, WebhookRow

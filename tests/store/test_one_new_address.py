@@ -9,7 +9,7 @@ import pytest
 from tests.store.beside import Beside
 from tests.store.crm import Crm, Mail, User, file
 from worker.domain.outcomes import Outcome
-from worker.domain.patterns import Module, SearchPattern
+from worker.domain.permissions import Module, SearchPattern
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 from worker.store.tables import AssociationRow, EmailOwnerRow, EmailRow, RecordRow

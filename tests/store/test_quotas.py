@@ -9,10 +9,8 @@ import pytest
 from tests.notices.test_certainty import vouching
 from tests.store.beside import Beside
 from tests.store.crm import NOW, QUEUE, RULES, Crm, Mail, User, file, judged
-from worker.domain.notices import Limit
-from worker.domain.outcomes import Outcome
-from worker.domain.traces import Code
-from worker.domain.verdicts import Filing, RecipientResult
+from worker.domain.outcomes import Code, Outcome
+from worker.domain.verdicts import Filing, Limit, RecipientResult
 from worker.filing import file_batch, wanted
 from worker.store.database import Database
 from worker.store.notices import NoticeOutbox

@@ -12,7 +12,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from tests.servers.postgres import Postgres
 from tests.store.crm import NOW, Crm, Mail, User, file
-from worker.domain.patterns import SearchPattern
+from worker.domain.permissions import SearchPattern
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 from worker.store.reading import VIEWS

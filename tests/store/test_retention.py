@@ -7,8 +7,8 @@ from sqlalchemy import event, update
 from sqlmodel import SQLModel, col
 
 from tests.store.crm import NOW, QUEUE, Crm, Mail, User, file
-from worker.domain.patterns import SearchPattern
-from worker.domain.retention import Bounds, Shelved
+from worker.domain.erasure import Bounds, Shelved
+from worker.domain.permissions import SearchPattern
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 from worker.store.retention import Retention

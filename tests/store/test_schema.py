@@ -17,8 +17,8 @@ from tests.servers.postgres import Postgres
 from tests.store.crm import NOW, Crm, Mail, file, look
 from worker.cli.reasons import sentence
 from worker.domain.errors import Refused
+from worker.domain.outcomes import Code
 from worker.domain.records import Wanted
-from worker.domain.traces import Code
 from worker.domain.verdicts import Trace
 from worker.store import schema
 from worker.store.database import Database

@@ -3,8 +3,7 @@
 from datetime import timedelta
 
 from tests.store.crm import NOW, Crm, Mail, file, look
-from worker.domain.patterns import DEFAULT_PATTERN, Module
-from worker.domain.profiles import STANDARD
+from worker.domain.permissions import DEFAULT_PATTERN, STANDARD, Module
 from worker.domain.records import AccountView, Record, Wanted
 from worker.domain.tokens import IssuedToken, Owner
 from worker.store.poll_store import PollStore

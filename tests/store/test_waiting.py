@@ -14,8 +14,8 @@ from worker.crm.record_rows import Author, attach, insert_records
 from worker.crm.work import By, Work
 from worker.crm.work import Crm as WorkerCrm
 from worker.domain.addresses import Address
-from worker.domain.patterns import Module, SearchPattern
-from worker.domain.record_changes import RecordChange, RecordState, changed
+from worker.domain.permissions import Module, SearchPattern
+from worker.domain.records import RecordChange, RecordState, changed
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 from worker.store.presence import standing_by

@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from worker.domain.errors import DropboxError, Refused
-from worker.domain.from_field import NOT_QUOTED
-from worker.domain.outcomes import Outcome, Reason
-from worker.domain.traces import Code, Detail
+from worker.domain.outcomes import Code, Detail, Outcome, Reason
+from worker.domain.senders import NOT_QUOTED
 from worker.domain.verdicts import Trace
 
 _AGAIN = "Then `bcc-dropbox replay {uid}` decides it again, `--rejected {reason}` all such mail."

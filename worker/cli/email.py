@@ -12,7 +12,7 @@ from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit
 from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows, time_text
 from worker.domain.errors import Refused
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.records import Direction
 
 if TYPE_CHECKING:

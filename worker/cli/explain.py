@@ -17,7 +17,7 @@ from worker.domain.verdicts import NamedRecord
 
 if TYPE_CHECKING:
     from worker.crm.explanations import Explanation, OwnersVerdict
-    from worker.domain.traces import Detail
+    from worker.domain.outcomes import Detail
     from worker.domain.verdicts import RecipientTrace, Trace
 
 _GREATEST_UID = 0xFFFFFFFF  # RFC 9051 §2.3.1.1

@@ -9,7 +9,7 @@ from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit
 from worker.cli.output import cut, print_fields, print_json, print_rows
 from worker.domain.errors import Refused
-from worker.domain.profiles import Permission, Profile
+from worker.domain.permissions import Permission, Profile
 from worker.domain.text import clean
 
 if TYPE_CHECKING:

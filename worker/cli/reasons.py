@@ -1,6 +1,6 @@
 """The sentence for each code of a trace: what `explain` says to people."""
 
-from worker.domain.traces import Code, Detail, Value
+from worker.domain.outcomes import Code, Detail, Value
 
 _SENTENCES = {
     Code.RECIPIENT_IS_NO_DROPBOX: "the mail server recorded an envelope recipient, and it is no dropbox address",

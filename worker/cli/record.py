@@ -10,14 +10,14 @@ from worker.cli.invocation import open_desk, open_first_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Acting, Json, Limit
 from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.text import clean
 
 if TYPE_CHECKING:
     from worker.crm.record_life import ChangedRecord
     from worker.crm.records import RecordDetail, RecordSummary
     from worker.crm.work import By
-    from worker.domain.record_changes import RecordChange
+    from worker.domain.records import RecordChange
 
 RecordName = Annotated[
     str, typer.Argument(metavar="ID", help="Its ID; or an address that only it has; or external:KEY.")
@@ -266,7 +266,7 @@ def _by(acting: str | None) -> "By":
 
 def _change(*, add: list[str] = [], remove: list[str] = [], **given: str | None) -> "RecordChange":  # noqa: B006 - only read
     from worker.crm.work import address_of  # noqa: PLC0415
-    from worker.domain.record_changes import RecordChange  # noqa: PLC0415
+    from worker.domain.records import RecordChange  # noqa: PLC0415
 
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name in ("email", "secondary_email"):

@@ -18,7 +18,7 @@ from worker.cli.files import STDIN, opened
 from worker.crm.record_import import BadRow, Key
 from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.errors import Refused
-from worker.domain.record_changes import RecordChange
+from worker.domain.records import RecordChange
 from worker.domain.text import clean
 
 COLUMNS = ("external_id", "email", "last_name", "first_name", "secondary_email", "owner", "source")

@@ -99,7 +99,7 @@ def _post_for_code(settings: "Settings", login: str, address: str) -> "Post | No
     if settings.smtp_url is None:
         return None
     from worker.crm.work import address_of  # noqa: PLC0415
-    from worker.domain.sender_codes import needs_proof  # noqa: PLC0415
+    from worker.domain.senders import needs_proof  # noqa: PLC0415
     from worker.outgoing.configured import post_of  # noqa: PLC0415
 
     is_outside = needs_proof(address_of(login, "the user"), address_of(address, "a sender"))

@@ -9,7 +9,7 @@ from worker.cli.invocation import open_desk
 from worker.cli.lazy import noun
 from worker.cli.options import DEFAULT_LIMIT, AccountName, Acting, Json, Limit
 from worker.cli.output import cut, note, one_more, print_fields, print_json, print_rows
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 
 app = noun("unmatched")
 

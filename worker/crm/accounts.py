@@ -11,7 +11,7 @@ from worker.conflicts import retry_on_conflict
 from worker.crm.profiles import insert_profiles
 from worker.crm.work import DEFAULT_NAME, IS_USER, Account, Crm, Work, account_named, name_of_thing
 from worker.domain.errors import Refused
-from worker.domain.profiles import ADMINISTRATOR, STANDARD
+from worker.domain.permissions import ADMINISTRATOR, STANDARD
 from worker.domain.records import RecordNames
 from worker.store.bulk import insert_rows
 from worker.store.ids import allocate

@@ -11,8 +11,7 @@ from worker.crm.senders import senders_of
 from worker.crm.work import Crm, User, Work
 from worker.domain.errors import Refused
 from worker.domain.events import dropbox_regenerated
-from worker.domain.patterns import SearchPattern
-from worker.domain.profiles import require_dropbox, require_pattern_change
+from worker.domain.permissions import SearchPattern, require_dropbox, require_pattern_change
 from worker.domain.text import clean
 from worker.domain.tokens import new_token
 from worker.store.bulk import insert_rows

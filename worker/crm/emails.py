@@ -12,7 +12,7 @@ from sqlmodel import col
 from worker.crm.records import find_records
 from worker.crm.work import Crm, Work
 from worker.domain.errors import Refused
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.records import Direction
 from worker.store.keys import among_numbers
 from worker.store.originals import StoredOriginal, unpack

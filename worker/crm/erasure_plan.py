@@ -19,7 +19,7 @@ from worker.domain.addresses import Address
 from worker.domain.erasure import Person, texts_in
 from worker.domain.errors import Refused
 from worker.domain.events import RecordFacts
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.recipients import MOST_NAMED
 from worker.mime import read_head
 from worker.store.keys import among_numbers, among_texts

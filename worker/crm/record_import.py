@@ -28,9 +28,8 @@ from worker.crm.record_rows import (
 )
 from worker.crm.work import MOST_NAMED, By, Crm, Work
 from worker.domain.addresses import Address, NotAnAddress
-from worker.domain.patterns import Module
-from worker.domain.record_changes import UNSET, RecordChange, RecordState, Unset, changed
-from worker.domain.records import PRIMARY
+from worker.domain.permissions import Module
+from worker.domain.records import PRIMARY, UNSET, RecordChange, RecordState, Unset, changed
 from worker.domain.text import clean
 from worker.store.tables import UserRow, WebhookRow
 from worker.store.waiting import lock

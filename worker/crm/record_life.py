@@ -24,8 +24,8 @@ from worker.crm.records import RecordDetail, detail_of, find_record
 from worker.crm.work import By, Crm, Work
 from worker.domain.errors import Refused
 from worker.domain.events import record_deleted, record_merged, record_updated
-from worker.domain.patterns import Module
-from worker.domain.record_changes import RecordChange, RecordState, Unset, changed, merged
+from worker.domain.permissions import Module
+from worker.domain.records import RecordChange, RecordState, Unset, changed, merged
 from worker.domain.text import clean
 from worker.store.bulk import insert_rows
 from worker.store.events import write_events

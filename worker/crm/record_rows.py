@@ -14,9 +14,8 @@ from worker.crm.work import By, Work
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.events import RecordFacts, record_created, record_updated
-from worker.domain.patterns import Module
-from worker.domain.record_changes import RecordState
-from worker.domain.records import FIRST_OTHER, PRIMARY, SECONDARY
+from worker.domain.permissions import Module
+from worker.domain.records import FIRST_OTHER, PRIMARY, SECONDARY, RecordState
 from worker.store.bulk import insert_rows
 from worker.store.events import write_events
 from worker.store.ids import allocate

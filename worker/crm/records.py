@@ -11,7 +11,7 @@ from sqlmodel import col
 from worker.crm.record_rows import ids_at, ids_by_external_id, read_states
 from worker.crm.work import MOST_NAMED, Crm, Work, address_of
 from worker.domain.errors import Refused
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.text import clean
 from worker.store.tables import FormerRecordRow, RecordAddressRow, RecordRow, UserRow
 

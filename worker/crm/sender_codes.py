@@ -14,7 +14,7 @@ from worker.crm.senders import RegisteredSender, change_sender, register, sender
 from worker.crm.work import Crm, User, address_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
-from worker.domain.sender_codes import LIFETIME, MOST_TRIES, digest_of, new_code
+from worker.domain.senders import LIFETIME, MOST_TRIES, digest_of, new_code
 from worker.store.tables import SenderRow
 
 

@@ -12,9 +12,8 @@ from worker.crm.records import RecordDetail, detail_of, find_record
 from worker.crm.work import By, Crm, Work, address_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
-from worker.domain.patterns import Module
-from worker.domain.record_changes import RecordChange, RecordState, changed
-from worker.domain.records import SOURCE
+from worker.domain.permissions import Module
+from worker.domain.records import SOURCE, RecordChange, RecordState, changed
 from worker.store.tables import EmailOwnerRow, EmailRow, UnmatchedRow
 from worker.store.waiting import lock
 

@@ -31,7 +31,7 @@ from worker.crm.work import Crm, User, Work
 from worker.domain.erasure import Person, WantedMail
 from worker.domain.errors import Refused
 from worker.domain.events import email_erased, record_deleted
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.store.events import write_events
 from worker.store.forgetting import wipe
 from worker.store.keys import among_numbers

@@ -13,8 +13,7 @@ from worker.crm.senders import insert_sender
 from worker.crm.work import Crm, User, Work, sending_address_of, user_in, users_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
-from worker.domain.patterns import DEFAULT_PATTERN
-from worker.domain.profiles import ADMINISTRATOR, STANDARD
+from worker.domain.permissions import ADMINISTRATOR, DEFAULT_PATTERN, STANDARD
 from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
 from worker.store.tables import UserRow

@@ -12,8 +12,7 @@ from sqlmodel import col
 
 from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.errors import Refused
-from worker.domain.patterns import SearchPattern
-from worker.domain.profiles import Permission
+from worker.domain.permissions import Permission, SearchPattern
 from worker.domain.text import clean
 from worker.store.database import Database
 from worker.store.tables import AccountRow, ProfileRow, UserRow

@@ -15,7 +15,7 @@ from worker.diagnostics.mailbox import check_mailbox
 from worker.diagnostics.probe_findings import check_probe
 from worker.diagnostics.smtp import check_post
 from worker.diagnostics.webhooks import check_webhooks
-from worker.domain.hosts import is_wildcard
+from worker.domain.addresses import is_wildcard
 from worker.settings import Settings, SettingsError
 
 _MEND_SETTINGS = "correct the env file; worker.env.example describes each setting"

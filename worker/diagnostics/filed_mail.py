@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from worker.diagnostics.findings import AUTHENTICATION_RECIPE, RECIPES, Finding, failed, passed, warned
 from worker.domain.errors import DropboxError
+from worker.domain.outcomes import Code
 from worker.domain.routing import OPEN_FIELDS
-from worker.domain.traces import Code
 from worker.domain.verdicts import Trace
 from worker.settings import Settings
 from worker.store import health

@@ -10,8 +10,7 @@ from worker.diagnostics.probe_letter import FORGED_DOMAIN, Probe
 from worker.domain.authentication import AuthenticationResults
 from worker.domain.messages import Head
 from worker.domain.outcomes import Folder
-from worker.domain.received import read_received
-from worker.domain.routing import DEFAULT_TOKEN_HEADERS, route
+from worker.domain.routing import DEFAULT_TOKEN_HEADERS, read_received, route
 from worker.mime.authentication import read_results
 
 _STAMP = "authentication-results"

@@ -5,8 +5,8 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 from worker.diagnostics.findings import Finding, passed, warned
+from worker.domain.endpoints import EndpointState
 from worker.domain.errors import DropboxError
-from worker.domain.webhooks import EndpointState
 from worker.settings import Settings
 from worker.store.database import Database
 from worker.store.webhooks import EndpointHealth, endpoints_health

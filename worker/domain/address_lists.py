@@ -11,9 +11,7 @@ from functools import lru_cache
 from itertools import islice
 
 from worker.domain.addresses import Address, NotAnAddress
-from worker.domain.charsets import decode_words
-from worker.domain.masking import without_tokens
-from worker.domain.text import clean
+from worker.domain.text import clean, decode_words, without_tokens
 
 MOST_ADDRESSES = 2000
 """How many addresses of one list are read. What follows is one fault: strangers write our input."""

@@ -1,11 +1,13 @@
-"""E-mail addresses as this program compares them: the local part without regard to case, the domain in IDNA form."""
+"""E-mail addresses and hosts as this program compares them: local part without case, domain in IDNA form."""
 
+import ipaddress
 import re
+import socket
 import unicodedata
 from dataclasses import dataclass, field
 
 from worker.domain.errors import DropboxError
-from worker.domain.masking import without_tokens
+from worker.domain.text import without_tokens
 
 _ATEXT = r"[^\x00-\x20\x7f-\x9f()<>\[\]:;@\\,.\"]"
 _DOT_ATOM = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
@@ -137,3 +139,29 @@ def _local_key(local: str) -> str:
         if _DOT_ATOM.fullmatch(inner):
             local = inner
     return unicodedata.normalize("NFC", local).lower()
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or an IP address (a zone may follow) means this machine."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def is_wildcard(host: str) -> bool:
+    """Tell whether listening there means all addresses of this machine: ``0.0.0.0``, ``::``, or ``0`` for short."""
+    try:
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0]).is_unspecified
+    except ValueError:
+        return _is_zero(host)
+
+
+def _is_zero(host: str) -> bool:
+    """Read the short forms of IPv4 addresses (``0``, ``0x0``, ``0.0``) as the system does."""
+    try:
+        return not any(socket.inet_aton(host))
+    except OSError:
+        return False

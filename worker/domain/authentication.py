@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from worker.domain.addresses import NotAnAddress, domain_in_idna
 from worker.domain.messages import Head
+from worker.domain.outcomes import Code, Detail, detail
 from worker.domain.routing import boundary_of
-from worker.domain.traces import Code, Detail, detail
 
 
 @dataclass(frozen=True, slots=True)

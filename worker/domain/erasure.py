@@ -1,15 +1,16 @@
-"""Who is erased (R29): how a text is found to name the person, and what the mailbox has to remove."""
+"""Keeping and forgetting: how long mail is kept (R30), and who is erased from where (R29)."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 from worker.domain.address_lists import read_recipients
-from worker.domain.charsets import decode_words
 from worker.domain.messages import Head
 from worker.domain.outcomes import Decided
+from worker.domain.text import decode_words
 
 NAMING_FIELDS = ("from", "to", "cc", "bcc", "reply-to", "sender", "return-path")
 """The header fields, in lower case, whose addresses take part in a mail."""
@@ -81,3 +82,27 @@ def _u_label(label: str) -> str:
         return label[4:].encode("ascii").decode("punycode") if label.startswith("xn--") else label
     except UnicodeError:
         return label
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What was decided, reported or stored before these moments is removed; None keeps it for ever."""
+
+    rejected: datetime | None
+    events: datetime | None
+    emails: datetime | None
+
+    @classmethod
+    def at(cls, now: datetime, *, rejected: int | None, events: int | None, emails: int | None) -> Self:
+        """Return the bounds at this moment for these numbers of days."""
+        return cls(*(None if days is None else now - timedelta(days=days) for days in (rejected, events, emails)))
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """A message in one of our folders, by what its decision knows of it too."""
+
+    message_id: str
+    """Empty if the message has no Message-ID: then size and arrival tell it apart."""
+    size: int
+    arrived_at: datetime

@@ -9,7 +9,7 @@ from json.encoder import encode_basestring as _text  # JSON's form of a text
 from typing import Self
 
 from worker.domain.outcomes import Outcome
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.verdicts import Filing, Verdict
 
 _ID = re.compile(r"evt_[0-9a-f]{1,12}_([0-9]{1,18})")

@@ -5,8 +5,8 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from worker.domain.addresses import is_loopback
 from worker.domain.errors import Refused
-from worker.domain.hosts import is_loopback
 
 _EXPECTED = "smtp://, smtp+starttls:// or smtps://, then [USER:PASSWORD@]HOST[:PORT]"
 

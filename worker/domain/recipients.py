@@ -10,13 +10,12 @@ from operator import attrgetter
 
 from worker.domain.address_lists import Fault
 from worker.domain.addresses import Address
-from worker.domain.masking import address_without_tokens, without_anything_like_tokens, without_tokens
 from worker.domain.messages import Head
-from worker.domain.patterns import Module, Search
+from worker.domain.outcomes import Code, Detail, detail
+from worker.domain.permissions import Module, Search
 from worker.domain.records import AccountView, NewRecord, Record, best_match
-from worker.domain.text import clean
+from worker.domain.text import address_without_tokens, clean, without_anything_like_tokens, without_tokens
 from worker.domain.tokens import DropboxAddress, Owner
-from worker.domain.traces import Code, Detail, detail
 from worker.domain.verdicts import RecipientResult, RecipientTrace
 
 MOST_NAMED = 200

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from worker.domain.addresses import Address, NotAnAddress
-from worker.domain.masking import ALPHABET, LENGTH, PLUS, has_run_like_token, is_token
-from worker.domain.patterns import SearchPattern
-from worker.domain.profiles import Permission
+from worker.domain.permissions import Permission, SearchPattern
 from worker.domain.records import RecordNames
+from worker.domain.text import ALPHABET, LENGTH, PLUS, has_run_like_token, is_token
 
 MOST_SENDERS = 5
 """R11: a user registers up to five sender addresses."""

@@ -3,12 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from worker.domain.masking import address_without_tokens, without_tokens
 from worker.domain.messages import Arrival, Content, Head
-from worker.domain.outcomes import Outcome
+from worker.domain.outcomes import Code, Outcome, detail
 from worker.domain.recipients import MOST_NAMED
-from worker.domain.text import clean
-from worker.domain.traces import Code, detail
+from worker.domain.text import address_without_tokens, clean, without_tokens
 from worker.domain.verdicts import Filing, Stated, Trace, Verdict
 from worker.filing.judging import Claim, Judgement
 

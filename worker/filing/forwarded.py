@@ -4,8 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from worker.domain.addresses import Address
-from worker.domain.forwards import Carried
-from worker.domain.messages import Content
+from worker.domain.messages import Carried, Content
 from worker.domain.senders import sender_of
 from worker.filing.forwards import Forward, Reading, read_texts
 

@@ -5,14 +5,12 @@ from dataclasses import dataclass, replace
 
 from worker.domain.address_lists import AddressList, joined, read_recipients
 from worker.domain.addresses import Address
-from worker.domain.forwards import Forwards, Original
-from worker.domain.masking import address_without_tokens
-from worker.domain.messages import Content
-from worker.domain.outcomes import Reason
+from worker.domain.messages import Content, Forwards, Original
+from worker.domain.outcomes import Code, Detail, Reason, detail
 from worker.domain.recipients import Recipients, counting_among
 from worker.domain.records import AccountView, Direction
 from worker.domain.senders import sender_of
-from worker.domain.traces import Code, Detail, detail
+from worker.domain.text import address_without_tokens
 from worker.domain.verdicts import Stated, Verdict
 from worker.filing.filings import stated_by
 from worker.filing.forwarded import Forwarded

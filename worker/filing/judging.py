@@ -12,17 +12,13 @@ from worker.domain.authentication import (
     carries_odd_signature,
     stamps_of,
 )
-from worker.domain.forwards import Carried, Forwards, ReadCarried
-from worker.domain.masking import masked, without_tokens
-from worker.domain.messages import Arrival, Content, Head
-from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import search_of
-from worker.domain.profiles import Permission
+from worker.domain.messages import Arrival, Carried, Content, Forwards, Head, ReadCarried
+from worker.domain.outcomes import Code, Detail, Outcome, Reason, detail
+from worker.domain.permissions import Permission, search_of
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS, Route, carries_trusted_field, route
 from worker.domain.senders import Sender, automatic_sign, repeated_fields, sender_of
-from worker.domain.text import clean
+from worker.domain.text import clean, masked, without_tokens
 from worker.domain.tokens import DropboxAddress, IssuedToken, Owner
-from worker.domain.traces import Code, Detail, detail
 from worker.domain.verdicts import Trace, Verdict
 from worker.filing.forwarded import Forwarded, forwarded_in
 

@@ -5,13 +5,20 @@ from dataclasses import dataclass, replace
 
 from worker.domain.address_lists import AddressList
 from worker.domain.messages import Content
-from worker.domain.outcomes import Outcome, Reason
-from worker.domain.patterns import search_of
-from worker.domain.person_names import person_name
+from worker.domain.outcomes import Code, Outcome, Reason, detail
+from worker.domain.permissions import search_of
 from worker.domain.recipients import Allowance, recipients_of, resolve
-from worker.domain.records import AccountView, Direction, NewRecord, Record, RecordNames, StoredEmail, Wanted
+from worker.domain.records import (
+    AccountView,
+    Direction,
+    NewRecord,
+    Record,
+    RecordNames,
+    StoredEmail,
+    Wanted,
+    person_name,
+)
 from worker.domain.tokens import Owner
-from worker.domain.traces import Code, detail
 from worker.domain.verdicts import (
     Association,
     EmailRef,

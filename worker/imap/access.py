@@ -6,8 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from worker.deadline import WAITS_OF_AN_ANSWER
+from worker.domain.addresses import is_loopback
 from worker.domain.errors import Refused
-from worker.domain.hosts import is_loopback
 
 
 class Tls(StrEnum):

@@ -9,8 +9,8 @@ from imaplib import IMAP4
 from imapclient import IMAPClient, SocketTimeout
 
 from worker.deadline import Wire, ended_after
+from worker.domain.addresses import is_loopback
 from worker.domain.errors import LoginRefused, Unavailable
-from worker.domain.hosts import is_loopback
 from worker.imap.access import ImapAccess, Mechanism, Tls
 from worker.imap.errors import login_failure, translated
 from worker.imap.protocol import Protocol, protocol_of, quoted

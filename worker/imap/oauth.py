@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from worker.deadline import WAITS_OF_AN_ANSWER, Wire, ended_after
+from worker.domain.addresses import is_loopback
 from worker.domain.errors import LoginRefused, Refused, Silent, Unavailable
-from worker.domain.hosts import is_loopback
 from worker.imap.refresh_token import RefreshTokens
 
 if TYPE_CHECKING:

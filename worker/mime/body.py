@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 from fast_mail_parser import ParseError, PyLazyMimePart, parse_email_tree
 
-from worker.domain.charsets import decode
-from worker.domain.masking import without_tokens
 from worker.domain.messages import Attachment, Head
-from worker.domain.text import clean
+from worker.domain.text import clean, decode, without_tokens
 from worker.mime.parameters import charset_of, file_name
 
 if TYPE_CHECKING:

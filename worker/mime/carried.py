@@ -4,8 +4,7 @@ from collections.abc import Iterable
 
 from fast_mail_parser import ParseError, PyLazyAttachment, parse_email
 
-from worker.domain.forwards import MOST_ORIGINALS, Carried, Original
-from worker.domain.messages import Content
+from worker.domain.messages import MOST_ORIGINALS, Carried, Content, Original
 from worker.mime.body import parsable, read_body
 from worker.mime.content import read_content, start_of_body
 from worker.mime.html_text import text_of_html

@@ -4,10 +4,8 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from worker.domain.charsets import decode_words
-from worker.domain.masking import without_tokens
 from worker.domain.messages import Content, Head
-from worker.domain.text import clean
+from worker.domain.text import clean, decode_words, without_tokens
 from worker.mime.body import read_body
 from worker.mime.dates import read_date
 from worker.mime.head import read_head

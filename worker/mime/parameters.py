@@ -4,7 +4,7 @@ import re
 from email.message import Message
 from typing import Any
 
-from worker.domain.charsets import decode, decode_words
+from worker.domain.text import decode, decode_words
 
 _MOST = 4096
 """Characters of a field. The standard library takes time by the square of its length."""

@@ -13,8 +13,7 @@ from threading import Thread
 
 import structlog
 
-from worker.domain.errors import Unavailable
-from worker.domain.webhooks import (
+from worker.domain.endpoints import (
     WAIT_SECONDS,
     Answer,
     Attempt,
@@ -26,6 +25,7 @@ from worker.domain.webhooks import (
     outlook,
     retry_at,
 )
+from worker.domain.errors import Unavailable
 from worker.logs import Event
 from worker.outgoing.webhooks import LATE, Line, signed
 

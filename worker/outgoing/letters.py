@@ -9,11 +9,11 @@ from email.utils import format_datetime, make_msgid
 from typing import Self
 
 from worker.domain.addresses import Address
+from worker.domain.endpoints import Pause
 from worker.domain.messages import LOOP_MARK
-from worker.domain.notices import Cause, Limit, Notice
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.text import clean
-from worker.domain.webhooks import Pause
+from worker.domain.verdicts import Cause, Limit, Notice
 from worker.outgoing.post import wire_address
 
 _NAME = "BCC Dropbox"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from worker.domain.errors import Unavailable
-from worker.domain.notices import Notice, Outbox
+from worker.domain.verdicts import Notice, Outbox
 from worker.outgoing.letters import notice_letter
 from worker.outgoing.post import Post, Undeliverable
 

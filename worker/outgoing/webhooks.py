@@ -15,8 +15,8 @@ from standardwebhooks import Webhook
 
 from worker import __version__
 from worker.deadline import Wire, ended_after
+from worker.domain.endpoints import WAIT_SECONDS, Answer, Endpoint
 from worker.domain.errors import Silent
-from worker.domain.webhooks import WAIT_SECONDS, Answer, Endpoint
 from worker.held_http import HeldAdapter
 from worker.tls import reason_of_refusal, trusting
 

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from worker.domain.errors import DropboxError, Unavailable
-from worker.domain.masking import without_tokens
 from worker.domain.messages import Arrival, Head
 from worker.domain.ports import Known
-from worker.domain.text import clean
+from worker.domain.text import clean, without_tokens
 from worker.domain.verdicts import Filing
 from worker.filing import Candidate
 

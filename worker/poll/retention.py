@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from worker.domain.erasure import Shelved
 from worker.domain.messages import Arrival
 from worker.domain.outcomes import Folder
-from worker.domain.retention import Shelved
 from worker.filing import message_id_of
 from worker.mime import read_head
 

@@ -10,8 +10,8 @@ import structlog
 
 from worker.bootstrap import open_database
 from worker.domain.addresses import Address, NotAnAddress
+from worker.domain.endpoints import Pause
 from worker.domain.errors import DropboxError, Unavailable
-from worker.domain.webhooks import Pause
 from worker.logs import Event, described
 from worker.outgoing import Post, Undeliverable
 from worker.outgoing.configured import post_of

@@ -21,10 +21,10 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from worker.domain.endpoints import EndpointState
 from worker.domain.errors import DropboxError, Refused
 from worker.domain.outcomes import Outcome
 from worker.domain.verdicts import Filing
-from worker.domain.webhooks import EndpointState
 from worker.poll import Watcher
 from worker.settings import Settings
 from worker.settings.values import ListenAddress

@@ -7,7 +7,7 @@ import structlog
 
 from worker.bootstrap import Parts
 from worker.domain.errors import DropboxError, Unavailable
-from worker.domain.notices import Notice
+from worker.domain.verdicts import Notice
 from worker.imap import Backlog, IdleState, IdleWatch
 from worker.logs import Event, described
 from worker.outgoing import Round

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 import structlog
 
 from worker.bootstrap import Parts, open_mailbox
+from worker.domain.erasure import Bounds
 from worker.domain.errors import Conflict, Unavailable
 from worker.domain.outcomes import Folder
-from worker.domain.retention import Bounds
 from worker.logs import Event, described
 from worker.poll.retention import Shelves, remove_old
 from worker.store.originals import pack_old

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from worker.domain.hosts import is_loopback
+from worker.domain.addresses import is_loopback
 from worker.settings.problems import Problem, bad_value, missing, variable
 from worker.settings.values import ImapAuth, SenderAuth, Tls
 from worker.settings.variables import Variables

@@ -11,13 +11,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, PlainValidator, SecretStr
 from pydantic_settings import NoDecode
 
-from worker.domain.addresses import Address, domain_in_idna
+from worker.domain.addresses import Address, domain_in_idna, is_loopback
 from worker.domain.errors import Refused
-from worker.domain.forwards import Forwards
-from worker.domain.hosts import is_loopback
 from worker.domain.mail_server import MailServer
-from worker.domain.masking import LENGTH as TOKEN_LENGTH
+from worker.domain.messages import Forwards
 from worker.domain.outcomes import Folder
+from worker.domain.text import LENGTH as TOKEN_LENGTH
 
 LONGEST_LOCAL_PART = 64 - len("+") - TOKEN_LENGTH
 """Characters before the plus tag: the 64 of a local part (RFC 5321 §4.5.3.1.1) less the tag (R1)."""

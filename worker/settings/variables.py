@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from worker.domain.forwards import Forwards
+from worker.domain.messages import Forwards
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS
 from worker.settings import values
 from worker.settings.problems import PREFIX

@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, exists, select
 from sqlmodel import col
 
+from worker.domain.endpoints import State
 from worker.domain.events import EmailFacts, Event, RecordFacts, email_associated
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.records import Direction
-from worker.domain.webhooks import State
 from worker.store.bulk import insert_rows
 from worker.store.columns import to_json
 from worker.store.ids import allocate

@@ -10,8 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlmodel import col
 
 from worker.domain.addresses import Address
-from worker.domain.notices import Notice, NoticeKey, cause_named, cause_of
-from worker.domain.verdicts import Filing
+from worker.domain.verdicts import Filing, Notice, NoticeKey, cause_named, cause_of
 from worker.store.database import Database
 from worker.store.owners import name_among_several
 from worker.store.tables import DecisionRow, NoticeRow, UserRow, VerdictRow
@@ -72,7 +71,7 @@ def write_notices(connection: Connection, decisions: Iterable[tuple[int, Filing]
 
 
 class NoticeOutbox:
-    """`worker.domain.notices.Outbox` on a database, shared by all workers on it."""
+    """`worker.domain.verdicts.Outbox` on a database, shared by all workers on it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

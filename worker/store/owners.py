@@ -9,8 +9,7 @@ from sqlalchemy import Connection, Label, Select, and_, exists, select
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from worker.domain.patterns import SearchPattern
-from worker.domain.profiles import Permission
+from worker.domain.permissions import Permission, SearchPattern
 from worker.domain.records import RecordNames
 from worker.domain.tokens import IssuedToken, Owner
 from worker.store.keys import among_wanted, values

@@ -19,9 +19,9 @@ from sqlalchemy import (
 )
 from sqlmodel import SQLModel, col
 
+from worker.domain.erasure import Shelved
 from worker.domain.events import email_erased
 from worker.domain.outcomes import Outcome
-from worker.domain.retention import Shelved
 from worker.store.commit import stored_message_id
 from worker.store.database import Database
 from worker.store.events import write_events

@@ -6,9 +6,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlmodel import col
 
-from worker.domain.patterns import Module
+from worker.domain.outcomes import Code, Detail
+from worker.domain.permissions import Module
 from worker.domain.records import NewRecord, RecordRef
-from worker.domain.traces import Code, Detail
 from worker.domain.verdicts import NamedRecord, RecipientResult, RecipientTrace, Trace
 from worker.store.database import Database
 from worker.store.tables import DecisionRow, MailboxRow, VerdictRow

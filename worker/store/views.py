@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, FromClause, Select, and_, select
 from sqlmodel import col
 
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.records import FIRST_OTHER, AccountView, Record, StoredEmail, Wanted
 from worker.store.keys import digest_pairs, text_pairs, wanted_digests, wanted_texts
 from worker.store.quotas import made_on

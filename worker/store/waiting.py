@@ -15,7 +15,7 @@ from functools import cache
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, exists, select, text
 from sqlmodel import col
 
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.domain.records import NewRecord
 from worker.store.bulk import insert_rows
 from worker.store.events import attached, write_events

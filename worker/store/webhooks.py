@@ -21,18 +21,9 @@ from sqlalchemy import (
 )
 from sqlmodel import col
 
+from worker.domain.endpoints import Attempt, Blocked, Delivery, Endpoint, EndpointState, Outlook, Pause, State
 from worker.domain.events import envelope, event_id
-from worker.domain.profiles import Permission
-from worker.domain.webhooks import (
-    Attempt,
-    Blocked,
-    Delivery,
-    Endpoint,
-    EndpointState,
-    Outlook,
-    Pause,
-    State,
-)
+from worker.domain.permissions import Permission
 from worker.store.columns import UtcDateTime, time_of
 from worker.store.database import Database
 from worker.store.keys import among_numbers
@@ -85,7 +76,7 @@ class EndpointHealth:
 
 
 class EventOutbox:
-    """`worker.domain.webhooks.Outbox` on a database, shared by all workers on it."""
+    """`worker.domain.endpoints.Outbox` on a database, shared by all workers on it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

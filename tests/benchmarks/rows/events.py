@@ -18,7 +18,7 @@ from tests.benchmarks.rows.arrival import from_arrival
 from tests.benchmarks.stage import Stage
 from tests.events.receiver import SECRET
 from worker.domain.events import RecordFacts, record_created
-from worker.domain.patterns import Module
+from worker.domain.permissions import Module
 from worker.store.bulk import insert_rows
 from worker.store.database import Database
 from worker.store.events import write_events

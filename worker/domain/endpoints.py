@@ -9,8 +9,8 @@ from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from worker.domain.addresses import is_loopback
 from worker.domain.errors import Refused
-from worker.domain.hosts import is_loopback
 from worker.domain.text import clean
 
 RETRIES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600))
