@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from worker.domain.erasure import NAMING_FIELDS
 from worker.domain.verdicts import Filing
 from worker.filing import Rules
-from worker.imap import ImapAccess, ImapMailbox, Mechanism
-from worker.imap import Tls as MailboxTls
-from worker.imap.oauth import OAuthClient, TokenSource
+from worker.imap import ImapAccess, ImapMailbox
+from worker.imap.oauth import TokenSource
 from worker.logs import Event, configure, log_deferred, log_filed
 from worker.mime.authentication import organisational_domain, read_results
 from worker.mime.carried import read_carried
@@ -19,7 +18,7 @@ from worker.outgoing import Notifier
 from worker.outgoing.configured import mail_server_of, post_of
 from worker.poll import Limits, Poller, Watcher, Watchers
 from worker.poll.removal import MailboxCopies
-from worker.settings import ImapAuth, LogFormat, OAuthAccess, Settings, state_folder
+from worker.settings import LogFormat, Settings, state_folder
 from worker.store.database import Database, parse_url
 from worker.store.locks import MailboxLock
 from worker.store.notices import NoticeOutbox
@@ -54,7 +53,7 @@ class Parts:
     @property
     def mailbox_name(self) -> str:
         """The name of the mailbox in the database: ``user@host/folder``."""
-        return self.access.queue_name
+        return self.access.mailbox_name
 
     def close(self) -> None:
         """Close every connection and let another worker have the mailbox."""
@@ -80,7 +79,7 @@ def compose(settings: Settings, *watchers: Watcher, worker: str | None = None) -
     store = PollStore(database, gives_notice=notifier is not None, worker=worker)
     limits = Limits(messages=settings.batch_messages, octets=settings.batch_bytes)
     poller = Poller(mailbox, store, rules, limits=limits, watcher=Watchers(LoggingWatcher(), *watchers))
-    lock = MailboxLock(database, access.queue_name)
+    lock = MailboxLock(database, access.mailbox_name)
     return Parts(settings, access, database, store, mailbox, poller, lock, notifier)
 
 
@@ -154,32 +153,13 @@ def rules_of(settings: Settings) -> Rules:
 
 
 def imap_access(settings: Settings) -> ImapAccess:
-    """Return what the settings say of the mailbox."""
-    mailbox = settings.require_mailbox()
-    return ImapAccess(
-        host=mailbox.host,
-        port=mailbox.port,
-        tls=MailboxTls(mailbox.tls.value),
-        user=mailbox.user,
-        password=mailbox.password or "",
-        folder=mailbox.folder,
-        ca_file=mailbox.ca_file,
-        timeout_seconds=settings.socket_seconds,
-        token=_token_source(mailbox.oauth, settings.socket_seconds) if mailbox.oauth else None,
-        mechanism=Mechanism.OAUTHBEARER if mailbox.auth is ImapAuth.OAUTHBEARER else Mechanism.XOAUTH2,
-    )
+    """Return what the settings say of the mailbox, with a source of tokens where it is needed.
 
-
-def _token_source(oauth: OAuthAccess, timeout_seconds: float) -> TokenSource:
-    client = OAuthClient(
-        oauth.token_url,
-        oauth.client_id,
-        oauth.client_secret,
-        oauth.refresh_token,
-        oauth.scope,
-        timeout_seconds,
-    )
-    return TokenSource(client, state_folder=state_folder())
+    Raises:
+        SettingsError: a setting that the mailbox needs is missing.
+    """
+    access = settings.require_mailbox()
+    return replace(access, token=TokenSource(access.oauth, state_folder=state_folder())) if access.oauth else access
 
 
 def start_log(settings: Settings) -> None:

@@ -1,4 +1,9 @@
-"""Deadlines for whole answers: a socket's own timeout would let a server that sends a byte now and then go on."""
+"""Deadlines for whole answers: a socket's own timeout would let a server that sends a byte now and then go on.
+
+The deadline of a poll is no substitute. It watches the thread that polls: not notices, upkeep, IDLE and deliveries,
+which run on threads of their own, and not the commands. It also ends the process, which one slow server is no reason
+for.
+"""
 
 import socket
 import threading
@@ -7,9 +12,6 @@ from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from worker.domain.errors import Silent
-
-WAITS_OF_AN_ANSWER = 4
-"""How many times a socket's timeout a whole answer may take: enough for a large message on a slow line."""
 
 
 class Wire:

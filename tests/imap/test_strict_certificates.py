@@ -12,7 +12,7 @@ import pytest
 
 from tests.servers.certificates import AUTHORITY, Certificates, make_certificates
 from worker.domain.errors import Unavailable
-from worker.imap.access import ImapAccess, Tls
+from worker.domain.servers import ImapAccess, Tls
 from worker.imap.errors import translated
 from worker.tls import renewal, trusting
 

@@ -13,11 +13,11 @@ from tests.oauth.provider import CLIENT_ID, Provider
 from tests.secrecy import CLIENT_SECRET
 from tests.servers.dovecot import Dovecot
 from worker.domain.errors import LoginRefused
-from worker.imap.access import ImapAccess, Mechanism, Tls
+from worker.domain.servers import ImapAccess, Mechanism, OAuthClient, Tls
 from worker.imap.imap import ImapMailbox
-from worker.imap.oauth import OAuthClient, TokenSource
+from worker.imap.oauth import TokenSource
 
-BOTH = pytest.mark.parametrize("mechanism", list(Mechanism))
+BOTH = pytest.mark.parametrize("mechanism", [Mechanism.XOAUTH2, Mechanism.OAUTHBEARER])
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_a_token_that_the_server_does_not_take_is_a_refused_login_and_never_show
     assert token not in str(refused.value)
 
 
-@pytest.mark.parametrize("mechanism", list(Mechanism))
+@pytest.mark.parametrize("mechanism", [Mechanism.XOAUTH2, Mechanism.OAUTHBEARER])
 @pytest.mark.parametrize("where", ["in its refusal", "in its complaint"])
 def test_a_token_that_the_server_repeats_is_struck_out(mechanism: Mechanism, where: str) -> None:
     echo = "access-token-of-the-mailbox"
@@ -78,7 +78,7 @@ def test_a_token_that_the_server_repeats_is_struck_out(mechanism: Mechanism, whe
     refusal = f"TAG NO what is {echo}?\r\n".encode()
     said = iter([refusal] if where == "in its refusal" else [complaint, b"TAG NO no\r\n"])
     answers: Answers = {
-        "CAPABILITY": f"* CAPABILITY IMAP4rev1 AUTH={mechanism.value}\r\nTAG OK done\r\n".encode(),
+        "CAPABILITY": f"* CAPABILITY IMAP4rev1 AUTH={mechanism.upper()}\r\nTAG OK done\r\n".encode(),
         "AUTHENTICATE": b"+ \r\n",
         "": lambda _token: next(said),
     }

@@ -15,7 +15,8 @@ from tests.secrecy import CLIENT_SECRET, REFRESH_TOKEN
 from tests.servers.cut import Cut
 from tests.servers.process import free_port
 from worker.domain.errors import LoginRefused, Refused, Unavailable
-from worker.imap.oauth import OAuthClient, TokenSource
+from worker.domain.servers import OAuthClient
+from worker.imap.oauth import TokenSource
 
 
 def by_secret(provider: Provider, secret: str = CLIENT_SECRET) -> OAuthClient:

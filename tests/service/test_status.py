@@ -91,7 +91,7 @@ def test_a_worker_that_is_silent_is_told_from_one_that_works(database: Database)
 def test_settings_and_mailbox_name_a_queue_alike(installation: Installation) -> None:
     installation.write()
     settings = Settings.load(installation.env_file)
-    assert settings.mailbox_name == imap_access(settings).queue_name
+    assert settings.mailbox_name == imap_access(settings).mailbox_name
 
 
 def test_status_after_a_poll(installation: Installation, dovecot: Dovecot, mailbox_user: str) -> None:

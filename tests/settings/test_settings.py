@@ -6,8 +6,9 @@ import pytest
 
 from worker.domain.addresses import Address
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS
+from worker.domain.servers import Tls
 from worker.domain.tokens import new_token
-from worker.settings import PREFIX, Settings, SettingsError, Tls
+from worker.settings import PREFIX, Settings, SettingsError
 
 EXAMPLE = Path(__file__).parents[2] / "config" / "worker.env.example"
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from worker.bootstrap import imap_access
 from worker.diagnostics.findings import Finding, failed, passed, skipped, warned
 from worker.domain.errors import LoginRefused, Unavailable
+from worker.domain.servers import Tls
 from worker.imap import ImapMailbox
 from worker.imap.errors import CertificateRefused, HostUnknown
-from worker.settings import Idle, Settings, Tls
+from worker.settings import Idle, Settings
 from worker.tls import renewal
 
 _WITHOUT = {

@@ -1,6 +1,6 @@
 """The IMAP mailbox: read the queue, move what is done, watch for new mail."""
 
-from worker.imap.access import ImapAccess, Mechanism, Tls
+from worker.domain.servers import ImapAccess, Mechanism, Tls
 from worker.imap.folders import FolderReport
 from worker.imap.idle import IdleState, IdleWatch
 from worker.imap.imap import Backlog, ImapMailbox

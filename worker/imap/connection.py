@@ -11,7 +11,7 @@ from imapclient import IMAPClient, SocketTimeout
 from worker.deadline import Wire, ended_after
 from worker.domain.addresses import is_loopback
 from worker.domain.errors import LoginRefused, Unavailable
-from worker.imap.access import ImapAccess, Mechanism, Tls
+from worker.domain.servers import ImapAccess, Mechanism, Tls
 from worker.imap.errors import login_failure, translated
 from worker.imap.protocol import Protocol, protocol_of, quoted
 from worker.tls import trusting
@@ -127,7 +127,7 @@ def _log_in(client: IMAPClient, access: ImapAccess) -> None:
 def _log_in_by_token(client: IMAPClient, access: ImapAccess, token: str) -> None:
     presenting = _Presenting(access, token)
     try:
-        client.sasl_login(access.mechanism, presenting)
+        client.sasl_login(access.mechanism.upper(), presenting)
     except IMAP4.error as error:
         farewell = protocol_of(client).farewell
         raise login_failure(access, error, token, presenting.complaint, farewell=farewell) from None

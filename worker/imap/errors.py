@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from imaplib import IMAP4
 
 from worker.domain.errors import LoginRefused, Silent, Unavailable, Withheld
-from worker.imap.access import ImapAccess
+from worker.domain.servers import ImapAccess
 from worker.tls import reason_of_refusal
 
 _MOST_TEXT = 200

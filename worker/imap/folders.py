@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from worker.domain.errors import Refused
 from worker.domain.outcomes import Folder
-from worker.imap.access import ImapAccess
+from worker.domain.servers import ImapAccess
 from worker.imap.errors import SaidNo
 from worker.imap.session import Session, folder_argument
 

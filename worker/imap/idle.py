@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from worker.deadline import Wire
 from worker.domain.errors import LoginRefused, Unavailable
-from worker.imap.access import ImapAccess
+from worker.domain.servers import ImapAccess
 from worker.imap.folders import queue_folder
 from worker.imap.session import Session
 from worker.logs import described

@@ -10,8 +10,8 @@ from worker.domain.errors import Refused, Unavailable, Withheld
 from worker.domain.messages import Arrival
 from worker.domain.outcomes import Folder
 from worker.domain.ports import Queue
+from worker.domain.servers import ImapAccess
 from worker.imap import folders, moving
-from worker.imap.access import ImapAccess
 from worker.imap.answers import BODY_ITEMS, Answer, arrivals, attachment_octets, body, head_items
 from worker.imap.errors import ConnectionLost, SaidNo, Unreadable
 from worker.imap.queue import fetch_each, uids_above
@@ -88,7 +88,7 @@ class ImapMailbox:
             selected = self._select_afresh(self._reader)
             if selected.uidvalidity != self._uidvalidity:
                 self._uidvalidity, self._copied = selected.uidvalidity, set()
-            return Queue(self._access.queue_name, selected.uidvalidity, selected.messages)
+            return Queue(self._access.mailbox_name, selected.uidvalidity, selected.messages)
 
     def uids(self, above: int, most: int) -> list[int]:
         """Return up to ``most`` UIDs greater than ``above``, ascending; flags do not matter."""

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from worker.deadline import WAITS_OF_AN_ANSWER, Wire, ended_after
-from worker.domain.addresses import is_loopback
-from worker.domain.errors import LoginRefused, Refused, Silent, Unavailable
+from worker.deadline import Wire, ended_after
+from worker.domain.errors import LoginRefused, Silent, Unavailable
+from worker.domain.servers import OAuthClient
 from worker.imap.refresh_token import RefreshTokens
 
 if TYPE_CHECKING:
@@ -26,33 +25,6 @@ _USUAL_SECONDS = 3600
 _ERROR_CODE = re.compile(r"[\w.-]{1,60}", re.ASCII)
 _PASSING = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 _TRY_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
-
-
-@dataclass(frozen=True, slots=True)
-class OAuthClient:
-    """The client and its token endpoint: uses the refresh token (RFC 6749 §6), or else its own credentials (§4.4).
-
-    Raises:
-        Refused: when the URL would send the secrets unencrypted.
-    """
-
-    token_url: str
-    client_id: str
-    client_secret: str | None = field(default=None, repr=False)
-    refresh_token: str | None = field(default=None, repr=False)
-    scope: str | None = None
-    timeout_seconds: float = 30.0
-
-    def __post_init__(self) -> None:
-        url = urlsplit(self.token_url)
-        host = url.hostname or ""
-        if url.scheme != "https" and not (url.scheme == "http" and is_loopback(host)):
-            raise Refused(f"{self.endpoint}: tokens are asked for over https only")
-
-    @property
-    def endpoint(self) -> str:
-        """The endpoint as error texts name it."""
-        return f"OAuth token endpoint {urlsplit(self.token_url).netloc.rpartition('@')[2] or '(no host)'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +119,10 @@ def _request(client: OAuthClient, refresh_token: str | None) -> dict[str, Any] |
 
     from worker.held_http import HeldAdapter  # noqa: PLC0415
 
-    longest = WAITS_OF_AN_ANSWER * client.timeout_seconds
     try:
         with (
             closing(Wire()) as wire,
-            ended_after(longest, wire, client.endpoint),
+            ended_after(client.answer_seconds, wire, client.endpoint),
             OAuth2Session(
                 client.client_id,
                 client.client_secret,

@@ -9,7 +9,7 @@ from typing import Any
 from imapclient.imap_utf7 import encode
 
 from worker.deadline import Wire, ended_after
-from worker.imap.access import ImapAccess
+from worker.domain.servers import ImapAccess
 from worker.imap.answers import Answer, read_answers
 from worker.imap.connection import connect, hang_up, take_leave
 from worker.imap.errors import ConnectionLost, SaidNo, Unreadable, lost, said, translated

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from worker.domain.mail_server import MailServer
+from worker.domain.servers import MailServer
 from worker.outgoing.post import Post
 
 if TYPE_CHECKING:

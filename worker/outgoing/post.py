@@ -11,10 +11,10 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Any
 
-from worker.deadline import WAITS_OF_AN_ANSWER, Wire, ended_after
+from worker.deadline import Wire, ended_after
 from worker.domain.addresses import Address
 from worker.domain.errors import DropboxError, LoginRefused, Unavailable
-from worker.domain.mail_server import MailServer, Security
+from worker.domain.servers import MailServer, Security
 from worker.domain.text import clean
 from worker.tls import reason_of_refusal, trusting
 
@@ -79,8 +79,7 @@ class Post:
     @contextmanager
     def _talking(self) -> Iterator[smtplib.SMTP]:
         server = self._server
-        longest = WAITS_OF_AN_ANSWER * server.timeout_seconds
-        with closing(Wire()) as wire, ended_after(longest, wire, str(server)), self._translated():
+        with closing(Wire()) as wire, ended_after(server.answer_seconds, wire, str(server)), self._translated():
             client = self._connected(wire)
             try:
                 yield client

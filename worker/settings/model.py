@@ -2,45 +2,19 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
+from worker.domain.servers import ImapAccess, Mechanism, OAuthClient, mailbox_name
 from worker.domain.tokens import DropboxAddress
 from worker.settings.problems import PREFIX, Problem, SettingsError, bad_value, missing, unknown, variable
 from worker.settings.rules import contradictions, filing_problems, is_secret, mailbox_problems, secret_of, should_be
 from worker.settings.sources import read_credentials, read_env_file
-from worker.settings.values import ImapAuth, SenderAuth, Tls
+from worker.settings.values import SenderAuth
 from worker.settings.variables import Variables
-
-
-@dataclass(frozen=True, slots=True)
-class OAuthAccess:
-    """The OAuth client; without a refresh token it uses the client credentials grant (RFC 6749 §4.4)."""
-
-    token_url: str
-    client_id: str
-    client_secret: str | None = field(repr=False)
-    refresh_token: str | None = field(repr=False)
-    scope: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class MailboxAccess:
-    """Everything needed to reach the mailbox. Exactly one of ``password`` and ``oauth`` is set."""
-
-    dropbox: DropboxAddress
-    host: str
-    port: int
-    tls: Tls
-    user: str
-    auth: ImapAuth
-    password: str | None = field(repr=False)
-    oauth: OAuthAccess | None
-    folder: str
-    ca_file: Path | None
 
 
 class Settings(Variables):
@@ -87,7 +61,7 @@ class Settings(Variables):
             raise SettingsError([missing("address", should_be(self, "address")).line])
         return DropboxAddress(self.address)
 
-    def require_mailbox(self) -> MailboxAccess:
+    def require_mailbox(self) -> ImapAccess:
         """Return everything needed to reach the mailbox; reads secrets from their files.
 
         Raises:
@@ -95,17 +69,18 @@ class Settings(Variables):
         """
         if problems := mailbox_problems(self):
             raise SettingsError(problem.line for problem in problems)
-        return MailboxAccess(
-            dropbox=self.require_address(),
+        is_by_password = self.imap_auth is Mechanism.PASSWORD
+        return ImapAccess(
             host=self.imap_host or "",
             port=self.imap_port or self.imap_tls.port,
             tls=self.imap_tls,
             user=self.imap_user or "",
-            auth=self.imap_auth,
-            password=secret_of(self, "imap_password") if self.imap_auth is ImapAuth.PASSWORD else None,
-            oauth=None if self.imap_auth is ImapAuth.PASSWORD else self._oauth(),
+            password=secret_of(self, "imap_password") or "" if is_by_password else "",
             folder=self.imap_folder,
             ca_file=self.imap_ca_file,
+            timeout_seconds=self.socket_seconds,
+            mechanism=self.imap_auth,
+            oauth=None if is_by_password else self._oauth(),
         )
 
     @property
@@ -113,7 +88,7 @@ class Settings(Variables):
         """The queue as decisions name it, ``user@host/folder``; None where no mailbox is set."""
         if self.imap_user is None or self.imap_host is None:
             return None
-        return f"{self.imap_user}@{self.imap_host}/{self.imap_folder}"
+        return mailbox_name(self.imap_user, self.imap_host, self.imap_folder)
 
     @property
     def requires_sender_auth(self) -> bool:
@@ -122,13 +97,14 @@ class Settings(Variables):
             return self.authserv_id is not None
         return self.sender_auth is SenderAuth.REQUIRED
 
-    def _oauth(self) -> OAuthAccess:
-        return OAuthAccess(
+    def _oauth(self) -> OAuthClient:
+        return OAuthClient(
             token_url=self.oauth_token_url or "",
             client_id=self.oauth_client_id or "",
             client_secret=secret_of(self, "oauth_client_secret"),
             refresh_token=secret_of(self, "oauth_refresh_token"),
             scope=self.oauth_scope,
+            timeout_seconds=self.socket_seconds,
         )
 
     @model_validator(mode="wrap")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from worker.domain.addresses import is_loopback
+from worker.domain.servers import Mechanism, Tls
 from worker.settings.problems import Problem, bad_value, missing, variable
-from worker.settings.values import ImapAuth, SenderAuth, Tls
+from worker.settings.values import SenderAuth
 from worker.settings.variables import Variables
 from worker.tls import trusting
 
@@ -74,7 +75,7 @@ def _of_rules(settings: Variables) -> Iterator[Problem]:
 def mailbox_problems(settings: Variables) -> list[Problem]:
     """Return the problems that keep a command from reaching the mailbox."""
     needed = ["address", "imap_host", "imap_user"]
-    if settings.imap_auth is not ImapAuth.PASSWORD:
+    if settings.imap_auth is not Mechanism.PASSWORD:
         needed += ["oauth_token_url", "oauth_client_id"]
     problems = [missing(field, should_be(settings, field)) for field in needed if getattr(settings, field) is None]
     return [*problems, *_of_login(settings), *_of_ca_files(settings)]
@@ -105,7 +106,7 @@ def secret_of(settings: Variables, field: str) -> str | None:
 
 def _of_login(settings: Variables) -> Iterator[Problem]:
     secrets = ["imap_password"]
-    if settings.imap_auth is not ImapAuth.PASSWORD:
+    if settings.imap_auth is not Mechanism.PASSWORD:
         # By refresh token (RFC 6749 §6) or by the client's own secret (§4.4): at least one of them.
         either = ["oauth_refresh_token", "oauth_client_secret"]
         secrets = [name for name in either if _is_stated(settings, name)] or either[:1]

@@ -13,9 +13,9 @@ from pydantic_settings import NoDecode
 
 from worker.domain.addresses import Address, domain_in_idna, is_loopback
 from worker.domain.errors import Refused
-from worker.domain.mail_server import MailServer
 from worker.domain.messages import Forwards
 from worker.domain.outcomes import Folder
+from worker.domain.servers import MailServer, Mechanism, Tls
 from worker.domain.text import LENGTH as TOKEN_LENGTH
 
 LONGEST_LOCAL_PART = 64 - len("+") - TOKEN_LENGTH
@@ -25,27 +25,6 @@ _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """The field names (RFC 5322 §3.6.8) that a FETCH can name as an atom."""
 _LAST_PORT = 65535
 _DATABASE_URL = re.compile(r"sqlite:///.+|postgresql\+psycopg://.+")
-
-
-class Tls(StrEnum):
-    """Encryption of the connection to the IMAP server."""
-
-    SSL = "ssl"
-    STARTTLS = "starttls"
-    NONE = "none"
-
-    @property
-    def port(self) -> int:
-        """The well-known port (RFC 8314 §7.1 and RFC 9051)."""
-        return 993 if self is Tls.SSL else 143
-
-
-class ImapAuth(StrEnum):
-    """Login mechanism for the IMAP server."""
-
-    PASSWORD = "password"
-    XOAUTH2 = "xoauth2"
-    OAUTHBEARER = "oauthbearer"
 
 
 class SenderAuth(StrEnum):
@@ -206,7 +185,7 @@ def _expanded(path: Path) -> Path:
 
 File = Annotated[Path, AfterValidator(_expanded)]
 TlsChoice = Annotated[Tls, BeforeValidator(_lower)]
-ImapAuthChoice = Annotated[ImapAuth, BeforeValidator(_lower)]
+MechanismChoice = Annotated[Mechanism, BeforeValidator(_lower)]
 SenderAuthChoice = Annotated[SenderAuth, BeforeValidator(_lower)]
 ForwardsChoice = Annotated[Forwards, BeforeValidator(_lower)]
 IdleChoice = Annotated[Idle, BeforeValidator(_lower)]

@@ -7,10 +7,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from worker.domain.messages import Forwards
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS
+from worker.domain.servers import Mechanism, Tls
 from worker.settings import values
 from worker.settings.problems import PREFIX
 from worker.settings.sources import default_database_url
-from worker.settings.values import ImapAuth, Tls
 
 
 def _number(default: int, least: int, most: int, what: str) -> Any:
@@ -40,7 +40,7 @@ class Variables(BaseSettings):
     imap_port: int | None = Field(None, ge=1, le=65535, description="a port from 1 to 65535 (993 for ssl, else 143)")
     imap_tls: values.TlsChoice = Field(Tls.SSL, description="ssl, starttls, or none (for a loopback host only)")
     imap_user: str | None = Field(None, description="the login name of the catch-all mailbox")
-    imap_auth: values.ImapAuthChoice = Field(ImapAuth.PASSWORD, description="password, xoauth2 or oauthbearer")
+    imap_auth: values.MechanismChoice = Field(Mechanism.PASSWORD, description="password, xoauth2 or oauthbearer")
     imap_password: SecretStr | None = Field(None, description="the password of the catch-all mailbox")
     imap_password_file: values.File | None = Field(None, description="a file that holds the password")
     imap_folder: values.QueueFolder = Field(
