@@ -1,4 +1,4 @@
-"""Two mailboxes and two service instances on one PostgreSQL, against one of each."""
+"""Two mailboxes and two service instances on one PostgreSQL, against what the cores hold at the cost of a message."""
 
 from statistics import median
 
@@ -7,7 +7,8 @@ from tests.benchmarks.instance import Poll, Post
 from tests.benchmarks.machine import CORES, busy_seconds
 from tests.benchmarks.stage import Stage
 
-TARGET = 1.5
+TARGET = 0.95
+"""Of the messages that the cores could file if each cost no more than it does where one instance runs alone."""
 
 
 def measure(stage: Stage) -> Finding:
@@ -34,13 +35,14 @@ def measure(stage: Stage) -> Finding:
 
     pairs = Pairs.measure(stage.effort.pairs, lambda: rate(1), lambda: rate(2))
     ceiling = CORES / median(work[1])
+    reached = median(pairs.subjects) / ceiling
     return Finding(
         row="instances",
         what="two mailboxes, two instances, one PostgreSQL",
-        target=f"≥ {TARGET:.1f} times one",
-        result=f"{pairs.ratio:.2f} times ({per_second(max(pairs.subjects))})",
-        yardstick=f"one mailbox, one instance: {per_second(max(pairs.yardsticks))}; "
-        f"at its {median(work[1]) * 1000:.2f} ms of processor a message {CORES} cores hold {per_second(ceiling)}",
-        passed=pairs.ratio >= TARGET,
-        figures=pairs.figures | {"processor_seconds": work, "ceiling": ceiling},
+        target=f"≥ {TARGET:.2f} of what {CORES} cores hold",
+        result=f"{reached:.2f} ({per_second(median(pairs.subjects))}), {pairs.ratio:.2f} times one instance",
+        yardstick=f"{CORES} cores at {median(work[1]) * 1000:.2f} ms of processor a message, as one instance takes: "
+        f"{per_second(ceiling)}; one instance: {per_second(median(pairs.yardsticks))}",
+        passed=reached >= TARGET,
+        figures=pairs.figures | {"processor_seconds": work, "ceiling": ceiling, "reached": reached},
     )
