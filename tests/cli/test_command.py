@@ -128,7 +128,7 @@ users.list_users = fail
 sys.argv[1:] = ["user", "list"]
 """
 BROKEN_DEMO = """
-import worker.demo.story as story
+import worker.demo.steps as story
 def tell(commands, say):
     commands.run(["account", "list"])
     raise KeyError(TEXT)

@@ -5,11 +5,10 @@ from email.utils import format_datetime
 
 import pytest
 
-from worker.diagnostics import probe_findings
+from worker.diagnostics import probe as probing
 from worker.diagnostics.findings import Result
 from worker.diagnostics.probe import Returned
-from worker.diagnostics.probe_copies import Copies, Copy
-from worker.diagnostics.probe_letter import Probe
+from worker.diagnostics.probe_mails import Copies, Copy, Probe
 from worker.domain.addresses import Address
 from worker.domain.messages import Field, Head
 from worker.domain.tokens import DropboxAddress, new_token
@@ -37,7 +36,7 @@ def returned(after: timedelta, stamped: datetime | None = None) -> Returned:
 @pytest.mark.parametrize(("seconds", "result"), [(179, Result.PASS), (181, Result.WARN)])
 def test_a_copy_that_takes_longer_than_three_minutes_is_late(seconds: int, result: Result) -> None:
     # R22
-    found = probe_findings._way(returned(timedelta(seconds=seconds)))
+    found = probing._way(returned(timedelta(seconds=seconds)))
     assert found.result is result
     assert f"1 copy after {seconds}.0 s" in found.seen
 
@@ -53,9 +52,9 @@ def test_a_copy_that_takes_longer_than_three_minutes_is_late(seconds: int, resul
     ids=["behind", "a little behind", "a little ahead", "ahead"],
 )
 def test_a_clock_may_be_two_minutes_off_beside_what_the_copy_took(off: timedelta, result: Result) -> None:
-    [found] = probe_findings._clock(returned(timedelta(minutes=1), SENT + off))
+    [found] = probing._clock(returned(timedelta(minutes=1), SENT + off))
     assert found.result is result
 
 
 def test_where_the_mail_server_writes_no_time_nothing_is_said_of_its_clock() -> None:
-    assert list(probe_findings._clock(returned(timedelta(minutes=1)))) == []
+    assert list(probing._clock(returned(timedelta(minutes=1)))) == []

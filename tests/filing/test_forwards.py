@@ -7,8 +7,8 @@ import pytest
 
 from tests.filing.clients import SENDER, Mail, forwards
 from tests.filing.look_alikes import look_alikes
-from worker.filing.forwards import Doubt, Forward, read_texts
-from worker.filing.forwards.words import LANGUAGES, labels
+from worker.filing.forward_blocks import Doubt, Forward, read_texts
+from worker.filing.forward_words import LANGUAGES, labels
 from worker.mime.html_text import text_of_html
 
 FORWARDS = list(forwards())

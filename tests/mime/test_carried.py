@@ -9,7 +9,7 @@ import pytest
 from tests.mime.test_content import multipart, part
 from worker.domain.messages import MOST_ORIGINALS, Carried
 from worker.mime import read_content
-from worker.mime.carried import read_carried
+from worker.mime.content import read_carried
 
 JANES = (
     b"From: Jane <jane@client.example>\r\nTo: ann@sales.example\r\nSubject: =?utf-8?q?Gr=C3=BC?=  two  spaces\r\n"

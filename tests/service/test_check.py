@@ -21,8 +21,8 @@ from tests.service.running import COMMAND, Installation
 from tests.service.test_running import LETTER
 from worker.cli.check import print_findings
 from worker.diagnostics import check_all
-from worker.diagnostics.database import clock_of_database
 from worker.diagnostics.findings import Finding, Result
+from worker.diagnostics.servers import clock_of_database
 from worker.store.database import Database
 
 

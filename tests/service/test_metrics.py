@@ -21,7 +21,7 @@ from tests.service.running import Installation
 from tests.service.test_running import LETTER
 from worker.service.metrics import Figures, MetricsServer
 from worker.settings import Settings
-from worker.settings.values import ListenAddress
+from worker.settings.variables import ListenAddress
 from worker.store.database import Database
 from worker.store.schema import migrate
 

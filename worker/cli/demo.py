@@ -12,7 +12,7 @@ import typer
 
 def demo() -> None:
     """Show everything on an embedded mailbox and a temporary database; keep nothing."""
-    from worker.demo.story import tell  # noqa: PLC0415
+    from worker.demo.steps import tell  # noqa: PLC0415
 
     tell(_Commands(), typer.echo)
 

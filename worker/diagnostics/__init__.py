@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from worker.diagnostics.database import check_database
 from worker.diagnostics.filed_mail import check_mail
 from worker.diagnostics.findings import Finding, failed, passed, warned
-from worker.diagnostics.mailbox import check_mailbox
-from worker.diagnostics.probe_findings import check_probe
-from worker.diagnostics.smtp import check_post
-from worker.diagnostics.webhooks import check_webhooks
+from worker.diagnostics.probe import check_probe
+from worker.diagnostics.servers import check_database, check_mailbox, check_post, check_webhooks
 from worker.domain.addresses import is_wildcard
 from worker.settings import Settings, SettingsError
 

@@ -4,7 +4,6 @@ The head alone can only reject a message, so that its body is not fetched. A mes
 from its own bytes. It is judged a second time unless every deciding field is the same as in the head.
 """
 
-from worker.filing.filings import message_id_of, quarantined, rejected_by_head
 from worker.filing.judging import (
     Candidate,
     Claim,
@@ -16,6 +15,9 @@ from worker.filing.judging import (
     judge_head,
     judge_size,
     judged_before,
+    message_id_of,
+    quarantined,
+    rejected_by_head,
     routed,
 )
 from worker.filing.matching import Views, file_batch, wanted

@@ -12,10 +12,8 @@ from worker.domain.records import AccountView, Direction
 from worker.domain.senders import sender_of
 from worker.domain.text import address_without_tokens
 from worker.domain.verdicts import Stated, Verdict
-from worker.filing.filings import stated_by
-from worker.filing.forwarded import Forwarded
-from worker.filing.forwards import Doubt, Forward
-from worker.filing.judging import Claim, Rules, automatic_end
+from worker.filing.forward_blocks import Doubt, Forward, Forwarded
+from worker.filing.judging import Claim, Rules, automatic_end, stated_by
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,8 @@ from worker.domain.verdicts import (
     RecipientTrace,
     Verdict,
 )
-from worker.filing.filings import filing_of
 from worker.filing.forwarding import Mail, mails_forwarded
-from worker.filing.judging import Candidate, Claim, Rules
+from worker.filing.judging import Candidate, Claim, Rules, filing_of
 
 Views = Mapping[int, AccountView]
 

@@ -8,16 +8,13 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from email import message_from_bytes
-from typing import TYPE_CHECKING, cast
+from email.message import Message
+from typing import Any, cast
 
 from fast_mail_parser import ParseError, PyLazyMimePart, parse_email_tree
 
 from worker.domain.messages import Attachment, Head
-from worker.domain.text import clean, decode, without_tokens
-from worker.mime.parameters import charset_of, file_name
-
-if TYPE_CHECKING:
-    from email.message import Message
+from worker.domain.text import clean, decode, decode_words, without_tokens
 
 MOST_ATTACHMENTS = 200
 """How many attachments are named. The rest counts as one, so that the sizes still add up."""
@@ -255,3 +252,45 @@ def _bounded(attachments: Iterator[Attachment]) -> tuple[Attachment, ...]:
     if rest:
         named.append(Attachment(f"{len(rest)} more", "application/octet-stream", sum(rest)))
     return tuple(named)
+
+
+_MOST_OF_A_FIELD = 4096
+"""Characters of a field. The standard library takes time by the square of its length."""
+_PLAIN_FILE_NAME = re.compile(
+    r"\s*+(?:attachment|inline)\s*+;\s*+filename=(?:\"([^\"\\=?%;\x7f-\U0010ffff]++)\"|([\w.-]++))\s*+;?\s*+",
+    re.ASCII | re.IGNORECASE,
+)
+"""A Content-Disposition as most programs write it."""
+
+
+_PLAIN_CHARSET = re.compile(r";\s*+charset=\"?([\w.:-]++)\"?\s*+(?:;|\Z)", re.ASCII | re.IGNORECASE)
+
+
+def file_name(disposition: str, content_type: str) -> str:
+    """Return the file name of a part, decoded; an empty string if it has none."""
+    if disposition:
+        if plain := _PLAIN_FILE_NAME.fullmatch(disposition):
+            return plain[1] or plain[2]
+        if name := _parameter(disposition, "filename"):
+            return name
+    return _parameter(content_type, "name")
+
+
+def charset_of(content_type: str) -> str:
+    """Return the label of the charset, or an empty string."""
+    plain = _PLAIN_CHARSET.search(content_type)
+    return plain[1] if plain else _parameter(content_type, "charset")
+
+
+def _parameter(value: str, name: str) -> str:
+    """Return a parameter of a field's value, decoded, or an empty string. ``name`` is in lower case."""
+    if name not in value.lower():
+        return ""
+    field: Message[str, str] = Message()
+    field["X"] = " ".join(value[:_MOST_OF_A_FIELD].splitlines())
+    stated: list[Any] = [each for key, each in field.get_params([], "X") if key.lower() == name]
+    for each in stated:
+        if isinstance(each, tuple):  # RFC 2231: charset, language, bytes as Latin-1. It goes before a plain one.
+            charset, _, text = each
+            return decode(text.encode("latin-1", "replace"), charset or "")
+    return decode_words(stated[0].strip('"')) if stated else ""

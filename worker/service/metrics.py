@@ -27,7 +27,7 @@ from worker.domain.outcomes import Outcome
 from worker.domain.verdicts import Filing
 from worker.poll import Watcher
 from worker.settings import Settings
-from worker.settings.values import ListenAddress
+from worker.settings.variables import ListenAddress
 from worker.store import health
 from worker.store.database import Database
 from worker.store.health import Attendance, Ends, Lately

@@ -20,7 +20,7 @@ from worker.service.supervisor import Supervisor, do_in_time, end_process
 from worker.service.turns import Turns, Worker
 from worker.service.upkeep import Upkeep
 from worker.settings import Settings
-from worker.settings.values import ListenAddress
+from worker.settings.variables import ListenAddress
 
 if TYPE_CHECKING:
     from worker.service.metrics import Figures, MetricsServer

@@ -1,9 +1,8 @@
 """Every setting, one frozen object, checked at start: all problems at once, each by the variable's name."""
 
 from worker.settings.model import Settings
-from worker.settings.problems import PREFIX, SettingsError
-from worker.settings.sources import state_folder
-from worker.settings.values import Idle, ListenAddress, LogFormat, LogLevel, SenderAuth
+from worker.settings.sources import PREFIX, SettingsError, state_folder
+from worker.settings.variables import Idle, ListenAddress, LogFormat, LogLevel, SenderAuth
 
 __all__ = [
     "PREFIX",

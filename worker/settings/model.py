@@ -10,11 +10,19 @@ from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
 from worker.domain.servers import ImapAccess, Mechanism, OAuthClient, mailbox_name
 from worker.domain.tokens import DropboxAddress
-from worker.settings.problems import PREFIX, Problem, SettingsError, bad_value, missing, unknown, variable
 from worker.settings.rules import contradictions, filing_problems, is_secret, mailbox_problems, secret_of, should_be
-from worker.settings.sources import read_credentials, read_env_file
-from worker.settings.values import SenderAuth
-from worker.settings.variables import Variables
+from worker.settings.sources import (
+    PREFIX,
+    Problem,
+    SettingsError,
+    bad_value,
+    missing,
+    read_credentials,
+    read_env_file,
+    unknown,
+    variable,
+)
+from worker.settings.variables import SenderAuth, Variables
 
 
 class Settings(Variables):

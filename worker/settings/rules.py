@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from worker.domain.addresses import is_loopback
 from worker.domain.servers import Mechanism, Tls
-from worker.settings.problems import Problem, bad_value, missing, variable
-from worker.settings.values import SenderAuth
-from worker.settings.variables import Variables
+from worker.settings.sources import Problem, bad_value, missing, variable
+from worker.settings.variables import SenderAuth, Variables
 from worker.tls import trusting
 
 if TYPE_CHECKING:

@@ -8,9 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-from worker.demo.crm import RECEIVER, free_port, receiver
-from worker.demo.mail import MAIL_SERVER, Mail
-from worker.demo.mailbox import USER, EmbeddedMailbox, embedded_mailbox
+from worker.demo.embedded import (
+    MAIL_SERVER,
+    RECEIVER,
+    USER,
+    EmbeddedMailbox,
+    Mail,
+    embedded_mailbox,
+    free_port,
+    receiver,
+)
 
 ADDRESS = "drop@drop.example.com"
 ANA = "ana@acme.example"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from worker.domain.addresses import Address, NotAnAddress
-from worker.filing.forwards.words import Kind, key_of, labels, separators, wrote
+from worker.filing.forward_words import Kind, key_of, labels, separators, wrote
 
 MOST_CHARACTERS = 128 * 1024
 """How much of a text is read: the block stands below the owner's own words, which are shorter."""

@@ -4,12 +4,14 @@ A wrong person is worse than no person: what is not the whole form of a known cl
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from worker.domain.addresses import Address
-from worker.filing.forwards.lines import (
+from worker.domain.messages import Carried, Content
+from worker.domain.senders import sender_of
+from worker.filing.forward_lines import (
     BRACKETED,
     RULE,
     Label,
@@ -23,7 +25,7 @@ from worker.filing.forwards.lines import (
     name_in,
     separator_in,
 )
-from worker.filing.forwards.words import ENGLISH, LANGUAGES, Kind, Prefix, bare_subject, key_of, prefix_of, wrote
+from worker.filing.forward_words import ENGLISH, LANGUAGES, Kind, Prefix, bare_subject, key_of, prefix_of, wrote
 
 MOST_BLOCKS = 50
 """How many header lines are tried as the start of a block."""
@@ -331,3 +333,49 @@ def _attributed_sender(text: str) -> Forward | Doubt:
     """Return the one address in an attribution."""
     addresses = addresses_in(text)
     return Forward(addresses[0]) if len(set(addresses)) == 1 else Doubt.SENDER_UNREADABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """The attached mails, and what the text says of another mail: a sender, a doubt, or nothing (None)."""
+
+    carried: Carried
+    reading: Reading
+
+    @property
+    def contents(self) -> Iterator[Content]:
+        """All attached mails."""
+        for original in self.carried.originals:
+            yield original.content
+            yield from original.inner
+
+    @property
+    def addresses(self) -> Iterator[Address]:
+        """Everybody whose record may be asked for."""
+        yield from self._senders
+        for content in self.contents:
+            yield from content.head.addressees.addresses
+        if isinstance(self.reading, Forward):
+            yield self.reading.sender
+            yield from self.reading.recipients or ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the text forwards a mail that is not among the attached ones.
+
+        A client that writes the mail into the text keeps the mails that were attached to it.
+        """
+        if not isinstance(self.reading, Forward) or not self.carried.has_originals:
+            return False
+        return self.reading.sender not in self._senders
+
+    @property
+    def _senders(self) -> Iterator[Address]:
+        senders = (sender_of(content.head).address for content in self.contents)
+        return (sender for sender in senders if sender)
+
+
+def forwarded_in(content: Content, carried: Carried) -> Forwarded | None:
+    """Read what a message carries as a forward; None where it is nothing like one."""
+    reading = read_texts(content.subject, carried.texts)
+    return None if reading is None and not carried.has_originals else Forwarded(carried, reading)
