@@ -150,12 +150,29 @@ def test_a_fault_of_the_program_is_one_line_that_quotes_nobody(url: str, broken:
     assert not [quoted for quoted in ("\x1b", "abcdef", "Dear") if quoted in line]
 
 
-def test_a_quick_command_loads_neither_tables_for_terminals_nor_migrations(url: str) -> None:
+UNNEEDED = (
+    *("rich", "alembic", "imapclient", "structlog", "apscheduler", "requests", "vobject", "zstandard"),
+    *("psycopg", "sqlalchemy.dialects.postgresql", "fast_mail_parser", "authres", "authlib", "pymap"),
+)
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["user", "list"], ["lead", "list"], ["unmatched", "list"]])
+def test_a_command_that_reads_loads_what_reading_needs(url: str, arguments: list[str]) -> None:
+    ran = quickly(arguments, url, f"print([name for name in {UNNEEDED!r} if name in sys.modules])")
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_command_searches_its_modules_for_cycles_neither_at_its_start_nor_at_its_end(url: str) -> None:
+    ran = quickly(["status"], url, "print(gc.get_stats()[0]['collections'] < 50, gc.get_freeze_count() > 10_000)")
+    assert ran.stdout.splitlines()[-1] == "True True"
+
+
+def quickly(arguments: list[str], url: str, look: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a new process, then a statement that looks at what it has loaded."""
     process("never-log", "add", "bank.example", DATABASE_URL=url)
     program = (
-        "import sys\nfrom worker.cli import main\nsys.argv[1:] = ['user', 'list']\n"
-        "try:\n    main()\nfinally:\n    print([n for n in ('rich', 'alembic', 'imapclient') if n in sys.modules])\n"
+        f"import atexit, gc, sys\nfrom worker.cli import main\natexit.register(lambda: {look})\n"
+        f"sys.argv[1:] = {arguments!r}\nmain()\n"
     )
     environment = os.environ | {"BCC_DROPBOX_DATABASE_URL": url}
-    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert ran.stdout.splitlines()[-1] == "[]"
+    return subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)

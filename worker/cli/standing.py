@@ -9,10 +9,9 @@ from worker.cli.output import Cell, size_text, time_text
 from worker.domain.outcomes import Outcome
 from worker.store import health
 from worker.store.database import Database
-from worker.store.health import Ends, MailboxHealth
+from worker.store.health import EndpointHealth, Ends, MailboxHealth, endpoints_health
 from worker.store.presence import Standby
 from worker.store.room import Room, room_of
-from worker.store.webhooks import EndpointHealth, endpoints_health
 
 _SILENT = timedelta(minutes=5)
 """No poll for this long means that the worker is gone: twice the longest poll interval."""

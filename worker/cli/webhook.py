@@ -11,7 +11,7 @@ from worker.cli.options import AccountName, Json
 from worker.cli.output import note, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
-    from worker.store.webhooks import EndpointHealth
+    from worker.store.health import EndpointHealth
 
 app = noun("webhook")
 

@@ -17,9 +17,9 @@ from worker.imap.errors import CertificateRefused, HostUnknown
 from worker.outgoing.configured import mail_server_of, post_of
 from worker.settings import Idle, Settings
 from worker.store.database import Database
+from worker.store.health import EndpointHealth, endpoints_health
 from worker.store.room import Room, room_of
 from worker.store.schema import HEAD, revision_of
-from worker.store.webhooks import EndpointHealth, endpoints_health
 from worker.tls import renewal
 
 _CLOCKS_APART = timedelta(seconds=30)

@@ -30,8 +30,7 @@ from worker.settings import Settings
 from worker.settings.variables import ListenAddress
 from worker.store import health
 from worker.store.database import Database
-from worker.store.health import Attendance, Ends, Lately
-from worker.store.webhooks import EndpointHealth, endpoints_health
+from worker.store.health import Attendance, EndpointHealth, Ends, Lately, endpoints_health
 
 _FRESH_SECONDS = 30.0
 """How long the sums over a week serve, however often somebody asks."""

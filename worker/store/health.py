@@ -1,19 +1,21 @@
-"""Results of recent polls and counts of recent decisions, for `status` and monitoring."""
+"""Results of recent polls, counts of recent decisions, and the state of endpoints: for `status` and monitoring."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, Connection, and_, extract, func, select, text, update
 from sqlmodel import col
 
+from worker.domain.endpoints import EndpointState
 from worker.domain.outcomes import Outcome, Reason
 from worker.store.columns import time_of
 from worker.store.database import Database
 from worker.store.ids import allocate
 from worker.store.presence import MailboxKey, Standby, standing_by
-from worker.store.tables import DecisionRow, MailboxRow, VerdictRow
+from worker.store.tables import EVENT_WAITS, AccountRow, DecisionRow, EventRow, MailboxRow, VerdictRow, WebhookRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,31 @@ class Lately:
 
     today: Ends
     week: Ends
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealth:
+    """How an endpoint is doing: what `status`, `check`, metrics and `webhook list` show."""
+
+    account_id: int
+    account: str
+    id: int
+    url: str
+    state: EndpointState
+    paused_because: str | None
+    created_at: datetime
+    failing_since: datetime | None
+    last_delivered_at: datetime | None
+    last_failed_at: datetime | None
+    last_error: str | None
+    backlog: int
+    oldest_at: datetime | None
+    """When the oldest event that waits happened."""
+
+    @property
+    def host(self) -> str:
+        """The host of the URL; the rest may hold a secret."""
+        return urlsplit(self.url).netloc
 
 
 def clock(database: Database) -> datetime:
@@ -173,6 +200,37 @@ def _nth_slowest(connection: Connection, recent: ColumnElement[bool], place: int
         seconds = extract("epoch", col(DecisionRow.decided_at) - col(DecisionRow.arrived_at))
     found = connection.scalar(select(seconds).where(associated).order_by(seconds).limit(1).offset(place))
     return None if found is None else round(float(found), 3)
+
+
+def endpoints_health(connection: Connection, account_id: int | None = None) -> list[EndpointHealth]:
+    """Return how the endpoints are doing, of one account or of all."""
+    of_endpoint = and_(col(EventRow.account_id) == col(WebhookRow.account_id), text(f"({EVENT_WAITS})"))
+    backlog = select(func.count()).where(of_endpoint).correlate(WebhookRow).scalar_subquery()
+    oldest = (
+        select(col(EventRow.created_at))
+        .where(of_endpoint)
+        .order_by(col(EventRow.id))
+        .limit(1)
+        .correlate(WebhookRow)
+        .scalar_subquery()
+    )
+    query = (
+        select(
+            *(col(WebhookRow.account_id), col(AccountRow.name), col(WebhookRow.id), col(WebhookRow.url)),
+            *(col(WebhookRow.state), col(WebhookRow.paused_because), col(WebhookRow.created_at)),
+            *(col(WebhookRow.failing_since), col(WebhookRow.last_delivered_at), col(WebhookRow.last_failed_at)),
+            *(col(WebhookRow.last_error), backlog, oldest),
+        )
+        .join(AccountRow, col(AccountRow.id) == col(WebhookRow.account_id))
+        .order_by(col(AccountRow.name_key))
+    )
+    if account_id is not None:
+        query = query.where(col(WebhookRow.account_id) == account_id)
+    return [_endpoint_health(*row) for row in connection.execute(query)]
+
+
+def _endpoint_health(account_id: int, account: str, number: int, url: str, state: str, *rest: Any) -> EndpointHealth:
+    return EndpointHealth(account_id, account, number, url, EndpointState(state), *rest)
 
 
 _INSERT = text("INSERT INTO mailbox (id, name, backlog) VALUES (:id, :name, 0) ON CONFLICT DO NOTHING")

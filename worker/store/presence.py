@@ -10,8 +10,9 @@ from typing import Self
 from sqlalchemy import Connection, text
 
 from worker.store.database import Database
-from worker.store.waiting import LOCKS
 
+ACCOUNT_LOCKS = 0x62636364
+"""The first of the two numbers in the advisory lock of an account (`worker.store.waiting`); the second is its ID."""
 _APPLICATION = "bcc-dropbox "
 _ANNOUNCE = text("SELECT set_config('application_name', :name, false), pg_advisory_lock_shared(:high, :low)")
 _STANDING_BY = text("""
@@ -80,7 +81,7 @@ def standing_by(database: Database) -> dict[MailboxKey, list[Standby]]:
     if database.is_sqlite:
         return found
     with database.read() as connection:
-        for high, low, name, since, seen_at in connection.execute(_STANDING_BY, {"of_accounts": LOCKS}):
+        for high, low, name, since, seen_at in connection.execute(_STANDING_BY, {"of_accounts": ACCOUNT_LOCKS}):
             worker = Standby(name.removeprefix(_APPLICATION), since, seen_at)
             found.setdefault(MailboxKey(high, low), []).append(worker)
     return found

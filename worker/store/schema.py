@@ -1,6 +1,7 @@
 """Migrates a database to this program's schema; runs at each start, in one process at a time."""
 
 from collections.abc import Callable
+from itertools import chain
 from pathlib import Path
 
 from sqlalchemy import Connection, MetaData, inspect, text
@@ -48,7 +49,11 @@ def revision_of(connection: Connection) -> str | None:
 
 def metadata_of(connection: Connection) -> list[MetaData]:
     """Return the tables that this kind of database should have."""
-    return [SQLModel.metadata, SQLITE_METADATA] if connection.dialect.name == "sqlite" else [SQLModel.metadata]
+    if connection.dialect.name == "sqlite":
+        return [SQLModel.metadata, SQLITE_METADATA]
+    for index in chain.from_iterable(table.indexes for table in SQLModel.metadata.tables.values()):
+        index.dialect_kwargs["postgresql_where"] = index.dialect_options["sqlite"]["where"]
+    return [SQLModel.metadata]
 
 
 def _take_turn(connection: Connection) -> None:

@@ -47,6 +47,15 @@ def _of_account(*columns: str, to: str) -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["account_id", *columns], [f"{to}.account_id", f"{to}.id"])
 
 
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Declare an index on the rows for which ``where`` holds.
+
+    `worker.store.schema` names the same condition to PostgreSQL: naming it here would import that database's drivers
+    in every command.
+    """
+    return Index(name, *columns, unique=unique, sqlite_where=text(where))
+
+
 class AccountRow(SQLModel, table=True):
     """A customer of the CRM: users, records and emails of one account never meet another's."""
 
@@ -127,14 +136,7 @@ class TokenRow(SQLModel, table=True):
     __tablename__ = "token"
     __table_args__ = (
         _of_account("user_id", to="dropbox_user"),
-        Index(
-            "token_one_present",
-            "account_id",
-            "user_id",
-            unique=True,
-            sqlite_where=text("valid_until IS NULL"),
-            postgresql_where=text("valid_until IS NULL"),
-        ),
+        _partial("token_one_present", "account_id", "user_id", where="valid_until IS NULL", unique=True),
         Index("token_by_user", "account_id", "user_id"),
     )
     token: str = Field(primary_key=True, sa_type=CleanText)
@@ -164,23 +166,9 @@ class RecordRow(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["account_id"], ["account.id"]),
         _of_account("owner_id", to="dropbox_user"),
-        Index(
-            "record_made_once",
-            "account_id",
-            "module",
-            "made_for",
-            unique=True,
-            sqlite_where=text(MADE_BY_MAIL),
-            postgresql_where=text(MADE_BY_MAIL),
-        ),
-        Index(
-            "record_external_id_unique",
-            "account_id",
-            "module",
-            "external_id",
-            unique=True,
-            sqlite_where=text(HAS_EXTERNAL_ID),
-            postgresql_where=text(HAS_EXTERNAL_ID),
+        _partial("record_made_once", "account_id", "module", "made_for", where=MADE_BY_MAIL, unique=True),
+        _partial(
+            "record_external_id_unique", "account_id", "module", "external_id", where=HAS_EXTERNAL_ID, unique=True
         ),
         Index("record_by_module", "account_id", "module", "id"),
         Index("record_by_owner", "account_id", "owner_id", "module", "id"),
@@ -226,14 +214,7 @@ class FormerRecordRow(SQLModel, table=True):
     __table_args__ = (
         ForeignKeyConstraint(["account_id"], ["account.id"]),
         CheckConstraint("module IN ('lead', 'contact')", name="former_record_module"),
-        Index(
-            "former_record_by_external_id",
-            "account_id",
-            "module",
-            "external_id",
-            sqlite_where=text(HAS_EXTERNAL_ID),
-            postgresql_where=text(HAS_EXTERNAL_ID),
-        ),
+        _partial("former_record_by_external_id", "account_id", "module", "external_id", where=HAS_EXTERNAL_ID),
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     id: int = Field(primary_key=True, sa_type=BigInteger)
@@ -293,13 +274,7 @@ class EmailContentRow(SQLModel, table=True):
     __tablename__ = "email_content"
     __table_args__ = (
         _of_account("email_id", to="email"),
-        Index(
-            "email_content_unpacked",
-            "account_id",
-            "email_id",
-            sqlite_where=text(UNPACKED),
-            postgresql_where=text(UNPACKED),
-        ),
+        _partial("email_content_unpacked", "account_id", "email_id", where=UNPACKED),
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     email_id: int = Field(primary_key=True, sa_type=BigInteger)
@@ -400,14 +375,7 @@ class DecisionRow(SQLModel, table=True):
         UniqueConstraint("mailbox_id", "uidvalidity", "uid", name="decision_one_per_message"),
         Index("decision_by_message_id", "message_id"),
         Index("decision_by_time", "mailbox_id", "decided_at"),
-        Index(
-            "decision_not_filed",
-            "mailbox_id",
-            "outcome",
-            "decided_at",
-            sqlite_where=text(NOT_FILED),
-            postgresql_where=text(NOT_FILED),
-        ),
+        _partial("decision_not_filed", "mailbox_id", "outcome", "decided_at", where=NOT_FILED),
     )
     id: int = Field(primary_key=True, sa_type=BigInteger, sa_column_kwargs={"autoincrement": False})
     mailbox_id: int = Field(sa_type=BigInteger)
@@ -452,13 +420,7 @@ class NoticeRow(SQLModel, table=True):
         _of_account("user_id", to="dropbox_user"),
         ForeignKeyConstraint(["decision_id", "ordinal"], ["verdict.decision_id", "verdict.ordinal"]),
         Index("notice_by_decision", "decision_id", "ordinal"),
-        Index(
-            "notice_waiting",
-            "day",
-            "decision_id",
-            sqlite_where=text("settled_at IS NULL"),
-            postgresql_where=text("settled_at IS NULL"),
-        ),
+        _partial("notice_waiting", "day", "decision_id", where="settled_at IS NULL"),
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     user_id: int = Field(primary_key=True, sa_type=BigInteger)
@@ -518,20 +480,8 @@ class EventRow(SQLModel, table=True):
 
     __tablename__ = "event"
     __table_args__ = (
-        Index(
-            "event_waiting",
-            "account_id",
-            "id",
-            sqlite_where=text(EVENT_WAITS),
-            postgresql_where=text(EVENT_WAITS),
-        ),
-        Index(
-            "event_failed",
-            "account_id",
-            "id",
-            sqlite_where=text(EVENT_FAILED),
-            postgresql_where=text(EVENT_FAILED),
-        ),
+        _partial("event_waiting", "account_id", "id", where=EVENT_WAITS),
+        _partial("event_failed", "account_id", "id", where=EVENT_FAILED),
     )
     account_id: int = Field(primary_key=True, sa_type=BigInteger)
     id: int = Field(primary_key=True, sa_type=BigInteger)

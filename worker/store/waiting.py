@@ -20,10 +20,9 @@ from worker.domain.records import NewRecord
 from worker.store.bulk import insert_rows
 from worker.store.events import attached, write_events
 from worker.store.keys import among_numbers, among_texts, among_wanted, values
+from worker.store.presence import ACCOUNT_LOCKS
 from worker.store.tables import AccountRow, AssociationRow, EmailOwnerRow, ProfileRow, UnmatchedRow, UserRow
 
-LOCKS = 0x62636364
-"""The first of the two numbers of an advisory lock of this kind; the second is the account."""
 _LOCK = (
     "SELECT pg_advisory_xact_lock{how}(:locks, account) FROM unnest(CAST(:accounts AS integer[])) AS wanted(account)"
 )
@@ -127,7 +126,7 @@ def lock(connection: Connection, accounts: Collection[int], *, alone: bool) -> N
     """
     if accounts and connection.dialect.name != "sqlite":
         keys = sorted(account_id % 2**31 for account_id in accounts)
-        connection.execute(_LOCK_ALONE if alone else _LOCK_TOGETHER, {"locks": LOCKS, "accounts": keys})
+        connection.execute(_LOCK_ALONE if alone else _LOCK_TOGETHER, {"locks": ACCOUNT_LOCKS, "accounts": keys})
 
 
 def _is_of_somebody_with(module: Module) -> ColumnElement[bool]:

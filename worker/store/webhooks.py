@@ -1,10 +1,8 @@
 """The endpoints of accounts and the events that wait for them: claimed by one worker at a time, settled in bulk."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from sqlalchemy import (
@@ -48,31 +46,6 @@ _FAILED = (
         last_error=bindparam("error"),
     )
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointHealth:
-    """How an endpoint is doing: what `status`, `check`, metrics and `webhook list` show."""
-
-    account_id: int
-    account: str
-    id: int
-    url: str
-    state: EndpointState
-    paused_because: str | None
-    created_at: datetime
-    failing_since: datetime | None
-    last_delivered_at: datetime | None
-    last_failed_at: datetime | None
-    last_error: str | None
-    backlog: int
-    oldest_at: datetime | None
-    """When the oldest event that waits happened."""
-
-    @property
-    def host(self) -> str:
-        """The host of the URL; the rest may hold a secret."""
-        return urlsplit(self.url).netloc
 
 
 class EventOutbox:
@@ -204,37 +177,6 @@ class EventOutbox:
             col(WebhookRow.leased_to) == self._worker,
             among_numbers(connection, col(WebhookRow.account_id), accounts),
         )
-
-
-def endpoints_health(connection: Connection, account_id: int | None = None) -> list[EndpointHealth]:
-    """Return how the endpoints are doing, of one account or of all."""
-    of_endpoint = and_(col(EventRow.account_id) == col(WebhookRow.account_id), _WAITS)
-    backlog = select(func.count()).where(of_endpoint).correlate(WebhookRow).scalar_subquery()
-    oldest = (
-        select(col(EventRow.created_at))
-        .where(of_endpoint)
-        .order_by(col(EventRow.id))
-        .limit(1)
-        .correlate(WebhookRow)
-        .scalar_subquery()
-    )
-    query = (
-        select(
-            *(col(WebhookRow.account_id), col(AccountRow.name), col(WebhookRow.id), col(WebhookRow.url)),
-            *(col(WebhookRow.state), col(WebhookRow.paused_because), col(WebhookRow.created_at)),
-            *(col(WebhookRow.failing_since), col(WebhookRow.last_delivered_at), col(WebhookRow.last_failed_at)),
-            *(col(WebhookRow.last_error), backlog, oldest),
-        )
-        .join(AccountRow, col(AccountRow.id) == col(WebhookRow.account_id))
-        .order_by(col(AccountRow.name_key))
-    )
-    if account_id is not None:
-        query = query.where(col(WebhookRow.account_id) == account_id)
-    return [_health(*row) for row in connection.execute(query)]
-
-
-def _health(account_id: int, account: str, number: int, url: str, state: str, *rest: Any) -> EndpointHealth:
-    return EndpointHealth(account_id, account, number, url, EndpointState(state), *rest)
 
 
 def read_endpoints(connection: Connection, accounts: Collection[int], now: datetime) -> list[Endpoint]:
