@@ -13,7 +13,6 @@ from tests.outages.patience import await_true
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from worker.imap import IdleState, IdleWatch, ImapAccess
-from worker.imap.idle import pause
 
 MAIL = b"Subject: hello\r\n\r\nbody\r\n"
 SOON = 10.0
@@ -168,14 +167,6 @@ def test_new_mail_told_before_the_server_is_ready_is_not_missed(watching: type[W
         watched = watching(plain(server.port), 60.0)
         assert watched.state() is IdleState.WATCHING
         watched.heard()
-
-
-def test_pauses_grow_to_a_cap_with_jitter_and_are_long_after_a_refused_login() -> None:
-    for failures, longest in [(1, 1.0), (2, 2.0), (5, 16.0), (50, 300.0), (5000, 300.0)]:
-        pauses = {pause(failures) for _ in range(50)}
-        assert len(pauses) > 1
-        assert longest / 2 <= min(pauses) <= max(pauses) <= longest
-    assert pause(1, refused=True) >= 150
 
 
 def test_the_watch_is_on_the_folder_that_is_the_queue(

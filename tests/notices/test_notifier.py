@@ -1,7 +1,6 @@
 """The step after the poll: a mail server that is down delays notices, loses none, and none comes twice."""
 
-from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from datetime import UTC, date, datetime
 
 from freezegun import freeze_time
 
@@ -68,23 +67,6 @@ def test_a_mail_server_that_is_down_delays_and_loses_nothing(outside: Outside, l
     with freeze_time("2026-11-02 09:01"):
         assert len(notifier.send_waiting().sent) == 1
     outside.letters(login)
-
-
-def test_the_pauses_grow_to_a_quarter_of_an_hour(login: str) -> None:
-    outbox = Memory(notice(login))
-    notifier = Notifier(outbox, NOBODY)
-    tried = []
-    with freeze_time("2026-11-02 09:00") as clock:
-        for second in range(0, 7200, 5):
-            if notifier.send_waiting().outage:
-                tried.append(second)
-            clock.tick(timedelta(seconds=5))
-    # Jittered by a fifth, and noticed within five seconds.
-    expected = [30, 60, 120, 240, 480, 900, 900, 900]
-    for pause, about in zip(pairwise(tried), expected, strict=False):
-        assert 0.8 * about <= pause[1] - pause[0] <= 1.2 * about + 5
-    assert len(tried) >= len(expected) + 1
-    assert outbox.waiting
 
 
 def test_an_address_that_is_refused_for_good_does_not_hold_up_the_others(outside: Outside, login: str) -> None:

@@ -3,14 +3,17 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 from freezegun import freeze_time
 from structlog.testing import capture_logs
 
 from tests.outages.patience import await_true
-from worker.domain.errors import Refused
+from worker.domain.errors import Refused, Unavailable
+from worker.retries import Backoff
 from worker.service import supervisor
 from worker.service.background import Background, Job
 from worker.service.supervisor import Progress, Supervisor, Systemd
@@ -128,7 +131,7 @@ class Counting:
 
 def test_a_job_runs_at_the_start_and_whenever_it_is_woken() -> None:
     counting = Counting()
-    background = Background([Job("count", counting)])
+    background = Background(Job("count", counting))
     background.start()
     await_true(lambda: counting.runs == 1)
     background.wake()
@@ -145,7 +148,7 @@ def test_a_job_that_fails_is_logged_and_the_others_go_on() -> None:
         raise KeyError("a bug")
 
     counting = Counting()
-    background = Background([Job("fail", fail), Job("count", counting)])
+    background = Background(Job("fail", fail), Job("count", counting))
     with capture_logs() as logged:
         background.start()
         await_true(lambda: counting.runs == 1 and logged)
@@ -153,6 +156,39 @@ def test_a_job_that_fails_is_logged_and_the_others_go_on() -> None:
         await_true(lambda: counting.runs == 2 and len(logged) == 2)
         background.stop()
     assert {(line["event"], line["job"]) for line in logged} == {("service.failed", "fail")}
+
+
+def test_an_outage_is_waited_out_by_growing_pauses_that_nothing_ends_but_a_stop() -> None:
+    began: list[float] = []
+
+    def fail(_stop: Callable[[], bool]) -> float:
+        began.append(time.monotonic())
+        raise Unavailable("mail server: down")
+
+    counting = Counting()
+    background = Background(Job("notices", fail, Backoff(first=0.1, longest=60)), Job("count", counting))
+    background.start()
+    while len(began) < 4:
+        background.wake()
+        time.sleep(0.01)
+    background.stop()
+    first, second, third = (after - before for before, after in pairwise(began))
+    assert first >= 0.07
+    assert second >= 0.14
+    assert third >= 0.28
+    assert counting.runs > 4
+    assert time.monotonic() - began[-1] < 0.5
+
+
+def test_a_job_that_asks_for_it_runs_only_when_it_is_due() -> None:
+    counting, other = Counting(), Counting()
+    background = Background(Job("upkeep", counting, is_woken=False), Job("count", other))
+    background.start()
+    await_true(lambda: counting.runs == other.runs == 1)
+    background.wake()
+    await_true(lambda: other.runs == 2)
+    background.stop()
+    assert counting.runs == 1
 
 
 def test_a_job_that_does_not_end_is_left_behind_and_never_runs_twice_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +201,7 @@ def test_a_job_that_does_not_end_is_left_behind_and_never_runs_twice_at_once(mon
         goes_on.wait(10)
         return 3600
 
-    background = Background([Job("hang", hang)])
+    background = Background(Job("hang", hang))
     background.start()
     await_true(lambda: runs)
     background.stop()

@@ -7,12 +7,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, select, update
 from sqlmodel import col
 
-from worker.conflicts import retry_on_conflict
 from worker.crm.profiles import insert_profiles
 from worker.crm.work import DEFAULT_NAME, IS_USER, Account, Crm, Work, account_named, name_of_thing
 from worker.domain.errors import Refused
 from worker.domain.permissions import ADMINISTRATOR, STANDARD
 from worker.domain.records import RecordNames
+from worker.retries import retry_on_conflict
 from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
 from worker.store.tables import AccountRow, UserRow

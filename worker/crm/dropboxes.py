@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select, update
 from sqlmodel import col
 
-from worker.conflicts import retry_on_conflict
 from worker.crm.senders import senders_of
 from worker.crm.work import Crm, User, Work
 from worker.domain.errors import Refused
@@ -14,6 +13,7 @@ from worker.domain.events import dropbox_regenerated
 from worker.domain.permissions import SearchPattern, require_dropbox, require_pattern_change
 from worker.domain.text import clean
 from worker.domain.tokens import new_token
+from worker.retries import retry_on_conflict
 from worker.store.bulk import insert_rows
 from worker.store.events import write_events
 from worker.store.tables import TokenRow, UserRow

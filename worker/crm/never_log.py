@@ -5,12 +5,12 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlmodel import col
 
-from worker.conflicts import retry_on_conflict
 from worker.crm.accounts import make_first_account
 from worker.crm.work import Crm
 from worker.domain.addresses import Address, NotAnAddress, domain_in_idna
 from worker.domain.errors import Refused
 from worker.domain.text import clean
+from worker.retries import retry_on_conflict
 from worker.store.bulk import insert_rows
 from worker.store.tables import NeverLogRow
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, func, select, update
 from sqlmodel import col
 
-from worker.conflicts import retry_on_conflict
 from worker.crm.work import IS_USER, PERMISSIONS, Crm, Work, name_of_thing, permissions_in
 from worker.domain.errors import Refused
 from worker.domain.permissions import Permission, Profile, later_profile, require_profile_manager
 from worker.domain.text import clean
+from worker.retries import retry_on_conflict
 from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
 from worker.store.tables import ProfileRow, UserRow

@@ -11,7 +11,6 @@ from typing import Self
 from sqlalchemy import select
 from sqlmodel import col
 
-from worker.conflicts import retry_on_conflict
 from worker.crm.accounts import make_first_account
 from worker.crm.record_rows import (
     Author,
@@ -31,6 +30,7 @@ from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.permissions import Module
 from worker.domain.records import PRIMARY, UNSET, RecordChange, RecordState, Unset, changed
 from worker.domain.text import clean
+from worker.retries import retry_on_conflict
 from worker.store.tables import UserRow, WebhookRow
 from worker.store.waiting import lock
 

@@ -6,7 +6,6 @@ from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from worker.conflicts import retry_on_conflict
 from worker.crm.accounts import make_first_account
 from worker.crm.record_rows import (
     Author,
@@ -27,6 +26,7 @@ from worker.domain.events import record_deleted, record_merged, record_updated
 from worker.domain.permissions import Module
 from worker.domain.records import RecordChange, RecordState, Unset, changed, merged
 from worker.domain.text import clean
+from worker.retries import retry_on_conflict
 from worker.store.bulk import insert_rows
 from worker.store.events import write_events
 from worker.store.tables import AssociationRow, FormerRecordRow, RecordRow

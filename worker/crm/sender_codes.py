@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 from sqlmodel import col
 
-from worker.conflicts import retry_on_conflict
 from worker.crm.senders import RegisteredSender, change_sender, register, senders_of
 from worker.crm.work import Crm, User, address_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.senders import LIFETIME, MOST_TRIES, digest_of, new_code
+from worker.retries import retry_on_conflict
 from worker.store.tables import SenderRow
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select, update
 from sqlmodel import col
 
-from worker.conflicts import retry_on_conflict
 from worker.crm.work import Crm, User, Work, address_of, sending_address_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.tokens import MOST_SENDERS
+from worker.retries import retry_on_conflict
 from worker.store.bulk import insert_rows
 from worker.store.tables import SenderRow
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from sqlalchemy import and_, func, select
 from sqlmodel import col
 
-from worker.conflicts import retry_on_conflict
 from worker.crm.record_rows import Revision, attach, author_of, insert_records, read_states, update_records
 from worker.crm.records import RecordDetail, detail_of, find_record
 from worker.crm.work import By, Crm, Work, address_of
@@ -14,6 +13,7 @@ from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.permissions import Module
 from worker.domain.records import SOURCE, RecordChange, RecordState, changed
+from worker.retries import retry_on_conflict
 from worker.store.tables import EmailOwnerRow, EmailRow, UnmatchedRow
 from worker.store.waiting import lock
 

@@ -5,7 +5,6 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from worker.conflicts import retry_on_conflict
 from worker.crm.accounts import make_first_account
 from worker.crm.dropboxes import Dropbox, dropbox_of, issue_token
 from worker.crm.profiles import find_profile
@@ -14,6 +13,7 @@ from worker.crm.work import Crm, User, Work, sending_address_of, user_in, users_
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.permissions import ADMINISTRATOR, DEFAULT_PATTERN, STANDARD
+from worker.retries import retry_on_conflict
 from worker.store.bulk import insert_rows
 from worker.store.ids import allocate
 from worker.store.tables import UserRow

@@ -9,13 +9,13 @@ from typing import Any
 from sqlalchemy import delete, select, text, update
 from sqlmodel import col
 
-from worker.conflicts import retry_on_conflict
 from worker.crm.accounts import make_first_account
 from worker.crm.work import Crm, Work
 from worker.domain.endpoints import ROTATION, Endpoint, EndpointState, State, checked_url
 from worker.domain.errors import Refused
 from worker.domain.events import event_id, event_number
 from worker.domain.text import clean
+from worker.retries import retry_on_conflict
 from worker.store.bulk import insert_rows
 from worker.store.health import EndpointHealth, endpoints_health
 from worker.store.ids import allocate

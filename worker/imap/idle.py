@@ -1,7 +1,6 @@
 """Watch for new mail by IDLE (RFC 2177), on a connection and a thread of its own."""
 
 import math
-import random
 import threading
 import time
 from collections.abc import Callable
@@ -13,10 +12,11 @@ from worker.domain.servers import ImapAccess
 from worker.imap.folders import queue_folder
 from worker.imap.session import Session
 from worker.logs import described
+from worker.retries import Backoff
 
 RENEW_SECONDS = 8.5 * 60
 """NAT forgets a silent connection after ten minutes or more."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 300.0
+_LONGEST_PAUSE = 300.0
 _STOP_SECONDS = 2.0
 _LASTING_SECONDS = 60.0
 """After a connection of this length (seconds) the pauses start from the shortest again."""
@@ -68,7 +68,7 @@ class IdleWatch:
             self._thread.join(_STOP_SECONDS)
 
     def _watch(self, on_mail: Callable[[], None]) -> None:
-        failures = 0
+        backoff, of_login = Backoff(longest=_LONGEST_PAUSE), Backoff.of_login()
         while not self._stopping.is_set():
             try:
                 if not self._attend(on_mail):
@@ -77,9 +77,10 @@ class IdleWatch:
                 if self._stopping.is_set():
                     return
                 self._told(IdleState.LOST if isinstance(failure, Unavailable) else IdleState.FAILED, described(failure))
-                has_lasted = time.monotonic() - self._listens_since > _LASTING_SECONDS
-                failures = 1 if has_lasted else failures + 1
-                self._stopping.wait(pause(failures, refused=isinstance(failure, LoginRefused)))
+                if time.monotonic() - self._listens_since > _LASTING_SECONDS:
+                    backoff.reset()
+                    of_login.reset()
+                self._stopping.wait((of_login if isinstance(failure, LoginRefused) else backoff).pause())
 
     def _attend(self, on_mail: Callable[[], None]) -> bool:
         """Listen on one connection until it is lost; return False when the watch should end."""
@@ -110,9 +111,3 @@ class IdleWatch:
                     on_mail()
             if not self._stopping.is_set():
                 session.idle_end()
-
-
-def pause(failures: int, *, refused: bool = False) -> float:
-    """Return the seconds before the next attempt: doubled each time up to five minutes, long after a refused login."""
-    longest = _LONGEST_PAUSE if refused else min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - 1, 20))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311 - no secret

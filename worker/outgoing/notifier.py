@@ -1,6 +1,5 @@
 """Sends the notices that wait, after each poll; a mail server that is down delays them and loses none."""
 
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,8 +10,6 @@ from worker.domain.verdicts import Notice, Outbox
 from worker.outgoing.letters import notice_letter
 from worker.outgoing.post import Post, Undeliverable
 
-_FIRST_PAUSE_SECONDS = 30.0
-_LONGEST_PAUSE_SECONDS = 900.0
 _ROUND_SECONDS = 20.0
 """A mail server that is slow keeps nobody's mail waiting: the rest is sent after the next poll."""
 
@@ -33,11 +30,9 @@ class Notifier:
         self._outbox = outbox
         self._post = post
         self._unsettled: list[tuple[Notice, str | None]] = []
-        self._pause_seconds = 0.0
-        self._not_before = 0.0
 
     def send_waiting(self, stop: Callable[[], bool] = lambda: False) -> Round:
-        """Send until no notice waits, time is up, ``stop()`` is true, or an outage ends it; pause longer each time.
+        """Send until no notice waits, time is up, ``stop()`` is true, or an outage ends it.
 
         Never raises `Unavailable`: the result holds it.
         """
@@ -45,7 +40,7 @@ class Notifier:
         outage: Unavailable | None = None
         began = time.monotonic()
         try:
-            while self._not_before <= time.monotonic() < began + _ROUND_SECONDS and not stop():
+            while time.monotonic() < began + _ROUND_SECONDS and not stop():
                 self._settle()
                 notice = self._outbox.take(datetime.now(UTC))
                 if notice is None:
@@ -53,11 +48,9 @@ class Notifier:
                 end = notice, self._send(notice)
                 ends.append(end)
                 self._unsettled.append(end)
-                self._pause_seconds = 0.0
             self._settle()
         except Unavailable as error:
             outage = error
-            self._pause()
         return Round(
             tuple(notice for notice, refusal in ends if refusal is None),
             tuple((notice, refusal) for notice, refusal in ends if refusal is not None),
@@ -85,8 +78,3 @@ class Notifier:
             notice, refusal = self._unsettled[0]
             self._outbox.settle(notice, datetime.now(UTC), refusal)
             del self._unsettled[0]
-
-    def _pause(self) -> None:
-        """Jittered, so that workers who share a mail server do not come back as one."""
-        self._pause_seconds = min(max(2 * self._pause_seconds, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
-        self._not_before = time.monotonic() + self._pause_seconds * random.uniform(0.8, 1.2)  # noqa: S311

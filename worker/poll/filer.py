@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from worker.conflicts import through_conflicts
 from worker.domain.errors import Unavailable, Withheld
 from worker.domain.messages import Arrival, Head
 from worker.domain.outcomes import DEFERRED, Folder
@@ -21,6 +20,7 @@ from worker.filing import Candidate, Claim, Views, file_batch, message_id_of, qu
 from worker.poll.batch import STRIKES, Failed, Fetched, Suspects, error_text
 from worker.poll.fetcher import Fetcher
 from worker.poll.report import PollReport, Watcher
+from worker.retries import through_conflicts
 
 
 class Moves:

@@ -1,17 +1,15 @@
-"""Delivers events to the accounts' endpoints: beside the poll on a thread of its own, or once after a poll (R26)."""
+"""Delivers events to the accounts' endpoints: as a job beside the polls, or once after a poll (R26)."""
 
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from datetime import UTC, datetime
 
 import structlog
 
-from worker.bootstrap import open_database
 from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.endpoints import Pause
-from worker.domain.errors import DropboxError, Unavailable
+from worker.domain.errors import Unavailable
 from worker.logs import Event, described
 from worker.outgoing import Post, Undeliverable
 from worker.outgoing.configured import post_of
@@ -24,22 +22,22 @@ _LOOK_SECONDS = 2.5
 """Between two looks for events that are due. With a claim's five seconds, another worker takes over within ten."""
 _IDLE_SECONDS = 10.0
 """The same where no account has an endpoint."""
-_PAUSE_SECONDS = 5.0
-"""After an outage of the database, which the poll reports."""
-_BUG_SECONDS = 60.0
 _ONCE_SECONDS = 60.0
-_FAREWELL_SECONDS = 2.0
 
 
 class Deliverer:
-    """Delivers the events of one database that are due. For one thread."""
+    """Delivers the events of one database that are due. For one thread, except `wake`."""
 
-    def __init__(self, settings: Settings, database: Database, wanted: threading.Event | None = None) -> None:
+    def __init__(self, settings: Settings, database: Database) -> None:
         self._outbox = EventOutbox(database)
         self._post = post_of(settings) if settings.notice_from else None
         self._operator = settings.notice_from
-        self._wanted = wanted or threading.Event()
+        self._wanted = threading.Event()
         self._deliver: Callable[[Callable[[], bool]], int] | None = None
+
+    def wake(self) -> None:
+        """Look for events at once, also during `deliver_due`: something was filed."""
+        self._wanted.set()
 
     def deliver_due(self, stop: Callable[[], bool]) -> float:
         """Deliver until nothing is due or ``stop`` says so; return the seconds until the next look.
@@ -81,54 +79,6 @@ class Deliverer:
             if address.key not in {one.key for one in found}:
                 found.append(address)
         return found
-
-
-class Deliveries:
-    """The thread of a running service that delivers, with a database connection of its own."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._wanted = threading.Event()
-        self._is_stopping = False
-        self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def wake(self) -> None:
-        """Look for events at once: something was filed."""
-        self._wanted.set()
-
-    def stop(self) -> None:
-        """End soon. A request under way has a moment to finish; if it does not, the event is sent again later."""
-        self._is_stopping = True
-        self._wanted.set()
-
-    def join(self) -> None:
-        """Wait for the end after `stop`, for two seconds at most: a receiver may hang."""
-        if self._thread.is_alive():
-            self._thread.join(_FAREWELL_SECONDS)
-
-    def _run(self) -> None:
-        while not self._is_stopping:
-            try:
-                with closing(open_database(self._settings)) as database:
-                    self._work(Deliverer(self._settings, database, self._wanted))
-            except DropboxError:
-                self._rest(_PAUSE_SECONDS)
-            except Exception as bug:  # noqa: BLE001 - the service goes on, and logs it
-                structlog.get_logger().error(Event.SERVICE_FAILED, exc_info=bug)
-                self._rest(_BUG_SECONDS)
-
-    def _work(self, deliverer: Deliverer) -> None:
-        while not self._is_stopping:
-            self._rest(deliverer.deliver_due(lambda: self._is_stopping))
-
-    def _rest(self, seconds: float) -> None:
-        if not self._is_stopping:
-            self._wanted.wait(seconds)
-            self._wanted.clear()
 
 
 def deliver_once(settings: Settings, database: Database, stop: Callable[[], bool]) -> None:

@@ -3,10 +3,8 @@
 The beginning and the end of an outage leave one line each in the log.
 """
 
-import random
 import threading
 import time
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -17,15 +15,12 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from worker.domain.errors import DatabaseUnavailable, LoginRefused, Unavailable
 from worker.logs import Event
+from worker.retries import Backoff
 
 SLACK_SECONDS = 1.0
 """How much later than the schedule the loop polls by itself: when the clock was set back, the schedule stands still."""
 
 _JOB = "poll"
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0
-# A server that refuses a login may lock the account after a few more tries.
-_FIRST_LOGIN_PAUSE, _LONGEST_LOGIN_PAUSE = 120.0, 900.0
 
 
 class Side(Enum):
@@ -47,12 +42,12 @@ class Side(Enum):
                 return cls.MAILBOX
 
 
-class Backoff:
-    """The pauses between retries while something is down. One thread only."""
+class Outages:
+    """What is down at the moment, and how long to wait before the next try. One thread only."""
 
     def __init__(self) -> None:
         self._began: dict[Side, float] = {}
-        self._failures: Counter[Side] = Counter()
+        self._backoffs = {Side.MAILBOX: Backoff(), Side.LOGIN: Backoff.of_login(), Side.DATABASE: Backoff()}
         self._attempts = 0
 
     @property
@@ -72,9 +67,8 @@ class Backoff:
         """
         side = Side.of(error)
         if progressed:
-            self._failures.clear()
-        pause = _pause(side, self._failures[side])
-        self._failures[side] += 1
+            self._reset()
+        pause = self._backoffs[side].pause()
         self._attempts += 1
         began, retrying, _ = side.value
         log: Any = structlog.get_logger()
@@ -95,16 +89,12 @@ class Backoff:
         for end, seconds in ends.items():
             structlog.get_logger().info(end, seconds_down=round(seconds, 1), attempts=self._attempts)
         self._began.clear()
-        self._failures.clear()
+        self._reset()
         self._attempts = 0
 
-
-def _pause(side: Side, failures: int) -> float:
-    """Return a pause that doubles at each failure, up to a limit. Jitter keeps workers from coming back at once."""
-    first, longest = (
-        (_FIRST_LOGIN_PAUSE, _LONGEST_LOGIN_PAUSE) if side is Side.LOGIN else (_FIRST_PAUSE, _LONGEST_PAUSE)
-    )
-    return float(min(first * 2 ** min(failures, 10), longest) * random.uniform(0.7, 1.0))  # noqa: S311 - jitter
+    def _reset(self) -> None:
+        for backoff in self._backoffs.values():
+            backoff.reset()
 
 
 class _Interval(IntervalTrigger):  # type: ignore[misc]

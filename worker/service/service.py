@@ -15,7 +15,7 @@ from worker.domain.verdicts import Filing
 from worker.logs import Event, catch_uncaught
 from worker.poll import PollReport, Watcher
 from worker.service.deliveries import deliver_once
-from worker.service.pauses import SLACK_SECONDS, Backoff, WakeUps
+from worker.service.pauses import SLACK_SECONDS, Outages, WakeUps
 from worker.service.supervisor import Supervisor, do_in_time, end_process
 from worker.service.turns import Turns, Worker
 from worker.service.upkeep import Upkeep
@@ -93,7 +93,7 @@ class Service:
         self._load = load or (lambda: settings)
         self._supervisor = Supervisor(settings.poll_deadline_seconds)
         self._wakeups = WakeUps()
-        self._backoff = Backoff()
+        self._outages = Outages()
         self._metrics = _Metrics()
         self._worker: Worker | None = None
 
@@ -135,7 +135,8 @@ class Service:
             self._prepare(self._worker)
             report = self._worker.turns.take(lambda: self._wakeups.is_stopping)
             if report is not None:
-                self._worker.turns.send_notices(lambda: self._wakeups.is_stopping)
+                with suppress(Unavailable):
+                    self._worker.turns.send_notices(lambda: self._wakeups.is_stopping)
                 deliver_once(self._settings, parts.database, lambda: self._wakeups.is_stopping)
                 Upkeep(parts).once(lambda: self._wakeups.is_stopping)
             return report
@@ -204,7 +205,7 @@ class Service:
     def _pause_after(self, report: PollReport) -> float | None:
         if report.outage is not None:
             return self._wait_out(report.outage, progressed=report.has_progressed)
-        self._backoff.ended()
+        self._outages.ended()
         self._supervisor.systemd.status(_status_of(report))
         return None
 
@@ -232,13 +233,13 @@ class Service:
         self._supervisor.systemd.ready()
         self._metrics.is_active = True
         if worker := self._worker:
-            if not worker.is_connected and not self._backoff.lasts:
+            if not worker.is_connected and not self._outages.lasts:
                 structlog.get_logger().info(Event.MAILBOX_CONNECTED, mailbox=worker.parts.mailbox_name)
             worker.is_connected = True
             worker.be_active()
 
     def _stand_by(self) -> float:
-        self._backoff.ended()
+        self._outages.ended()
         self._metrics.is_active = False
         if self._worker is not None:
             self._worker.stand_by()
@@ -261,7 +262,7 @@ class Service:
         if self._wakeups.is_reload_wanted:
             return 0.0
         self._supervisor.systemd.status(f"waiting: {outage}")
-        return self._backoff.failed(outage, progressed=progressed)
+        return self._outages.failed(outage, progressed=progressed)
 
     def _reload(self) -> None:
         """Use new settings from now on. If they have an error, log it and keep the old ones."""
@@ -299,7 +300,7 @@ class Service:
     def _close(self) -> None:
         worker, self._worker = self._worker, None
         if worker is not None:
-            worker.close(is_database_down=self._backoff.is_of_database)
+            worker.close(is_database_down=self._outages.is_of_database)
 
     def _give_up(self, code: int) -> None:
         """End the process although a batch is in work. Remove its marks, so that no message gets a strike."""

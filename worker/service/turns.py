@@ -12,8 +12,9 @@ from worker.imap import Backlog, IdleState, IdleWatch
 from worker.logs import Event, described
 from worker.outgoing import Round
 from worker.poll import PollReport
+from worker.retries import Backoff
 from worker.service.background import Background, Job
-from worker.service.deliveries import Deliveries
+from worker.service.deliveries import Deliverer
 from worker.service.process import at_work
 from worker.service.upkeep import Upkeep
 from worker.settings import Idle
@@ -71,10 +72,18 @@ class Turns:
         log_poll(report, is_news=report.has_progressed or not report.outage)
         return report
 
-    def send_notices(self, stop: Stop = _never) -> None:
-        """Send the notices that wait, and log them. A mail server that is down delays them."""
+    def send_notices(self, stop: Stop = _never) -> float:
+        """Send the notices that wait, and log them; return the seconds until the next look.
+
+        Raises:
+            Unavailable: the mail server or the database is down, and nothing was sent.
+        """
         if self._parts.notifier is not None:
-            log_notices(self._parts.notifier.send_waiting(stop))
+            done = self._parts.notifier.send_waiting(stop)
+            log_notices(done)
+            if done.outage and not done.sent:
+                raise done.outage
+        return _NOTICE_SECONDS
 
     def leave(self) -> None:
         """Store that this worker no longer empties the mailbox, if the database is reachable."""
@@ -138,8 +147,12 @@ class Worker:
         self.is_connected = False
         self._on_mail = on_mail
         self._idle: IdleWatch | None = None
-        self._background = Background([*_jobs_of(turns), Job("upkeep", Upkeep(parts).run)])
-        self._deliveries: Deliveries | None = None
+        self._background = Background(
+            Job("notices", turns.send_notices, Backoff(30.0, 900.0)),
+            Job("upkeep", Upkeep(parts).run, Backoff(300.0, 900.0), is_woken=False),
+        )
+        self._deliverer = Deliverer(parts.settings, parts.database)
+        self._deliveries = Background(Job("deliveries", self._deliverer.deliver_due, Backoff(1.0, 5.0)))
 
     def be_active(self) -> None:
         """Start what runs beside the polls."""
@@ -150,15 +163,14 @@ class Worker:
 
     def deliver_events(self) -> None:
         """Start to deliver events. A standby worker does so too, and one that cannot reach its mailbox."""
-        if self._deliveries is None:
-            self._deliveries = Deliveries(self.parts.settings)
-            self._deliveries.start()
+        self._deliveries.start()
 
     def wake(self, report: PollReport | None) -> None:
         """Let what runs beside the polls look for what this poll has left."""
         if report is not None:
             self._background.wake()
-            if report.has_progressed and self._deliveries is not None:
+            if report.has_progressed:
+                self._deliverer.wake()
                 self._deliveries.wake()
 
     def stand_by(self) -> None:
@@ -175,24 +187,11 @@ class Worker:
 
     def close(self, *, is_database_down: bool) -> None:
         """Close every connection and let another worker have the mailbox."""
-        if self._deliveries is not None:
-            self._deliveries.stop()
         self.stand_by()
-        if self._deliveries is not None:
-            self._deliveries.join()
+        self._deliveries.stop()
         if not is_database_down:
             self.turns.leave()
         self.parts.close()
-
-
-def _jobs_of(turns: Turns) -> list[Job]:
-    """Return the background jobs of a worker."""
-
-    def send_notices(stop: Callable[[], bool]) -> float:
-        turns.send_notices(stop)
-        return _NOTICE_SECONDS
-
-    return [Job("notices", send_notices)]
 
 
 def log_poll(report: PollReport, *, is_news: bool) -> None:

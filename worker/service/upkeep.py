@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 
 import structlog
@@ -21,8 +21,6 @@ from worker.store.room import record_size
 Stop = Callable[[], bool]
 
 _EVERY_SECONDS = 3600.0
-_RETRY_SECONDS = 300.0
-"""After an outage, of which the poll tells."""
 _REST_SECONDS = 0.1
 """Between two steps, each of which takes some milliseconds: a poll comes in between."""
 _PACKED_AT_ONCE = 10
@@ -36,31 +34,36 @@ class Upkeep:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._retention = Retention(parts.database, parts.mailbox_name)
-        self._due = 0.0
 
     def run(self, stop: Stop) -> float:
-        """Do what is due, on a connection to the mailbox of its own; return the seconds until it is due again."""
-        if (left := self._due - time.monotonic()) > 0:
-            return left
-        try:
-            with closing(open_mailbox(self._parts.settings)) as mailbox:
-                self._work(mailbox, stop)
-        except (Unavailable, Conflict) as outage:
-            structlog.get_logger().debug(Event.RETENTION_DELAYED, error=described(outage))
-            self._due = time.monotonic() + _RETRY_SECONDS
-            return _RETRY_SECONDS
-        self._due = time.monotonic() + _EVERY_SECONDS
+        """Do what is due, on a connection to the mailbox of its own; return the seconds until it is due again.
+
+        Raises:
+            Unavailable, Conflict: the rest is done later.
+        """
+        with closing(open_mailbox(self._parts.settings)) as mailbox:
+            self._work(mailbox, stop)
         return _EVERY_SECONDS
 
     def once(self, stop: Stop) -> None:
         """Do some of it after a single poll, on the poll's own connection; an outage leaves it to the next one."""
         ends_at = time.monotonic() + _ONCE_SECONDS
-        try:
+        with suppress(Unavailable, Conflict):
             self._work(self._parts.mailbox, lambda: stop() or time.monotonic() > ends_at)
-        except (Unavailable, Conflict) as outage:
-            structlog.get_logger().debug(Event.RETENTION_DELAYED, error=described(outage))
 
     def _work(self, shelves: Shelves, stop: Stop) -> None:
+        """Do what is due, and log an outage.
+
+        Raises:
+            Unavailable, Conflict: the rest is done later.
+        """
+        try:
+            self._remove_and_pack(shelves, stop)
+        except (Unavailable, Conflict) as outage:
+            structlog.get_logger().debug(Event.RETENTION_DELAYED, error=described(outage))
+            raise
+
+    def _remove_and_pack(self, shelves: Shelves, stop: Stop) -> None:
         settings = self._parts.settings
         bounds = Bounds.at(
             datetime.now(UTC),

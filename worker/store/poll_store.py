@@ -9,12 +9,12 @@ from uuid import uuid4
 from sqlalchemy import Connection, select
 from sqlmodel import col
 
-from worker.conflicts import retry_on_conflict
 from worker.domain.outcomes import Folder, Outcome
 from worker.domain.ports import Decide, Known, Queue
 from worker.domain.records import Wanted
 from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Filing
+from worker.retries import retry_on_conflict
 from worker.store import attempts, commit, health, owners, statistics, views, waiting
 from worker.store.attempts import Uids
 from worker.store.database import Database

@@ -15,7 +15,8 @@ from worker.store.errors import SessionShared, translated
 MARK = "bcc_dropbox.session"
 """A setting that a client gives its session. Another value in it means that another client uses the same session."""
 _APPLICATION = "bcc-dropbox"
-_CONNECTIONS = 5
+_CONNECTIONS = 6
+"""At most: the lock, a poll that reads and writes, and the jobs beside it."""
 _BACKEND = "bcc_dropbox_backend"
 _IS_POOLED = "bcc_dropbox_is_pooled"
 _IS_NEW = "bcc_dropbox_is_new"

@@ -22,7 +22,8 @@ SYNCHRONOUS = "bcc_dropbox_sqlite_synchronous"
 """Execution option: the value of `PRAGMA synchronous` for a transaction."""
 UNHURRIED = "bcc_dropbox_sqlite_unhurried"
 """Execution option: statements have no time limit. On PostgreSQL, `statement_timeout` does this."""
-_CONNECTIONS = 5
+_CONNECTIONS = 6
+"""At most: the lock, a poll that reads and writes, and the jobs beside it."""
 _UNTIL = "bcc_dropbox_sqlite_until"
 _STEPS = 100_000
 """Virtual machine steps between two checks of the time limit: about a millisecond."""

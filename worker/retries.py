@@ -1,10 +1,10 @@
-"""Retries what failed with a `Conflict`: another process wrote the same rows first."""
+"""Retries: the pauses while something outside is down, and what failed because others wrote the same rows first."""
 
 import random
 import time
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 from worker.domain.errors import Conflict, DatabaseUnavailable
 
@@ -14,6 +14,32 @@ _STEP_SECONDS = 0.01
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+
+
+class Backoff:
+    """The pauses between tries while something is down: each is twice as long as the one before, up to a limit.
+
+    Jitter keeps workers from coming back at once. For one thread.
+    """
+
+    def __init__(self, first: float = 1.0, longest: float = 60.0) -> None:
+        self._first, self._longest = first, longest
+        self._failures = 0
+
+    @classmethod
+    def of_login(cls) -> Self:
+        """Return long pauses: a server that refuses a login may lock the account after a few more tries."""
+        return cls(120.0, 900.0)
+
+    def pause(self) -> float:
+        """Count one more failure; return the seconds to wait before the next try."""
+        seconds = min(self._first * 2 ** min(self._failures, 20), self._longest)
+        self._failures += 1
+        return float(seconds * random.uniform(0.7, 1.0))  # noqa: S311 - jitter, no secret
+
+    def reset(self) -> None:
+        """Begin with the shortest pause again: what was down has answered."""
+        self._failures = 0
 
 
 def through_conflicts(write: Callable[[], _R], before_retry: Callable[[], None] = lambda: None) -> _R:
