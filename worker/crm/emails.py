@@ -15,10 +15,9 @@ from worker.domain.errors import Refused
 from worker.domain.permissions import Module
 from worker.domain.records import Direction
 from worker.store.keys import among_numbers
-from worker.store.originals import StoredOriginal, unpack
+from worker.store.originals import read_original
 from worker.store.tables import (
     AssociationRow,
-    EmailContentRow,
     EmailOwnerRow,
     EmailRow,
     RecordRow,
@@ -143,12 +142,10 @@ def original_of(crm: Crm, email_id: int) -> bytes:
         Damaged: when the stored bytes are not the message that was filed.
     """
     with crm.read() as work:
-        of_email = (col(EmailContentRow.account_id) == work.account.id, col(EmailContentRow.email_id) == email_id)
-        columns = col(EmailContentRow.original), col(EmailContentRow.encoding), col(EmailContentRow.digest)
-        stored = work.connection.execute(select(*columns).where(*of_email)).one_or_none()
-        if stored is None:
+        raw = read_original(work.connection, work.account.id, email_id)
+        if raw is None:
             raise _no_email(work, email_id)
-    return unpack(StoredOriginal(*stored))
+    return raw
 
 
 _SUMMARY = (

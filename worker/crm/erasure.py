@@ -41,6 +41,7 @@ from worker.store.tables import (
     DecisionRow,
     EmailContentRow,
     EmailOwnerRow,
+    EmailPackRow,
     EmailRow,
     EventRow,
     NeverLogRow,
@@ -56,7 +57,7 @@ _MOST_PASSES = 20
 
 
 EMPTIED = (
-    *(AssociationRow, UnmatchedRow, EmailOwnerRow, EmailContentRow, EmailRow, EventRow),
+    *(AssociationRow, UnmatchedRow, EmailOwnerRow, EmailContentRow, EmailPackRow, EmailRow, EventRow),
     *(NoticeRow, VerdictRow, DecisionRow, RecordAddressRow, RecordRow),
 )
 

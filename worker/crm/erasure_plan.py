@@ -23,11 +23,10 @@ from worker.domain.permissions import Module
 from worker.domain.recipients import MOST_NAMED
 from worker.mime import read_head
 from worker.store.keys import among_numbers, among_texts
-from worker.store.originals import StoredOriginal, unpack
+from worker.store.originals import read_original
 from worker.store.tables import (
     AssociationRow,
     DecisionRow,
-    EmailContentRow,
     EmailRow,
     EventRow,
     RecordAddressRow,
@@ -186,13 +185,8 @@ def _emails(work: Work, person: Person, records: Collection[int]) -> dict[int, N
 
 def _original_names(work: Work, number: int, person: Person) -> bool:
     """Read the original's own head: a stored list of recipients ends after `MOST_NAMED`."""
-    columns = (col(EmailContentRow.original), col(EmailContentRow.encoding), col(EmailContentRow.digest))
-    row = work.connection.execute(
-        select(*columns).where(
-            col(EmailContentRow.account_id) == work.account.id, col(EmailContentRow.email_id) == number
-        )
-    ).first()
-    return row is not None and person.takes_part_in(read_head(unpack(StoredOriginal(*row))))
+    raw = read_original(work.connection, work.account.id, number)
+    return raw is not None and person.takes_part_in(read_head(raw))
 
 
 def _shared(work: Work, person: Person, records: Collection[int], emails: Collection[int]) -> Iterator[SharedEmail]:

@@ -11,6 +11,7 @@ from worker.crm.work import Crm, Work
 from worker.domain.erasure import Person
 from worker.store.forgetting import wipe_what_is_deleted
 from worker.store.keys import among_numbers, among_texts
+from worker.store.originals import leave_packs
 from worker.store.tables import (
     AssociationRow,
     DecisionRow,
@@ -102,5 +103,7 @@ def deleted(connection: Connection, parts: Iterable[Part]) -> Counter[str]:
     """Delete the rows and count them, by table."""
     counts: Counter[str] = Counter()
     for row, condition in parts:
+        if row is EmailContentRow:
+            leave_packs(connection, condition)
         counts[str(row.__tablename__)] += connection.execute(delete(row).where(condition)).rowcount
     return +counts

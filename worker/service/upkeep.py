@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 
@@ -14,7 +15,7 @@ from worker.domain.errors import Conflict, Unavailable
 from worker.domain.outcomes import Folder
 from worker.logs import Event, described
 from worker.poll.retention import Shelves, remove_old
-from worker.store.originals import pack_old
+from worker.store.originals import accounts_of, pack_old, pack_together
 from worker.store.retention import Retention
 from worker.store.room import record_size
 
@@ -79,6 +80,9 @@ class Upkeep:
                 structlog.get_logger().info(Event.RETENTION_REMOVED, **removed)
         database = self._parts.database
         _repeat(lambda: pack_old(database, _PACKED_AT_ONCE), stop)
+        if settings.pack_originals:
+            for account_id in accounts_of(database):
+                _repeat(partial(pack_together, database, account_id), stop)
         record_size(database, datetime.now(UTC))
 
     def _remove(self, bounds: Bounds, shelves: Shelves, removed: Counter[str], stop: Stop) -> None:

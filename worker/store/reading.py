@@ -33,7 +33,16 @@ _VIEWS = {
     ),
     "v1_record_email": "SELECT account_id, record_id, email_id, {list}, created, claimed FROM association",
     "v1_unmatched": "SELECT account_id, email_id, address, {list}, claimed FROM unmatched",
-    "v1_original": "SELECT account_id, email_id, encoding, original FROM email_content",
+    "v1_original": "SELECT account_id, email_id, encoding, original FROM email_content WHERE pack_id IS NULL",
+    "v2_original": (
+        "SELECT content.account_id, content.email_id, CASE WHEN pack.id IS NULL THEN content.encoding"
+        " ELSE 'zstd' END AS encoding, coalesce(pack.packed, content.original) AS original,"
+        " coalesce(content.pack_start, 0) AS start, coalesce(content.pack_length, email.size) AS length"
+        " FROM email_content AS content"
+        " JOIN email ON email.account_id = content.account_id AND email.id = content.email_id"
+        " LEFT JOIN email_pack AS pack"
+        " ON pack.account_id = content.account_id AND pack.id = content.pack_id"
+    ),
 }
 VIEWS = tuple(_VIEWS)
 """The names of the views."""

@@ -12,7 +12,7 @@ from worker.store.database import UNHURRIED, Database
 from worker.store.ids import SQLITE_METADATA
 from worker.store.reading import create_views, drop_views
 
-HEAD = "0013"
+HEAD = "0014"
 """The revision that `tables.py` describes. A constant, so that a start without migrations does not import alembic."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
