@@ -57,13 +57,21 @@ def set_record_names(crm: Crm, name: str, names: RecordNames) -> AccountSummary:
 
 
 def list_accounts(crm: Crm) -> list[AccountSummary]:
-    """List every account by name."""
+    """List every account by name.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     with crm.read() as work:
         return [AccountSummary(*row) for row in work.connection.execute(_summaries())]
 
 
 def make_first_account(work: Work, now: datetime) -> None:
-    """Make the default account in a database without accounts, if no account was named."""
+    """Make the default account in a database without accounts, if no account was named.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     if not work.has_account:
         work.account = _insert(work.connection, DEFAULT_NAME, now)
 

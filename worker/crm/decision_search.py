@@ -52,6 +52,9 @@ def matching_ids(
     """Find the decisions that fit and fulfil the conditions, the latest first.
 
     SQL cannot compare addresses as everywhere else (`Address.key`), so the rows are compared here.
+
+    Raises:
+        Unavailable: the database is down.
     """
     mailboxes = connection.scalars(select(col(MailboxRow.id))).all()
     if not mailboxes:

@@ -89,7 +89,11 @@ def set_pattern(crm: Crm, login: str, name: str) -> Dropbox:
 
 
 def issue_token(work: Work, user: User, now: datetime) -> None:
-    """Issue a token; one that was issued before, to anybody ever, is a `Conflict` by its primary key (R1)."""
+    """Issue a token; one that was issued before, to anybody ever, is a `Conflict` by its primary key (R1).
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     row = {
         "token": new_token(),
         "account_id": user.account.id,
@@ -101,7 +105,11 @@ def issue_token(work: Work, user: User, now: datetime) -> None:
 
 
 def dropbox_of(work: Work, user: User) -> Dropbox:
-    """Read what the user has now."""
+    """Read what the user has now.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     token: str | None = None
     if user.may_have_dropbox:
         token = work.connection.scalar(

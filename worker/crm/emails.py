@@ -88,7 +88,12 @@ class EmailFilter:
 
 
 def list_emails(crm: Crm, wanted: EmailFilter, *, limit: int | None) -> list[EmailSummary]:
-    """List the account's emails that fit the filter, the last stored first."""
+    """List the account's emails that fit the filter, the last stored first.
+
+    Raises:
+        Refused: there is no such account or user, or the text is no name of a record.
+        Unavailable: the database is down.
+    """
     with crm.read() as work:
         records = None
         if wanted.module is not None and wanted.record is not None:

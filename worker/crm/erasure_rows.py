@@ -36,7 +36,11 @@ AT_ONCE = 200
 
 @contextmanager
 def removing(crm: Crm, account_id: int) -> Iterator[Work]:
-    """Begin one batch. No mail of the account is filed meanwhile."""
+    """Begin one batch. No mail of the account is filed meanwhile.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     with crm.begin() as work:
         wipe_what_is_deleted(work.connection)
         lock(work.connection, [account_id], alone=True)
@@ -91,7 +95,11 @@ def association_parts(connection: Connection, account_id: int, records: Collecti
 
 
 def counted(connection: Connection, parts: Iterable[Part]) -> Counter[str]:
-    """Count the rows, by table."""
+    """Count the rows, by table.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     counts: Counter[str] = Counter()
     for row, condition in parts:
         found = connection.scalar(select(func.count()).select_from(row).where(condition))
@@ -100,7 +108,11 @@ def counted(connection: Connection, parts: Iterable[Part]) -> Counter[str]:
 
 
 def deleted(connection: Connection, parts: Iterable[Part]) -> Counter[str]:
-    """Delete the rows and count them, by table."""
+    """Delete the rows and count them, by table.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     counts: Counter[str] = Counter()
     for row, condition in parts:
         if row is EmailContentRow:

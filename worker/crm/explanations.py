@@ -71,7 +71,12 @@ class Attempt:
 
 
 def explain_uid(crm: Crm, uid: int, *, limit: int | None) -> list[Explanation]:
-    """Return the decisions on messages with that UID in any mailbox, the latest first."""
+    """Return the decisions on messages with that UID in any mailbox, the latest first.
+
+    Raises:
+        Refused: there is no such account, or there are several and none is named.
+        Unavailable: the database is down.
+    """
     with crm.read() as work:
         account = _asking(work)
         query = _DECISIONS.where(of_known_queue(), col(DecisionRow.uid) == uid, *_concerns(account))
@@ -79,7 +84,12 @@ def explain_uid(crm: Crm, uid: int, *, limit: int | None) -> list[Explanation]:
 
 
 def explain_message_id(crm: Crm, message_id: str, *, limit: int | None) -> list[Explanation]:
-    """Return the decisions on messages with that Message-ID, typed with or without angle brackets, the latest first."""
+    """Return the decisions on messages with that Message-ID, typed with or without angle brackets, the latest first.
+
+    Raises:
+        Refused: there is no such account, or there are several and none is named.
+        Unavailable: the database is down.
+    """
     bare = message_id.strip().removeprefix("<").removesuffix(">")
     with crm.read() as work:
         account = _asking(work)
@@ -88,7 +98,12 @@ def explain_message_id(crm: Crm, message_id: str, *, limit: int | None) -> list[
 
 
 def explain_matching(crm: Crm, wanted: MessageFilter, *, limit: int | None) -> list[Explanation]:
-    """Return the decisions on messages from and to these people since then, the latest first."""
+    """Return the decisions on messages from and to these people since then, the latest first.
+
+    Raises:
+        Refused: there is no such account, or there are several and none is named.
+        Unavailable: the database is down.
+    """
     with crm.read() as work:
         account = _asking(work)
         ids = matching_ids(work.connection, wanted, _concerns(account), limit)
@@ -97,7 +112,11 @@ def explain_matching(crm: Crm, wanted: MessageFilter, *, limit: int | None) -> l
 
 
 def attempts_on(crm: Crm, uid: int) -> list[Attempt]:
-    """Return undecided messages of that UID that were tried. Their owners are not known yet (R6)."""
+    """Return undecided messages of that UID that were tried. Their owners are not known yet (R6).
+
+    Raises:
+        Unavailable: the database is down.
+    """
     if crm.account is not None:
         return []
     query = (

@@ -55,7 +55,12 @@ def log_again(crm: Crm, text: str) -> str:
 
 
 def list_never_log(crm: Crm, *, limit: int | None) -> list[str]:
-    """List the entries in alphabetical order."""
+    """List the entries in alphabetical order.
+
+    Raises:
+        Refused: there is no such account, or there are several and none is named.
+        Unavailable: the database is down.
+    """
     with crm.read() as work:
         query = select(col(NeverLogRow.entry)).where(col(NeverLogRow.account_id) == work.account.id)
         return list(work.connection.scalars(query.order_by(col(NeverLogRow.entry)).limit(limit)))

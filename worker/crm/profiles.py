@@ -71,7 +71,12 @@ def revoke(crm: Crm, name: str, permission: Permission, *, acting: str) -> Profi
 
 
 def list_profiles(crm: Crm) -> list[ProfileSummary]:
-    """List the account's profiles by name."""
+    """List the account's profiles by name.
+
+    Raises:
+        Refused: there is no such account, or there are several and none is named.
+        Unavailable: the database is down.
+    """
     with crm.read() as work:
         counts = (
             select(col(UserRow.profile_id), func.count().label("number"))
@@ -99,7 +104,11 @@ def find_profile(work: Work, name: str) -> StoredProfile:
 
 
 def insert_profiles(connection: Connection, account_id: int, profiles: Sequence[Profile]) -> None:
-    """Write new profiles of an account."""
+    """Write new profiles of an account.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     ids = allocate(connection, ProfileRow, len(profiles))
     rows = [
         {

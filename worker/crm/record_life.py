@@ -204,6 +204,9 @@ def end_record(  # noqa: PLR0913 - how a record ends
     """Delete the record and its associations, and remember how it ended.
 
     ``lost_external_id`` is the key of a merged record that the surviving one does not take.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
     """
     remove_addresses(work, [number])
     for row, column in ((AssociationRow, AssociationRow.record_id), (RecordRow, RecordRow.id)):

@@ -109,7 +109,11 @@ def ids_at(account_id: int, address_key: str) -> Select[int]:
 
 
 def ids_by_external_id(work: Work, module: Module, external_ids: Collection[str]) -> dict[str, int]:
-    """Find records by the CRM's own keys."""
+    """Find records by the CRM's own keys.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     if not external_ids:
         return {}
     query = select(col(RecordRow.external_id), col(RecordRow.id)).where(
@@ -121,7 +125,11 @@ def ids_by_external_id(work: Work, module: Module, external_ids: Collection[str]
 
 
 def merged_by_external_id(work: Work, module: Module, external_ids: Collection[str]) -> dict[str, int]:
-    """Find the records into which others with these keys were merged, by the lost key."""
+    """Find the records into which others with these keys were merged, by the lost key.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     if not external_ids:
         return {}
     query = select(col(FormerRecordRow.external_id), col(FormerRecordRow.merged_into)).where(
@@ -134,7 +142,11 @@ def merged_by_external_id(work: Work, module: Module, external_ids: Collection[s
 
 
 def holders(work: Work, module: Module, address_keys: Collection[str]) -> dict[str, list[Holder]]:
-    """Find the records of a module that have these addresses, by address key, the oldest record first."""
+    """Find the records of a module that have these addresses, by address key, the oldest record first.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     found: defaultdict[str, list[Holder]] = defaultdict(list)
     if not address_keys:
         return found
@@ -157,7 +169,11 @@ def holders(work: Work, module: Module, address_keys: Collection[str]) -> dict[s
 
 
 def read_states(work: Work, record_ids: Collection[int]) -> dict[int, RecordState]:
-    """Read records by their numbers; deleted ones are absent."""
+    """Read records by their numbers; deleted ones are absent.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     if not record_ids:
         return {}
     records = select(*_COLUMNS).where(
@@ -194,6 +210,9 @@ def insert_records(
     """Write new records; returns their numbers in the same order. `attach` has to follow.
 
     ``tells``: each leaves an event.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
     """
     ids = allocate(work.connection, RecordRow, len(states))
     new = {
@@ -226,7 +245,11 @@ def insert_records(
 def update_records(
     work: Work, module: Module, revisions: Sequence[Revision], author: Author, *, tells: bool = True
 ) -> None:
-    """Write changed records. `attach` has to follow where addresses came. ``tells``: each leaves an event."""
+    """Write changed records. `attach` has to follow where addresses came. ``tells``: each leaves an event.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     if not revisions:
         return
     values = [
@@ -262,7 +285,11 @@ def update_records(
 
 
 def remove_addresses(work: Work, record_ids: Collection[int]) -> None:
-    """Delete every address of these records."""
+    """Delete every address of these records.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     work.connection.execute(
         delete(RecordAddressRow).where(
             col(RecordAddressRow.account_id) == work.account.id,
@@ -272,7 +299,11 @@ def remove_addresses(work: Work, record_ids: Collection[int]) -> None:
 
 
 def attach(work: Work, module: Module, gained: Iterable[tuple[int, RecordState]], author: Author) -> int:
-    """Put waiting mail on records that gained these addresses, the oldest first; returns how many emails."""
+    """Put waiting mail on records that gained these addresses, the oldest first; returns how many emails.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     records: dict[str, int] = {}
     for number, state in sorted(gained, key=lambda pair: pair[0]):
         for address in state.addresses():

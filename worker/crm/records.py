@@ -97,6 +97,10 @@ def list_duplicates(crm: Crm, module: Module, *, limit: int | None) -> list[Dupl
     """List pairs of records that share an address. Merged in this order, of each address one record is left.
 
     It reads every address of the account.
+
+    Raises:
+        Refused: there is no such account, or there are several and none is named.
+        Unavailable: the database is down.
     """
     into: dict[int, int] = {}
     found: list[Duplicate] = []
@@ -129,7 +133,12 @@ def find_record(work: Work, module: Module, name: str) -> int:
 
 
 def find_records(work: Work, module: Module, name: str) -> list[int]:
-    """Find every record of the module that is named so, in the ways of `find_record`."""
+    """Find every record of the module that is named so, in the ways of `find_record`.
+
+    Raises:
+        Refused: the text is no name of a record.
+        Unavailable: the database is down.
+    """
     text = name.strip()
     if text.startswith(BY_EXTERNAL_ID):
         return list(ids_by_external_id(work, module, [text.removeprefix(BY_EXTERNAL_ID)]).values())
@@ -147,7 +156,11 @@ def find_records(work: Work, module: Module, name: str) -> list[int]:
 
 
 def detail_of(work: Work, module: Module, number: int) -> RecordDetail:
-    """Read a record that exists."""
+    """Read a record that exists.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     state = read_states(work, [number])[number]
     query = _SUMMARIES.add_columns(
         *(col(RecordRow.created_at), _login_of(RecordRow, RecordRow.created_by)),

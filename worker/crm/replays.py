@@ -26,7 +26,11 @@ from worker.store.tables import NOT_FILED, AttemptRow, DecisionRow, MailboxRow, 
 
 
 def decided_as(database: Database, mailbox: str, outcome: Outcome, reason: Reason | None = None) -> list[Decided]:
-    """Find the messages of the mailbox with this end (and reason, if given) that were not decided again since."""
+    """Find the messages of the mailbox with this end (and reason, if given) that were not decided again since.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     ended_so = and_(
         col(DecisionRow.mailbox_id) == _mailbox_id(mailbox),
         literal_column(NOT_FILED),
@@ -43,7 +47,11 @@ def decided_as(database: Database, mailbox: str, outcome: Outcome, reason: Reaso
 
 
 def decided_under(database: Database, mailbox: str, uids: Collection[int]) -> list[Decided]:
-    """Return the last decision for each of the UIDs; a UID without one is absent."""
+    """Return the last decision for each of the UIDs; a UID without one is absent.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     with database.read() as connection:
         of_uids = and_(
             of_known_queue(),
@@ -55,7 +63,11 @@ def decided_under(database: Database, mailbox: str, uids: Collection[int]) -> li
 
 
 def forgive(database: Database, mailbox: str, uids: Collection[int]) -> list[int]:
-    """Forget the strikes of messages that still wait in the queue; gives the UIDs that had been tried."""
+    """Forget the strikes of messages that still wait in the queue; gives the UIDs that had been tried.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     with database.begin() as connection:
         waiting = and_(
             of_present_queue(),
@@ -101,7 +113,11 @@ def _mailbox_id(name: str) -> ScalarSelect[int]:
 
 
 def decided_of(connection: Connection, conditions: Sequence[ColumnElement[bool]]) -> list[Decided]:
-    """Read the decisions that fulfil the conditions, the oldest first."""
+    """Read the decisions that fulfil the conditions, the oldest first.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     rows = connection.execute(
         select(
             col(DecisionRow.id),

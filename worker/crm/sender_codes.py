@@ -51,7 +51,12 @@ def await_code(crm: Crm, login: str, text: str, *, now: datetime) -> AwaitedCode
 
 
 def void_code(crm: Crm, login: str, awaited: AwaitedCode) -> None:
-    """Forget a code that could not be sent. A newer one is left alone."""
+    """Forget a code that could not be sent. A newer one is left alone.
+
+    Raises:
+        Refused: there is no such user or account.
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     with crm.begin() as work:
         user = work.user(login, lock=True)
         sent = digest_of(awaited.code, user.account.id, user.id, awaited.address.key)

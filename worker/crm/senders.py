@@ -91,18 +91,31 @@ def remove_sender(crm: Crm, login: str, text: str) -> list[RegisteredSender]:
 
 
 def list_senders(crm: Crm, login: str) -> list[RegisteredSender]:
-    """List the user's senders in the order of their slots."""
+    """List the user's senders in the order of their slots.
+
+    Raises:
+        Refused: there is no such user or account.
+        Unavailable: the database is down.
+    """
     with crm.read() as work:
         return senders_of(work, work.user(login))
 
 
 def senders_of(work: Work, user: User) -> list[RegisteredSender]:
-    """Read the user's senders in the order of their slots."""
+    """Read the user's senders in the order of their slots.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     return [RegisteredSender(row.address, row.proven_at) for row in sender_rows(work.connection, user)]
 
 
 def insert_sender(connection: Connection, user: User, slot: int, address: Address, proven_at: datetime | None) -> None:
-    """Take a slot; the primary key refuses it to the second of two who race."""
+    """Take a slot; the primary key refuses it to the second of two who race.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     row = {
         "account_id": user.account.id,
         "user_id": user.id,
@@ -116,7 +129,11 @@ def insert_sender(connection: Connection, user: User, slot: int, address: Addres
 
 
 def change_sender(connection: Connection, user: User, slot: int, **values: Any) -> None:
-    """Write these columns of the row in the slot."""
+    """Write these columns of the row in the slot.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     in_slot = (
         col(SenderRow.account_id) == user.account.id,
         col(SenderRow.user_id) == user.id,
@@ -126,7 +143,11 @@ def change_sender(connection: Connection, user: User, slot: int, **values: Any) 
 
 
 def sender_rows(connection: Connection, user: User) -> Sequence[Row[int, str, str, datetime | None]]:
-    """Read slot, address, address_key and proven_at of each, in the order of the slots."""
+    """Read slot, address, address_key and proven_at of each, in the order of the slots.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     columns = (col(SenderRow.slot), col(SenderRow.address), col(SenderRow.address_key), col(SenderRow.proven_at))
     of_user = (col(SenderRow.account_id) == user.account.id, col(SenderRow.user_id) == user.id)
     return connection.execute(select(*columns).where(*of_user).order_by(col(SenderRow.slot))).all()

@@ -38,7 +38,12 @@ class AssignedMail:
 
 
 def list_unmatched(crm: Crm, *, limit: int | None) -> list[UnmatchedAddress]:
-    """List the addresses that wait for a record; the one that waits longest comes first."""
+    """List the addresses that wait for a record; the one that waits longest comes first.
+
+    Raises:
+        Refused: there is no such account, or there are several and none is named.
+        Unavailable: the database is down.
+    """
     first, last = func.min(col(EmailRow.arrived_at)), func.max(col(EmailRow.arrived_at))
     with crm.read() as work:
         query = (

@@ -41,7 +41,12 @@ def add_user(crm: Crm, login: str, *, profile: str | None, now: datetime) -> Dro
 
 
 def list_users(crm: Crm, *, limit: int | None) -> list[User]:
-    """List the account's users by login."""
+    """List the account's users by login.
+
+    Raises:
+        Refused: there is no such account, or there are several and none is named.
+        Unavailable: the database is down.
+    """
     with crm.read() as work:
         account = work.account
         return [user_in(row, account) for row in work.connection.execute(users_of(account).limit(limit))]

@@ -91,7 +91,12 @@ def add_webhook(crm: Crm, url: str | None, *, rotate: bool, now: datetime) -> Ad
 
 
 def list_webhooks(crm: Crm) -> list[EndpointHealth]:
-    """List the endpoint of the named account, or those of all accounts."""
+    """List the endpoint of the named account, or those of all accounts.
+
+    Raises:
+        Refused: there is no such account, or there are several and none is named.
+        Unavailable: the database is down.
+    """
     with crm.read() as work:
         if work.account_name is None:
             return endpoints_health(work.connection)
@@ -152,7 +157,12 @@ def endpoint_of(crm: Crm, number: int | None, *, now: datetime) -> Endpoint:
 
 
 def list_events(crm: Crm, *, failed: bool, limit: int | None) -> list[EventSummary]:
-    """List the account's events, the newest first; or only those whose last attempt failed."""
+    """List the account's events, the newest first; or only those whose last attempt failed.
+
+    Raises:
+        Refused: there is no such account, or there are several and none is named.
+        Unavailable: the database is down.
+    """
     columns = (
         *(col(EventRow.id), col(EventRow.created_at), col(EventRow.type), col(EventRow.state)),
         *(col(EventRow.attempts), col(EventRow.next_attempt_at), col(EventRow.last_error)),

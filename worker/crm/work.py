@@ -120,7 +120,11 @@ class Work:
 
     @property
     def has_account(self) -> bool:
-        """An account was named, or there is one."""
+        """An account was named, or there is one.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         return self.account_name is not None or self.connection.execute(_ACCOUNTS.limit(1)).first() is not None
 
     def user(self, login: str, *, lock: bool = False) -> User:
@@ -138,7 +142,11 @@ class Work:
         return user_in(row, self.account)
 
     def lock_account(self) -> None:
-        """Let changes that must agree with each other pass one by one."""
+        """Let changes that must agree with each other pass one by one.
+
+        Raises:
+            Conflict, Unavailable: others wrote the same rows first, or the database is down.
+        """
         locked = select(col(AccountRow.id)).where(col(AccountRow.id) == self.account.id).with_for_update()
         self.connection.execute(locked)
 
@@ -152,7 +160,11 @@ class Work:
 
 
 def account_named(connection: Connection, name: str) -> Account | None:
-    """Find an account by name, without regard to case."""
+    """Find an account by name, without regard to case.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     row = connection.execute(_ACCOUNTS.where(col(AccountRow.name_key) == clean(name, 200).casefold())).first()
     return Account(*row) if row else None
 

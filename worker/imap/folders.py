@@ -38,7 +38,11 @@ def own_folder(session: Session, folder: Folder) -> str:
 
 
 def put_into(session: Session, command: str, uid_set: str, folder: str) -> None:
-    """COPY or MOVE; creates the folder if that fails. Not every server says TRYCREATE when it is missing."""
+    """COPY or MOVE; creates the folder if that fails. Not every server says TRYCREATE when it is missing.
+
+    Raises:
+        Unavailable: the mail server is down, or does not do what it should.
+    """
     try:
         session.command(command, uid_set, folder_argument(folder))
     except SaidNo:
@@ -48,7 +52,11 @@ def put_into(session: Session, command: str, uid_set: str, folder: str) -> None:
 
 
 def report(session: Session, access: ImapAccess) -> list[FolderReport]:
-    """Return the queue and the worker's own folders."""
+    """Return the queue and the worker's own folders.
+
+    Raises:
+        Unavailable: the mail server is down, or does not do what it should.
+    """
     names = [queue_folder(session, access), *(own_folder(session, folder) for folder in Folder)]
     return [FolderReport(name, session.count(name)) for name in names]
 

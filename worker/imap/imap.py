@@ -83,7 +83,11 @@ class ImapMailbox:
         self._expected: tuple[int, ...] = ()
 
     def open(self) -> Queue:
-        """Select the queue; a kept connection that is dead is replaced once."""
+        """Select the queue; a kept connection that is dead is replaced once.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._reader.lock:
             selected = self._select_afresh(self._reader)
             if selected.uidvalidity != self._uidvalidity:
@@ -91,12 +95,20 @@ class ImapMailbox:
             return Queue(self._access.mailbox_name, selected.uidvalidity, selected.messages)
 
     def uids(self, above: int, most: int) -> list[int]:
-        """Return up to ``most`` UIDs greater than ``above``, ascending; flags do not matter."""
+        """Return up to ``most`` UIDs greater than ``above``, ascending; flags do not matter.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._reading() as session:
             return uids_above(session(), above, most)
 
     def heads(self, uids: Sequence[int]) -> list[Arrival]:
-        """Fetch the heads with one FETCH; removed messages are absent."""
+        """Fetch the heads with one FETCH; removed messages are absent.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._reading() as session:
             answers = self._expected_answers(uids)
             if answers is None:
@@ -124,13 +136,21 @@ class ImapMailbox:
         }
 
     def bodies(self, uids: Sequence[int]) -> Mapping[int, bytes]:
-        """Fetch whole messages, byte for byte, with one FETCH; removed or withheld ones are absent."""
+        """Fetch whole messages, byte for byte, with one FETCH; removed or withheld ones are absent.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._reading() as session:
             answers = fetch_each(session, uids, BODY_ITEMS)
         return {uid: octets for uid, answer in answers.items() if (octets := body(answer)) is not None}
 
     def move(self, uids: Sequence[int], folder: Folder) -> None:
-        """Move to the folder, and create it when missing; removed UIDs are ignored."""
+        """Move to the folder, and create it when missing; removed UIDs are ignored.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         if not uids:
             return
         if not (self._mover.is_open or self._reader.has_asked) and self._reader.lock.acquire(blocking=False):
@@ -154,18 +174,30 @@ class ImapMailbox:
             return self._reader.session(self._access).capabilities()
 
     def backlog(self) -> Backlog:
-        """Count the queue now."""
+        """Count the queue now.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._reader.lock:
             messages = self._select_queue(self._reader).messages
             return Backlog(messages, self._oldest() if messages else None)
 
     def folder_report(self) -> list[folders.FolderReport]:
-        """Return the queue and the worker's folders, by their names on the server."""
+        """Return the queue and the worker's folders, by their names on the server.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._reader.lock:
             return folders.report(self._reader.session(self._access), self._access)
 
     def newest_arrival(self) -> datetime | None:
-        """Return when the queue's last message, or else that of the worker's folders, arrived by the server's clock."""
+        """Return when the queue's last message, or else that of the worker's folders, arrived by the server's clock.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         for folder in (None, *Folder):
             if folder is not None and not self._has(folder):
                 continue
@@ -176,7 +208,11 @@ class ImapMailbox:
         return None
 
     def find(self, folder: Folder | None, message_id: str) -> list[int]:
-        """Find the messages with this Message-ID in one of the worker's folders, or in the queue (None)."""
+        """Find the messages with this Message-ID in one of the worker's folders, or in the queue (None).
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         if not message_id.isprintable():
             return []
         with self._within(folder) as session:
@@ -186,6 +222,9 @@ class ImapMailbox:
         """Iterate over one of the worker's folders, or the queue (None); a missing folder counts as empty.
 
         Call no other method before the iteration ends.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
         """
         if folder is not None and not self._has(folder):
             return
@@ -210,14 +249,22 @@ class ImapMailbox:
         return octets
 
     def restore(self, uids: Sequence[int], folder: Folder) -> None:
-        """Move messages from one of the worker's folders back into the queue, where they get new UIDs."""
+        """Move messages from one of the worker's folders back into the queue, where they get new UIDs.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         if not uids:
             return
         with self._within(folder) as session:
             moving.move(session, uids, folders.queue_folder(session, self._access), set())
 
     def first(self, folder: Folder, above: int, most: int) -> list[Arrival]:
-        """Return the first messages of one of our folders with UIDs above that number; none without the folder."""
+        """Return the first messages of one of our folders with UIDs above that number; none without the folder.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         if not self._has(folder):
             return []
         with self._within(folder) as session:
@@ -229,6 +276,9 @@ class ImapMailbox:
 
         Without UIDPLUS they stay flagged while somebody else has flagged messages in the folder: EXPUNGE would remove
         those too.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
         """
         if not uids:
             return

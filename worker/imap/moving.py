@@ -19,6 +19,9 @@ def move(session: Session, uids: Collection[int], folder: str, copied: set[int])
     """Move messages of the selected folder; removed UIDs are ignored.
 
     ``copied`` keeps between calls the UIDs of this folder that were copied and may still be there.
+
+    Raises:
+        Unavailable: the mail server is down, or does not do what it should.
     """
     if session.has("MOVE"):
         for uid_set in uid_sets(uids):
@@ -57,6 +60,9 @@ def remove(session: Session, uids: Collection[int], copied: set[int]) -> None:
 
     Without UIDPLUS, EXPUNGE removes every message with ``\Deleted``, so it is not sent while others have set that flag.
     The messages then keep the flag; the next move of the same UIDs copies nothing and tries again.
+
+    Raises:
+        Unavailable: the mail server is down, or does not do what it should.
     """
     for uid_set in uid_sets(uids):
         session.command("STORE", uid_set, "+FLAGS.SILENT", r"(\Deleted)")
@@ -91,6 +97,9 @@ def copied_before(session: Session, uids: Collection[int], folder: str) -> set[i
 
     A COPY is done completely or not at all (RFC 9051 §6.4.7), and copies are the last messages of a folder. At the
     end the first folder is selected again.
+
+    Raises:
+        Unavailable: the mail server is down, or does not do what it should.
     """
     if not uids or session.selected is None or session.count(folder) is None:
         return set()

@@ -17,7 +17,11 @@ _MOST_LOST = 20
 
 
 def uids_above(session: Session, above: int, most: int) -> list[int]:
-    """Return the first ``most`` UIDs above ``above``; searches by sequence numbers, which have no gaps."""
+    """Return the first ``most`` UIDs above ``above``; searches by sequence numbers, which have no gaps.
+
+    Raises:
+        Unavailable: the mail server is down, or does not do what it should.
+    """
     found: list[int] = []
     first, width = 1, min(most, _WIDEST)
     while first <= session.present() and len(found) < most:

@@ -61,12 +61,20 @@ class Session:
         return capability in self.capabilities()
 
     def capabilities(self) -> frozenset[str]:
-        """Return the server's capabilities after the login, in upper case."""
+        """Return the server's capabilities after the login, in upper case.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._speaking():
             return frozenset(name.decode("ascii", "replace") for name in self._client.capabilities())
 
     def select(self, folder: str) -> Selected:
-        """Select a folder, and return its present state."""
+        """Select a folder, and return its present state.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         self.selected = None
         with self._speaking(), self._asking(f"cannot open the folder {folder}"):
             answer = self._client.select_folder(folder)
@@ -86,7 +94,11 @@ class Session:
         return self._gone
 
     def search(self, criteria: Sequence[str]) -> list[int]:
-        """Return the UIDs found, ascending. The answer must stay below one megabyte, imaplib's longest line."""
+        """Return the UIDs found, ascending. The answer must stay below one megabyte, imaplib's longest line.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._speaking():
             return sorted(self._client.search(criteria))
 
@@ -94,6 +106,9 @@ class Session:
         """Send one FETCH and read the answers.
 
         Unsolicited answers are among them (RFC 9051 §7.5.2): items may be missing, and other messages may be there.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
         """
         # IMAPClient.fetch has no ranges, and drops the answers that came before a NO.
         with self._speaking():
@@ -104,7 +119,11 @@ class Session:
             return Fetched(read_answers(answered), self._refusal("FETCH", data[0]))
 
     def ask(self, uid_set: str, items: str) -> None:
-        """Send a FETCH without waiting; `answer` reads its answer, any other command drops it."""
+        """Send a FETCH without waiting; `answer` reads its answer, any other command drops it.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._speaking():
             for code in _TOLD_OF_MESSAGES:
                 self._imap.untagged_responses.pop(code, None)
@@ -116,7 +135,11 @@ class Session:
         return self._asked is not None
 
     def answer(self) -> dict[int, Answer] | None:
-        """Read the answer to `ask`; return None when it has to be asked again."""
+        """Read the answer to `ask`; return None when it has to be asked again.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         tag, self._asked = self._asked, None
         if tag is None:
             return None
@@ -134,12 +157,20 @@ class Session:
                 raise self._refusal(f"cannot {name} {' '.join(arguments)}", data[0])
 
     def expunge_all(self) -> None:
-        """Send EXPUNGE without UIDs: removes every message that is flagged as deleted."""
+        """Send EXPUNGE without UIDs: removes every message that is flagged as deleted.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._speaking(), self._asking("cannot EXPUNGE"):
             self._client.expunge()
 
     def prefix(self) -> str:
-        """Return the prefix of personal folders (RFC 2342); asks the server once per connection."""
+        """Return the prefix of personal folders (RFC 2342); asks the server once per connection.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         if self._prefix is None:
             self._prefix = ""
             if self.has("NAMESPACE"):
@@ -157,14 +188,22 @@ class Session:
                 self._client.subscribe_folder(folder)
 
     def count(self, folder: str) -> int | None:
-        """Count the messages of a folder; None when it does not exist."""
+        """Count the messages of a folder; None when it does not exist.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._speaking(), self._asking("LIST"):
             if not self._client.folder_exists(folder):
                 return None
             return int(self._client.folder_status(folder, ["MESSAGES"])[b"MESSAGES"])
 
     def idle_begin(self) -> None:
-        """Start IDLE; send no other command until `idle_end`."""
+        """Start IDLE; send no other command until `idle_end`.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._speaking():
             try:
                 self._client.idle()
@@ -174,7 +213,11 @@ class Session:
                 self._await_idle()
 
     def idle_wait(self, seconds: float) -> frozenset[bytes]:
-        """Return the names of the server's reports (``EXISTS``); empty after the time, and at once when it hung up."""
+        """Return the names of the server's reports (``EXISTS``); empty after the time, and at once when it hung up.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._speaking(seconds + self._access.answer_seconds):
             heard = self._client.idle_check(timeout=seconds)
             for response in heard:
@@ -184,7 +227,11 @@ class Session:
         return frozenset(word.upper() for response in heard for word in response if isinstance(word, bytes))
 
     def idle_end(self) -> None:
-        """End IDLE, and check that the server still answers."""
+        """End IDLE, and check that the server still answers.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
         with self._speaking():
             self._client.idle_done()
             self._client.noop()

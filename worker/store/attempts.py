@@ -61,7 +61,11 @@ class Suspect:
 
 
 def mark(connection: Connection, messages: Uids, worker: str, *, alone: bool) -> None:
-    """Mark the messages as at work in this worker."""
+    """Mark the messages as at work in this worker.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     if messages.uids:
         name = connection.dialect.name
         uids = sorted(messages.uids)  # in one order, so that workers cannot deadlock
@@ -78,35 +82,55 @@ def mark(connection: Connection, messages: Uids, worker: str, *, alone: bool) ->
 
 
 def strike(connection: Connection, message: Uids, worker: str, error: str) -> int:
-    """Count a failure of the code on this one message; return the strikes so far."""
+    """Count a failure of the code on this one message; return the strikes so far.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     (key,) = message.identities()
     strikes: int = connection.execute(_STRIKE, {**key, "worker": worker, "error": error}).scalar_one()
     return strikes
 
 
 def release(connection: Connection, messages: Uids) -> None:
-    """Remove the marks, and the rows of messages that were never suspect."""
+    """Remove the marks, and the rows of messages that were never suspect.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     known = messages.within(connection, AttemptRow)
     connection.execute(delete(AttemptRow).where(known, ~col(AttemptRow.suspect)))
     connection.execute(update(AttemptRow).where(known).values(in_hand=None))
 
 
 def release_all(connection: Connection, worker: str) -> None:
-    """Release every mark of this worker without a strike."""
+    """Release every mark of this worker without a strike.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     own = and_(col(AttemptRow.worker) == worker, col(AttemptRow.in_hand).is_not(None))
     connection.execute(delete(AttemptRow).where(own, ~col(AttemptRow.suspect)))
     connection.execute(update(AttemptRow).where(own).values(in_hand=None))
 
 
 def suspect(connection: Connection, message: Uids, error: str) -> None:
-    """Remove the mark of one message, without a strike. Later polls work on it alone."""
+    """Remove the mark of one message, without a strike. Later polls work on it alone.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     known = message.within(connection, AttemptRow)
     why = func.coalesce(col(AttemptRow.error), error)
     connection.execute(update(AttemptRow).where(known).values(in_hand=None, suspect=True, error=why))
 
 
 def forget(connection: Connection, messages: Uids) -> None:
-    """Remove the rows of messages that are decided or gone."""
+    """Remove the rows of messages that are decided or gone.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     connection.execute(delete(AttemptRow).where(messages.within(connection, AttemptRow)))
 
 
@@ -114,6 +138,9 @@ def settle(connection: Connection, messages: Uids, worker: str) -> Mapping[int, 
     """Turn the marks of a crashed process into strikes and suspects, and remove this worker's own marks.
 
     Return the suspects among the messages, by UID.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
     """
     known = messages.within(connection, AttemptRow)
     columns = (AttemptRow.uid, AttemptRow.in_hand, AttemptRow.suspect, AttemptRow.strikes, AttemptRow.error)

@@ -18,6 +18,9 @@ def insert_rows(
     """Insert rows that all have the same columns. Pass them sorted by key, so that workers cannot deadlock.
 
     ``at_once`` is the number of rows in one SQLite statement; SQLite copies the values of a statement in memory.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
     """
     if not rows:
         return

@@ -95,7 +95,11 @@ def _without_nul(value: Any) -> Any:
 
 
 def time_of(connection: Connection) -> datetime:
-    """Return the database's time: one clock for all workers and for `status`, whatever their hosts' clocks say."""
+    """Return the database's time: one clock for all workers and for `status`, whatever their hosts' clocks say.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     if connection.dialect.name == "sqlite":
         return datetime.now(UTC)
     now: datetime = connection.execute(select(func.clock_timestamp(type_=UtcDateTime))).scalar_one()

@@ -32,6 +32,9 @@ def write_events(connection: Connection, events: Sequence[Event], now: datetime)
     """Write the events in this order. The caller's change and they are committed together or not at all.
 
     Events of an account without an endpoint are only kept, so that they can be listed, and resent later.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
     """
     if not events:
         return
@@ -79,7 +82,11 @@ def _accounts_statement(dialect: str) -> Select[int, str, bool]:
 def attached(
     connection: Connection, account_id: int, pairs: Collection[tuple[int, int]], *, created: bool = False
 ) -> list[Event]:
-    """Return the events of stored emails that were put on records; ``pairs``: the IDs of an email and of a record."""
+    """Return the events of stored emails that were put on records; ``pairs``: the IDs of an email and of a record.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     emails = _email_facts(connection, account_id, {email for email, _ in pairs})
     records = _record_facts(connection, account_id, {record for _, record in pairs})
     return [

@@ -22,7 +22,11 @@ _PLACES_OF_AN_ENTRY = 2
 
 
 def take_your_time(connection: Connection) -> None:
-    """Let the statements of this transaction read whole tables."""
+    """Let the statements of this transaction read whole tables.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     if connection.dialect.name == "sqlite":
         connection.execution_options(**{UNHURRIED: True})
     else:
@@ -30,7 +34,11 @@ def take_your_time(connection: Connection) -> None:
 
 
 def wipe_what_is_deleted(connection: Connection) -> None:
-    """Let SQLite overwrite with zeros what this connection deletes."""
+    """Let SQLite overwrite with zeros what this connection deletes.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     take_your_time(connection)
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete = ON")

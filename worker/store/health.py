@@ -128,7 +128,11 @@ def record_poll(database: Database, poll: Poll) -> None:
 
 
 def mailboxes(database: Database) -> list[MailboxHealth]:
-    """Return every mailbox that was ever polled, by name."""
+    """Return every mailbox that was ever polled, by name.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     columns = [getattr(MailboxRow, field.name) for field in fields(MailboxHealth)]
     with database.read() as connection:
         rows = connection.execute(select(*columns).order_by(col(MailboxRow.name)))
@@ -150,7 +154,11 @@ def attendance(database: Database, mailbox: str | None) -> list[Attendance]:
 
 
 def ends_since(database: Database, since: datetime, mailbox: str | None = None) -> Ends:
-    """Count the messages decided since then, of one mailbox or of all."""
+    """Count the messages decided since then, of one mailbox or of all.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     asked = select(col(MailboxRow.id))
     if mailbox is not None:
         asked = asked.where(col(MailboxRow.name) == mailbox)
@@ -167,7 +175,11 @@ def ends_since(database: Database, since: datetime, mailbox: str | None = None) 
 
 
 def lately(database: Database, mailbox: str | None, now: datetime) -> Lately:
-    """Count the messages decided today and this week, of one mailbox or of all."""
+    """Count the messages decided today and this week, of one mailbox or of all.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     midnight = now.astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     monday = midnight - timedelta(days=midnight.weekday())
     return Lately(ends_since(database, midnight, mailbox), ends_since(database, monday, mailbox))
@@ -203,7 +215,11 @@ def _nth_slowest(connection: Connection, recent: ColumnElement[bool], place: int
 
 
 def endpoints_health(connection: Connection, account_id: int | None = None) -> list[EndpointHealth]:
-    """Return how the endpoints are doing, of one account or of all."""
+    """Return how the endpoints are doing, of one account or of all.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     of_endpoint = and_(col(EventRow.account_id) == col(WebhookRow.account_id), text(f"({EVENT_WAITS})"))
     backlog = select(func.count()).where(of_endpoint).correlate(WebhookRow).scalar_subquery()
     oldest = (
@@ -237,7 +253,11 @@ _INSERT = text("INSERT INTO mailbox (id, name, backlog) VALUES (:id, :name, 0) O
 
 
 def mailbox_id(connection: Connection, name: str) -> int:
-    """Return the mailbox's ID; insert its row when it is new. Safe when two workers insert it at once."""
+    """Return the mailbox's ID; insert its row when it is new. Safe when two workers insert it at once.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     find = select(col(MailboxRow.id)).where(col(MailboxRow.name) == name)
     found = connection.scalar(find)
     if found is None:

@@ -44,7 +44,11 @@ _FROM_SEQUENCE = text("SELECT nextval(CAST(:sequence AS regclass)) FROM generate
 
 
 def allocate(connection: Connection, row: type[SQLModel], count: int) -> list[int]:
-    """Return ``count`` new IDs for this table, ascending, in one statement."""
+    """Return ``count`` new IDs for this table, ascending, in one statement.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     if not count:
         return []
     name = str(row.__tablename__)

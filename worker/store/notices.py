@@ -53,7 +53,11 @@ _WAITING = (
 
 
 def write_notices(connection: Connection, decisions: Iterable[tuple[int, Filing]], now: datetime) -> None:
-    """Write the notices on these decisions. Skip an owner who has one of that cause and day already."""
+    """Write the notices on these decisions. Skip an owner who has one of that cause and day already.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     rows = {
         (verdict.owner.account_id, verdict.owner.id, cause.value): {"decision_id": number, "ordinal": ordinal}
         for number, filing in reversed(list(decisions))  # so that the first of several wins

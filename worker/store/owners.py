@@ -59,7 +59,11 @@ _SENDERS = (
 
 
 def issued(connection: Connection, tokens: Collection[str]) -> dict[str, IssuedToken]:
-    """Return those of the tokens that were ever issued, including revoked ones."""
+    """Return those of the tokens that were ever issued, including revoked ones.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     if not tokens:
         return {}
     dialect = connection.dialect.name

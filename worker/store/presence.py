@@ -67,7 +67,11 @@ def this_process() -> str:
 
 
 def announce(connection: Connection, key: MailboxKey) -> None:
-    """Show this worker as present while the session lasts; the server keeps 63 bytes of its name."""
+    """Show this worker as present while the session lasts; the server keeps 63 bytes of its name.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     connection.execute(_ANNOUNCE, {"name": _APPLICATION + this_process(), "high": key.high, "low": key.low})
 
 

@@ -15,7 +15,11 @@ from worker.store.tables import RecordQuotaRow
 
 
 def made_on(connection: Connection, owners: Mapping[int, Collection[int]], day: date) -> Mapping[int, dict[int, int]]:
-    """Return the counts by account and owner; ``owners`` are the ids that are asked for, by account."""
+    """Return the counts by account and owner; ``owners`` are the ids that are asked for, by account.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     made: defaultdict[int, dict[int, int]] = defaultdict(dict)
     wanted = {owner for each in owners.values() for owner in each}
     if wanted:
@@ -31,7 +35,11 @@ def made_on(connection: Connection, owners: Mapping[int, Collection[int]], day: 
 
 
 def count_made(connection: Connection, records: Collection[NewRecord], day: date) -> None:
-    """Add these records to the counts of their owners, on this transaction."""
+    """Add these records to the counts of their owners, on this transaction.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     counts = Counter((record.account_id, record.owner_id) for record in records)
     if not counts:
         return

@@ -57,6 +57,9 @@ def create_views(connection: Connection) -> None:
     """Create the views on the present tables.
 
     PostgreSQL replaces them in place, so that grants stay. It refuses to drop or retype a column of a view.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
     """
     how = "CREATE VIEW" if connection.dialect.name == "sqlite" else "CREATE OR REPLACE VIEW"
     array = _ARRAYS[connection.dialect.name]
@@ -74,6 +77,9 @@ def drop_views(connection: Connection) -> None:
 
     On PostgreSQL they stay. A migration that changes the type of a column, or drops one that they read, has to drop and
     make them itself, and to grant again what was granted on them.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
     """
     if connection.dialect.name == "sqlite":
         for name in VIEWS:

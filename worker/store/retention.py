@@ -68,7 +68,11 @@ class Retention:
         self._mailbox = mailbox
 
     def kept(self, messages: Collection[Shelved], since: datetime) -> set[Shelved]:
-        """Return those of the messages that stay in their folder: decided since then, or quarantined for an owner."""
+        """Return those of the messages that stay in their folder: decided since then, or quarantined for an owner.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         ids = {stored_message_id(message.message_id) for message in messages}
         columns = (col(DecisionRow.message_id), col(DecisionRow.size), col(DecisionRow.arrived_at))
         stays = select(*columns).where(
@@ -81,32 +85,55 @@ class Retention:
         return {each for each in messages if each in known or (stored_message_id(each.message_id), each.size) in named}
 
     def has_rejected(self, before: datetime) -> bool:
-        """Tell whether `remove_rejected` has something to do."""
+        """Tell whether `remove_rejected` has something to do.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         with self._database.read() as connection:
             return any(connection.scalar(query.limit(1)) is not None for query in self._rejected(before))
 
     def has_filed(self, before: datetime) -> bool:
-        """Tell whether `remove_filed` has something to do."""
+        """Tell whether `remove_filed` has something to do.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         with self._database.read() as connection:
             return connection.scalar(self._filed(before).limit(1)) is not None
 
     def remove_rejected(self, before: datetime) -> int:
-        """Remove decisions on messages that were rejected, or quarantined for nobody."""
+        """Remove decisions on messages that were rejected, or quarantined for nobody.
+
+        Raises:
+            Conflict, Unavailable: others wrote the same rows first, or the database is down.
+        """
         return sum([self._remove_decisions(query) for query in self._rejected(before)])
 
     def remove_filed(self, before: datetime) -> int:
-        """Remove decisions on messages that were filed. Their emails are removed by `remove_emails`."""
+        """Remove decisions on messages that were filed. Their emails are removed by `remove_emails`.
+
+        Raises:
+            Conflict, Unavailable: others wrote the same rows first, or the database is down.
+        """
         return self._remove_decisions(self._filed(before))
 
     def remove_events(self, before: datetime) -> int:
         """Remove events for which no delivery is to come. The ones that wait stay: a receiver that is down loses none.
 
         The IDs of an account's events ascend with time, so that the oldest are found without reading the others.
+
+        Raises:
+            Conflict, Unavailable: others wrote the same rows first, or the database is down.
         """
         return sum([self._remove_events(account, before) for account in self._accounts()])
 
     def remove_emails(self, before: datetime) -> int:
-        """Remove stored emails, with their originals and associations; write the event `email.erased` for the CRM."""
+        """Remove stored emails, with their originals and associations; write the event `email.erased` for the CRM.
+
+        Raises:
+            Conflict, Unavailable: others wrote the same rows first, or the database is down.
+        """
         return sum([self._remove_emails(account, before) for account in self._accounts()])
 
     def _mailbox_id(self) -> ScalarSelect[int]:
@@ -165,7 +192,11 @@ class Retention:
 
 
 def erase_emails(connection: Connection, account_id: int, emails: Collection[int], now: datetime) -> None:
-    """Remove emails with everything that belongs to them, and report it to the CRM (R26)."""
+    """Remove emails with everything that belongs to them, and report it to the CRM (R26).
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     of_account = col(EmailRow.account_id) == account_id
     these = among_numbers(connection, col(EmailRow.id), emails)
     present = sorted(connection.scalars(select(col(EmailRow.id)).where(of_account, these).with_for_update()))

@@ -91,6 +91,9 @@ def parts_of(database: Database) -> Mapping[str, int]:
     """Return the bytes of each table, indexes included; of an SQLite file, of each table and index.
 
     Empty where this SQLite was built without ``dbstat``.
+
+    Raises:
+        Unavailable: the database is down.
     """
     with database.read() as connection:
         if not database.is_sqlite:
@@ -135,7 +138,11 @@ class Vacuum:
         self._database = database
 
     def can_step(self) -> bool:
-        """Return False for an SQLite file that does not keep track of its unused pages."""
+        """Return False for an SQLite file that does not keep track of its unused pages.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         with self._database.read() as connection:
             return not self._database.is_sqlite or _pragma(connection, "auto_vacuum") == _INCREMENTAL
 

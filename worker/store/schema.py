@@ -40,7 +40,11 @@ def migrate(database: Database, upgrading: Callable[[], None] = lambda: None) ->
 
 
 def revision_of(connection: Connection) -> str | None:
-    """Return the database's revision; None when it is empty."""
+    """Return the database's revision; None when it is empty.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     if not inspect(connection).has_table("alembic_version"):
         return None
     revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))

@@ -16,7 +16,11 @@ _FILLED_UNSEEN = text("SELECT reltuples <= 0 FROM pg_class WHERE oid = CAST(:tab
 
 
 def look_once(connection: Connection) -> None:
-    """Run ANALYZE if the planner has only seen the tables empty. Call it right after the tables were filled."""
+    """Run ANALYZE if the planner has only seen the tables empty. Call it right after the tables were filled.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     if connection.dialect.name != "postgresql":
         return
     tables = [str(row.__tablename__) for row in _READ_BY_ACCOUNT]

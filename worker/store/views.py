@@ -28,7 +28,11 @@ _Found = dict[int, dict[str, tuple[Record, ...]]]
 
 
 def views(connection: Connection, wanted: Mapping[int, Wanted], day: date) -> dict[int, AccountView]:
-    """Return what each account knows, by its id, on this ``day`` (UTC). No view holds anything of another account."""
+    """Return what each account knows, by its id, on this ``day`` (UTC). No view holds anything of another account.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     addresses = [(account, key) for account, want in wanted.items() for key in want.addresses]
     domains = [(account, domain) for account, want in wanted.items() for domain in want.domains]
     records = records_of(connection, addresses)
@@ -54,6 +58,9 @@ def records_of(connection: Connection, addresses: Collection[tuple[int, str]]) -
     """Return by account id and address key the records that have the address (R16).
 
     Skip other matches in a module where the address is the email or secondary email of a record.
+
+    Raises:
+        Unavailable: the database is down.
     """
     if not addresses:
         return {}

@@ -33,7 +33,11 @@ _LOCK_ALONE, _LOCK_TOGETHER = (text(_LOCK.format(how=how)) for how in ("", "_sha
 def attach_waiting(
     connection: Connection, account_id: int, module: Module, records: Mapping[str, int], now: datetime
 ) -> int:
-    """Put waiting emails on these records (IDs by address key); return how many. The caller should commit soon."""
+    """Put waiting emails on these records (IDs by address key); return how many. The caller should commit soon.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
     lock(connection, [account_id], alone=False)
     if not _with_waiting(connection, [account_id]):
         return 0
@@ -46,6 +50,9 @@ def attach_to_made(
     """Put waiting emails on records that mail made. The caller holds the exclusive lock of their accounts (`lock`).
 
     ``standing``: account, email and record of the associations that were just written. Their emails wait no longer.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
     """
     waiting = _with_waiting(connection, {record.account_id for record in made})
     records: defaultdict[tuple[int, Module], dict[str, int]] = defaultdict(dict)
@@ -123,6 +130,9 @@ def lock(connection: Connection, accounts: Collection[int], *, alone: bool) -> N
     """Lock the accounts until the end of the transaction: exclusively if ``alone``, else shared.
 
     SQLite has one writer at a time anyway.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
     """
     if accounts and connection.dialect.name != "sqlite":
         keys = sorted(account_id % 2**31 for account_id in accounts)

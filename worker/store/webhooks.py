@@ -56,12 +56,20 @@ class EventOutbox:
         self._worker = uuid4().hex
 
     def has_endpoints(self) -> bool:
-        """Return whether any account has an endpoint: if not, there is nothing to do."""
+        """Return whether any account has an endpoint: if not, there is nothing to do.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         with self._database.read() as connection:
             return bool(connection.scalar(select(exists().select_from(WebhookRow))))
 
     def lease(self, now: datetime) -> list[Endpoint]:
-        """Claim each active endpoint for which something is due and that no other worker delivers to."""
+        """Claim each active endpoint for which something is due and that no other worker delivers to.
+
+        Raises:
+            Conflict, Unavailable: others wrote the same rows first, or the database is down.
+        """
         is_due = exists().where(
             col(EventRow.account_id) == col(WebhookRow.account_id), _WAITS, col(EventRow.next_attempt_at) <= now
         )
@@ -87,7 +95,11 @@ class EventOutbox:
             return read_endpoints(connection, ours, now)
 
     def renew(self, accounts: Collection[int], now: datetime) -> list[Endpoint]:
-        """Extend the claims; returns those endpoints that are still ours and active, as they are now."""
+        """Extend the claims; returns those endpoints that are still ours and active, as they are now.
+
+        Raises:
+            Conflict, Unavailable: others wrote the same rows first, or the database is down.
+        """
         with self._database.note() as connection:
             renewed = (
                 self._of(connection, accounts)
@@ -98,12 +110,20 @@ class EventOutbox:
             return read_endpoints(connection, ours, now)
 
     def release(self, accounts: Collection[int]) -> None:
-        """Give the claims up."""
+        """Give the claims up.
+
+        Raises:
+            Conflict, Unavailable: others wrote the same rows first, or the database is down.
+        """
         with self._database.note() as connection:
             connection.execute(self._of(connection, accounts).values(leased_to=None, leased_until=None))
 
     def due(self, account_id: int, now: datetime, *, above: int, most: int) -> list[Delivery]:
-        """Return up to ``most`` events that are due, with numbers ``above``, in the order of their numbers."""
+        """Return up to ``most`` events that are due, with numbers ``above``, in the order of their numbers.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         query = (
             select(
                 *(col(EventRow.id), col(EventRow.type), col(EventRow.created_at), col(EventRow.data)),
@@ -121,7 +141,11 @@ class EventOutbox:
             return [_delivery(*row) for row in connection.execute(query)]
 
     def blocked(self, account_id: int, now: datetime) -> list[Blocked]:
-        """Return the events of records that failed and are not due yet."""
+        """Return the events of records that failed and are not due yet.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         query = select(col(EventRow.id), col(EventRow.record_id), col(EventRow.merged_id)).where(
             *(col(EventRow.account_id) == account_id, _WAITS),
             *(col(EventRow.next_attempt_at) > now, col(EventRow.record_id).is_not(None)),
@@ -133,6 +157,9 @@ class EventOutbox:
         """Store what came of the attempts.
 
         A power cut may lose it, which delivers the events once more: the end does not wait for the disk.
+
+        Raises:
+            Conflict, Unavailable: others wrote the same rows first, or the database is down.
         """
         delivered = [attempt.delivery.number for attempt in attempts if attempt.answer.is_success]
         failed = [attempt for attempt in attempts if not attempt.answer.is_success]
@@ -156,7 +183,11 @@ class EventOutbox:
             connection.execute(self._of(connection, [account_id]).values(_endpoint_values(attempts, outlook)))
 
     def pauses(self) -> list[Pause]:
-        """Return the paused endpoints that the operator does not know of."""
+        """Return the paused endpoints that the operator does not know of.
+
+        Raises:
+            Unavailable: the database is down.
+        """
         untold = select(
             col(WebhookRow.account_id), col(AccountRow.name), col(WebhookRow.url), col(WebhookRow.paused_because)
         ).join(AccountRow, col(AccountRow.id) == col(WebhookRow.account_id))
@@ -167,7 +198,11 @@ class EventOutbox:
             ]
 
     def told(self, pause: Pause) -> None:
-        """Remember that the operator knows of this pause."""
+        """Remember that the operator knows of this pause.
+
+        Raises:
+            Conflict, Unavailable: others wrote the same rows first, or the database is down.
+        """
         with self._database.begin() as connection:
             of_account = col(WebhookRow.account_id) == pause.account_id
             connection.execute(update(WebhookRow).where(of_account).values(pause_told=True))
@@ -180,7 +215,11 @@ class EventOutbox:
 
 
 def read_endpoints(connection: Connection, accounts: Collection[int], now: datetime) -> list[Endpoint]:
-    """Read the endpoints of these accounts, with the secrets that are in use now."""
+    """Read the endpoints of these accounts, with the secrets that are in use now.
+
+    Raises:
+        Unavailable: the database is down.
+    """
     query = (
         select(
             *(col(WebhookRow.account_id), col(AccountRow.name), col(WebhookRow.url), col(WebhookRow.secret)),
