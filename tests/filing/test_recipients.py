@@ -176,6 +176,7 @@ def test_the_dropboxs_own_address_makes_no_record_in_any_spelling(address: str) 
         ("bob@localhost", "a domain without a dot"),
         ("Bob/Sales/Acme@ACME", "a domain without a dot"),
         ("bob@acme.local", "an address within a network (.local)"),
+        ("bob@192.0.2.1", "an address within a network (.1)"),
         ("bob@acme.invalid", "an address within a network (.invalid)"),
         ('"Undisclosed.Recipients:"@mx.x.example', "undisclosed recipients"),
         ("undisclosed-recipients@x.example", "undisclosed recipients"),

@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import islice
 
 from worker.domain.addresses import Address, NotAnAddress
-from worker.domain.text import clean, decode_words, without_tokens
+from worker.domain.text import clean, decode_words, has_glued_word, without_tokens
 
 MOST_ADDRESSES = 2000
 """How many addresses of one list are read. What follows is one fault: strangers write our input."""
@@ -27,12 +27,22 @@ _ADDR_SPEC = r"[\w!#$%&'*+/=?^`{|}~.-]++@[\w.-]++"
 _NAME = r"""(?:"[^"\\<>@\x00-\x1f\x7f-\x9f]*+"[ \t]*+|[\w!#$%&'*+/=?^`{|}~. \t-]*+)"""
 _SIMPLE = re.compile(rf"[ \t]*+(?:({_NAME})<({_ADDR_SPEC})>|({_ADDR_SPEC}))[ \t]*+", re.ASCII)
 """What nearly all mail has, in a form that no two programs read differently."""
-_ATOMS = r"""(?P<unclosed>")|\[[^\[\]\\]*+\]|\\.|[<>,:;@.()\[\]\\]|[^ \t\r\n<>,:;@.()"\[\]\\]++"""
+_WIDE_SEPARATORS = "\uff0c\uff1b\u3001"
+"""From Chinese and Japanese keyboards. They separate only behind an address: a name may hold them."""
+_AROUND = (
+    "\u2018\u2019\u201a\u201c\u201d\u201e\u2039\u203a\xab\xbb"
+    "\xa0\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+"""Typographic quotes and invisible characters: people paste them together with an address."""
+_SPECIALS = rf"<>,:;@.()\[\]\\{_WIDE_SEPARATORS}"
+_ATOMS = rf"""(?P<unclosed>")|\[[^\[\]\\]*+\]|\\.|[{_SPECIALS}]|[^ \t\r\n"{_SPECIALS}]++"""
 _TOKEN = re.compile(rf'[ \t\r\n]++|"(?:[^"\\]|\\.)*+"|{_ATOMS}', re.DOTALL)
 _TOKEN_OF_BROKEN = re.compile(rf'[ \t\r\n]++|"(?:[^"\\,;<>@]|\\.)*+"|\([^()<>@,;]*+\)|{_ATOMS}', re.DOTALL)
 """For a list in which a quote or a comment is never closed: neither of them can then hold the next entry."""
 _COMMENT_END = re.compile(r"\\.|[()]", re.DOTALL)
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
+_IN_SQUARE_BRACKETS = re.compile(r"\[\s*(?:mailto:|smtp:)?([^\s:]+)\s*\]", re.IGNORECASE)
+"""How Outlook shows an address beside a name: ``Bob [mailto:bob@x.example]``."""
 _STRAY = frozenset('>()[]\\"')
 
 
@@ -133,12 +143,18 @@ def _whole_address(text: str) -> Address:
         NotAnAddress: The text is anything else.
     """
     if "=?" in text:
-        text = decode_words(text).strip()
-        if simple := _SIMPLE.fullmatch(text):
-            text = simple[2] or simple[3]
+        if has_glued_word(text):
+            raise NotAnAddress("an encoded word beside other text")
+        text = _without_name(decode_words(text).strip())
         if "=?" in text:
             raise NotAnAddress("an encoded word that cannot be decoded")
     return Address.parse(text[1:-1] if _is_in_single_quotes(text) else text)
+
+
+def _without_name(text: str) -> str:
+    """Return the address of ``Bob <bob@x.example>``; any other text as it is."""
+    simple = _SIMPLE.fullmatch(text)
+    return (simple[2] or simple[3]) if simple else text
 
 
 class _LenientReader:
@@ -183,7 +199,7 @@ class _LenientReader:
             self._close_angle()
         if token == "<":
             self._within = []
-        elif token in ",;":
+        elif token in ",;" or (token in _WIDE_SEPARATORS and ("@" in self._outside or self._has_angle)):
             self._end_entry(begin)
             self._begin_entry(begin + 1)
         elif token == ":":  # the name of a group, or a scheme such as ``SMTP:``
@@ -216,8 +232,8 @@ class _LenientReader:
         if "@" not in self._outside:
             if self._has_angle:
                 return
-            if alone := _address_in_name("".join(self._outside)):
-                self._add([alone], "")
+            if found := _address_in_name(self._outside):
+                self._add([found[0]], found[1])
                 return
         comments = [token[1:-1] for token in self._outside if is_comment(token)]
         self._add(self._whole_within(self._outside), comments[-1] if comments else "")
@@ -232,8 +248,10 @@ class _LenientReader:
         White space around ``@`` and ``.`` is obsolete and belongs to a word (RFC 5322 §4.4).
         """
         words = _words(tokens, "@.")
-        if len(words) > 1:
+        if len(words) > 1 or (self._within is None and _has_dot_beside_text(tokens)):
             words = _words(tokens, "@")
+            # "- bob@x.example", "bob@x.example & carol@y.example"
+            words = [word for word in words if any(map(str.isalnum, "".join(word)))]
         found = [address for word in words if (address := self._whole(word, is_alone=len(words) == 1))]
         if len(words) > 1:
             self._wrong.append("space within an address")
@@ -251,19 +269,39 @@ class _LenientReader:
         if any(_is_stray(token) for token in kept):
             return None
         try:
-            return _whole_address("".join(kept))
+            return _whole_address("".join(kept).strip(_AROUND))
         except NotAnAddress as error:
             if is_alone:
                 self._wrong.append(str(error))
             return None
 
 
-def _address_in_name(written: str) -> Address | None:
-    """Return the address that an entry without any has as its name: within quotes, or in encoded words."""
+def _address_in_name(tokens: list[str]) -> tuple[Address, str] | None:
+    """Return the address that an entry has within quotes, encoded words, or square brackets, and the name beside it."""
+    brackets = [found for token in tokens if (found := _IN_SQUARE_BRACKETS.fullmatch(token))]
     try:
-        return _whole_address(shown_name(written))
+        if len(brackets) != 1:
+            return _whole_address(_without_name(shown_name("".join(tokens)))), ""
+        name = "".join(token for token in tokens if token != brackets[0][0])
+        return _whole_address(brackets[0][1]), name
     except NotAnAddress:
         return None
+
+
+def _has_dot_beside_text(tokens: list[str]) -> bool:
+    """Tell whether a dot with space on one side may end a word or a sentence: ``1. bob@x``, ``bob@x.example. Hello``.
+
+    RFC 5322 §4.4 allows such space, and no program writes it.
+    """
+    has_at = has_dot = False
+    for before, token, behind in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if token == "@":
+            has_at, has_dot = True, False
+        elif token == ".":
+            if is_space(before) != is_space(behind) and (has_dot or not has_at):
+                return True
+            has_dot = True
+    return False
 
 
 def _words(tokens: list[str], joints: str) -> list[list[str]]:

@@ -13,7 +13,7 @@ _ATEXT = r"[^\x00-\x20\x7f-\x9f()<>\[\]:;@\\,.\"]"
 _DOT_ATOM = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 _DOTTED = re.compile(rf"\.*{_ATEXT}(?:\.|{_ATEXT})*")
 """A dot-atom with dots anywhere. Some providers gave out addresses such as ``a..b@`` and ``a.@``."""
-_QUOTED = re.compile(r'"(?:[^\x00-\x1f\x7f-\x9f"\\]|\\[\x20-\x7e])*"')
+_QUOTED = re.compile(r'"(?:[^\x00-\x1f\x7f-\x9f"\\]|\\[\x20-\x7e])+"')
 _ASCII_DOMAIN = re.compile(
     r"(?=.{1,255}\Z)[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?)*"
 )

@@ -148,7 +148,7 @@ def _why_no_customer(address: Address) -> Detail | None:
     top = domain.rpartition(".")[2]
     if top == domain:
         return detail(Code.DOMAIN_WITHOUT_DOT)
-    if top in _NOT_ON_THE_INTERNET:
+    if top in _NOT_ON_THE_INTERNET or top.isdigit():  # an IPv4 address
         return detail(Code.DOMAIN_WITHIN_NETWORK, top=top)
     if _EXCHANGE_INTERNAL.match(local.lstrip('"')):
         return detail(Code.EXCHANGE_INTERNAL)

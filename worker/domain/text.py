@@ -130,6 +130,7 @@ _MOST_ENCODED = 8 * 1024
 """Characters of a field in which encoded words are looked for; a subject or a name is cut long before."""
 _WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bq])\?((?:(?!\?=|=\?(?!=)).)*+)\?=", re.IGNORECASE | re.DOTALL)
 """Charset, perhaps a language (RFC 2231 §5), encoding, text."""
+_GLUED = re.compile(r"[^.\0]\0|\0[^.\0]")
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]+")
 _BY_LABEL = {
     **dict.fromkeys(("iso-8859-8-i", "iso-8859-8-e", "csiso88598i", "csiso88598e", "logical", "visual"), "iso-8859-8"),
@@ -178,6 +179,15 @@ def decode(octets: bytes, label: str = "") -> str:
         return octets.decode(codec, "replace")
     except (LookupError, ValueError):
         return _decode_unlabelled(octets)
+
+
+def has_glued_word(address: str) -> bool:
+    """Tell whether an encoded word stands right beside other text, where RFC 2047 §5 asks for space.
+
+    The word may be the whole address, its whole local part, or whole labels of its domain.
+    """
+    local, _, domain = _WORD.sub("\0", address).rpartition("@")
+    return ("\0" in local and bool(local.strip("\0"))) or bool(_GLUED.search(domain))
 
 
 def decode_words(text: str) -> str:
