@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from worker.cli.advice import Ended, advice_on
-from worker.cli.reasons import sentence
-from worker.cli.story import story_of
-from worker.crm.explanations import Explanation, OwnersVerdict
+from worker.cli.explain import story_of
+from worker.cli.reasons import Ended, advice_on, sentence
+from worker.crm.decisions import Explanation, OwnersVerdict
 from worker.domain.outcomes import Code, Outcome, Reason, Value, detail
 from worker.domain.permissions import Module
 from worker.domain.senders import NOT_QUOTED

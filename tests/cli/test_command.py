@@ -128,11 +128,11 @@ users.list_users = fail
 sys.argv[1:] = ["user", "list"]
 """
 BROKEN_DEMO = """
-import worker.demo.steps as story
+import worker.demo.steps as steps
 def tell(commands, say):
     commands.run(["account", "list"])
     raise KeyError(TEXT)
-story.tell = tell
+steps.tell = tell
 sys.argv[1:] = ["demo"]
 """
 

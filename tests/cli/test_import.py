@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import JANE, CommandLine
-from worker.cli.files import opened, write_result
+from worker.cli.output import opened, write_result
 from worker.cli.record_files import open_records
 from worker.crm.record_import import BadRow, Key
 from worker.domain.addresses import Address

@@ -8,8 +8,7 @@ import pytest
 
 from tests.store.conftest import database, migrated_template, open_database, url  # noqa: F401 - fixtures
 from tests.store.crm import NOW, Mail, file
-from worker.crm.dropboxes import show_dropbox
-from worker.crm.users import add_user
+from worker.crm.users import add_user, show_dropbox
 from worker.crm.work import Crm
 from worker.domain.verdicts import Filing
 from worker.store.database import Database

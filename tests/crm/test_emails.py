@@ -4,7 +4,7 @@ import pytest
 
 from tests.crm.conftest import BEN, CARL, JANE, Arrive
 from tests.store.crm import NOW
-from worker.crm import accounts, dropboxes, emails, senders
+from worker.crm import accounts, emails, sender_addresses, users
 from worker.crm.emails import EmailFilter
 from worker.crm.work import Crm
 from worker.domain.errors import Refused
@@ -25,7 +25,7 @@ def test_a_record_nobody_wrote_to_has_an_empty_list(crm: Crm, jane: str, arrive:
 
 
 def test_an_email_of_two_owners_is_listed_once_and_found_by_either(crm: Crm, ben: str, arrive: Arrive) -> None:
-    senders.add_sender(crm, ben, JANE, proven_at=NOW)
+    sender_addresses.add_sender(crm, ben, JANE, proven_at=NOW)
     arrive(JANE, message_id="<same@acme.example>")
     arrive(BEN, sender=JANE, message_id="<same@acme.example>")
     [email] = emails.list_emails(crm, EmailFilter(), limit=None)
@@ -40,7 +40,7 @@ def test_the_newest_come_first_up_to_the_limit(crm: Crm, jane: str, arrive: Arri
 
 
 def test_one_email_is_shown_in_full_with_who_is_waited_for(crm: Crm, jane: str, arrive: Arrive) -> None:
-    dropboxes.set_pattern(crm, jane, "contacts-then-leads-only")
+    users.set_pattern(crm, jane, "contacts-then-leads-only")
     arrive(jane)
     [summary] = emails.list_emails(crm, EmailFilter(), limit=None)
     email = emails.show_email(crm, summary.id)

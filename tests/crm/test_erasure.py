@@ -11,15 +11,14 @@ from sqlmodel import SQLModel
 from tests.crm.conftest import BEN, CARL, JANE, Arrive
 from tests.store.crm import NOW
 from tests.store.crm import Crm as Rows
-from worker.crm import erasure
-from worker.crm.dropboxes import show_dropbox
+from worker.crm import person_removal
 from worker.crm.emails import EmailFilter, list_emails
-from worker.crm.erasure import Options, erase, plan_erasure
+from worker.crm.person_removal import Options, erase, plan_erasure
 from worker.crm.record_life import add_record
-from worker.crm.records import RecordFilter, list_records
-from worker.crm.senders import list_senders
+from worker.crm.record_lists import RecordFilter, list_records
+from worker.crm.sender_addresses import list_senders
 from worker.crm.user_removal import erase_user, hand_over
-from worker.crm.users import add_user, list_users
+from worker.crm.users import add_user, list_users, show_dropbox
 from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
 from worker.domain.erasure import Person, WantedMail
@@ -268,7 +267,7 @@ def test_a_removed_user_has_no_senders(crm: Crm, ben: str) -> None:
 
 
 def test_the_number_of_passes_has_an_end(crm: Crm, jane: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(erasure, "_MOST_PASSES", 2)
+    monkeypatch.setattr(person_removal, "_MOST_PASSES", 2)
 
     class Flagged:
         """A mail server without UIDPLUS, where somebody else has flagged mail."""

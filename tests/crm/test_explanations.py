@@ -6,10 +6,9 @@ import pytest
 
 from tests.crm.conftest import BEN, CARL, JANE, Arrive
 from tests.store.crm import NOW, QUEUE, Mail, commit, file
-from worker.crm import accounts, explanations
+from worker.crm import accounts, decisions
 from worker.crm.decision_search import MessageFilter
-from worker.crm.dropboxes import show_dropbox
-from worker.crm.users import add_user
+from worker.crm.users import add_user, show_dropbox
 from worker.crm.work import Crm
 from worker.domain.messages import Arrival, Head
 from worker.domain.outcomes import Outcome, Reason
@@ -24,18 +23,18 @@ LONG_AGO = NOW - timedelta(days=1)
 
 def test_a_message_is_found_by_uid_and_by_message_id(crm: Crm, jane: str, arrive: Arrive) -> None:
     uid = arrive(jane, message_id="<why@acme.example>").uid
-    [by_uid] = explanations.explain_uid(crm, uid, limit=None)
+    [by_uid] = decisions.explain_uid(crm, uid, limit=None)
     assert (by_uid.uid, by_uid.mailbox, by_uid.uidvalidity) == (uid, QUEUE.name, QUEUE.uidvalidity)
     assert (by_uid.outcome, by_uid.deciding.owner, by_uid.sender) == (Outcome.ASSOCIATED, JANE, JANE)
     assert by_uid.deciding.email_id is not None
     for typed in ("<why@acme.example>", "why@acme.example", " <why@acme.example> "):
-        assert explanations.explain_message_id(crm, typed, limit=None) == [by_uid]
-    assert explanations.explain_message_id(crm, "<other@acme.example>", limit=None) == []
+        assert decisions.explain_message_id(crm, typed, limit=None) == [by_uid]
+    assert decisions.explain_message_id(crm, "<other@acme.example>", limit=None) == []
 
 
 def test_the_trace_names_the_record_that_was_made(crm: Crm, jane: str, arrive: Arrive) -> None:
     arrive(jane)
-    [found] = explanations.explain_uid(crm, 1, limit=None)
+    [found] = decisions.explain_uid(crm, 1, limit=None)
     [recipient] = found.deciding.trace.recipients
     assert (recipient.address, recipient.result) == (CARL, RecipientResult.CREATED)
     assert isinstance(recipient.record, NamedRecord)
@@ -44,7 +43,7 @@ def test_the_trace_names_the_record_that_was_made(crm: Crm, jane: str, arrive: A
 
 def test_a_rejection_tells_its_reason_and_owner(crm: Crm, jane: str, arrive: Arrive) -> None:
     arrive(jane, sender="stranger@elsewhere.example")
-    [found] = explanations.explain_uid(crm, 1, limit=None)
+    [found] = decisions.explain_uid(crm, 1, limit=None)
     assert (found.deciding.reason, found.deciding.owner) == (Reason.SENDER_NOT_REGISTERED, JANE)
     assert found.deciding.trace.sender == "stranger@elsewhere.example"
 
@@ -55,7 +54,7 @@ def test_messages_are_found_by_their_people(crm: Crm, ben: str, arrive: Arrive) 
 
     def uids(recipient: str | None = None, sender: str | None = None, limit: int | None = None) -> list[int]:
         wanted = MessageFilter(LONG_AGO, recipient, sender)
-        return [found.uid for found in explanations.explain_matching(crm, wanted, limit=limit)]
+        return [found.uid for found in decisions.explain_matching(crm, wanted, limit=limit)]
 
     assert uids() == [2, 1]
     assert uids(limit=1) == [2]
@@ -68,14 +67,14 @@ def test_messages_are_found_by_their_people(crm: Crm, ben: str, arrive: Arrive) 
 
 def test_what_was_decided_before_the_time_asked_for_is_left_out(crm: Crm, jane: str, arrive: Arrive) -> None:
     arrive(jane)
-    assert explanations.explain_matching(crm, MessageFilter(NOW + timedelta(seconds=1)), limit=None) == []
+    assert decisions.explain_matching(crm, MessageFilter(NOW + timedelta(seconds=1)), limit=None) == []
 
 
 def test_an_account_sees_only_its_own_verdicts(crm: Crm, jane: str, arrive: Arrive) -> None:
     arrive(jane)
     accounts.add_account(crm, "Other", now=NOW)
-    assert explanations.explain_uid(Crm(crm.database, "Other"), 1, limit=None) == []
-    assert len(explanations.explain_uid(Crm(crm.database, "Default"), 1, limit=None)) == 1
+    assert decisions.explain_uid(Crm(crm.database, "Other"), 1, limit=None) == []
+    assert len(decisions.explain_uid(Crm(crm.database, "Default"), 1, limit=None)) == 1
 
 
 def test_the_mail_of_other_accounts_takes_no_place_in_the_list_of_one(crm: Crm, jane: str, arrive: Arrive) -> None:
@@ -86,16 +85,16 @@ def test_the_mail_of_other_accounts_takes_no_place_in_the_list_of_one(crm: Crm, 
     for _ in range(3):
         arrive(BEN, at=other, message_id="<same@acme.example>")
     default = Crm(crm.database, "Default")
-    assert [e.uid for e in explanations.explain_matching(default, MessageFilter(LONG_AGO), limit=2)] == [1]
-    assert [e.uid for e in explanations.explain_message_id(default, "<same@acme.example>", limit=2)] == [1]
+    assert [e.uid for e in decisions.explain_matching(default, MessageFilter(LONG_AGO), limit=2)] == [1]
+    assert [e.uid for e in decisions.explain_message_id(default, "<same@acme.example>", limit=2)] == [1]
 
 
 def test_a_message_that_failed_is_told_with_its_error(crm: Crm) -> None:
     store = PollStore(crm.database)
     store.strike(QUEUE, 7, "ValueError: odd")
-    [attempt] = explanations.attempts_on(crm, 7)
+    [attempt] = decisions.attempts_on(crm, 7)
     assert (attempt.mailbox, attempt.strikes, attempt.error) == (QUEUE.name, 1, "ValueError: odd")
-    assert explanations.attempts_on(crm, 8) == []
+    assert decisions.attempts_on(crm, 8) == []
 
 
 def test_a_uid_is_looked_for_in_every_mailbox_and_under_every_uidvalidity(crm: Crm, jane: str, arrive: Arrive) -> None:
@@ -104,7 +103,7 @@ def test_a_uid_is_looked_for_in_every_mailbox_and_under_every_uidvalidity(crm: C
     for queue in (Queue(QUEUE.name, QUEUE.uidvalidity + 5, 0), Queue("other@mx.example/INBOX", 1, 0)):
         commit(store, queue, [quarantined(Arrival(filing.uid, NOW, 1, b""), Head(()), "ValueError: odd")], NOW)
     commit(store, QUEUE, [quarantined(Arrival(filing.uid + 1, NOW, 1, b""), Head(()), "ValueError: odd")], NOW)
-    found = explanations.explain_uid(crm, filing.uid, limit=None)
+    found = decisions.explain_uid(crm, filing.uid, limit=None)
     assert sorted((each.mailbox, each.uidvalidity) for each in found) == [
         (QUEUE.name, QUEUE.uidvalidity),
         (QUEUE.name, QUEUE.uidvalidity + 5),
@@ -118,7 +117,7 @@ def test_an_account_is_told_how_it_ended_for_its_own_whatever_another_had_of_it(
     add_user(other, BEN, profile=None, now=NOW)
     tokens = [show_dropbox(at, login).token for at, login in ((default, jane), (other, BEN))]
     file(PollStore(crm.database), Mail(1, f"{tokens[0]}@drop.example, drop+{tokens[1]}", jane))
-    ends = {at.account: explanations.explain_uid(at, 1, limit=None)[0].outcome for at in (crm, default, other)}
+    ends = {at.account: decisions.explain_uid(at, 1, limit=None)[0].outcome for at in (crm, default, other)}
     assert ends == {None: Outcome.ASSOCIATED, "Default": Outcome.ASSOCIATED, "Other": Outcome.REJECTED}
 
 
@@ -138,7 +137,7 @@ def test_an_address_is_found_however_it_was_written(
 ) -> None:
     arrive(jane, to=[written])
     arrive(jane, to=["other@elsewhere.example"])
-    found = explanations.explain_matching(crm, MessageFilter(LONG_AGO, asked), limit=None)
+    found = decisions.explain_matching(crm, MessageFilter(LONG_AGO, asked), limit=None)
     assert [each.uid for each in found] == [1]
 
 
@@ -148,16 +147,16 @@ def test_the_messages_of_several_mailboxes_come_in_one_order(crm: Crm) -> None:
         queue = Queue(f"{number % 2}@mx.example/INBOX", 1, 0)
         filing = quarantined(Arrival(number, NOW, 1, b""), Head(()), "ValueError: odd")
         commit(store, queue, [filing], NOW + timedelta(minutes=number))
-    assert [e.uid for e in explanations.explain_matching(crm, MessageFilter(NOW), limit=3)] == [3, 2, 1]
+    assert [e.uid for e in decisions.explain_matching(crm, MessageFilter(NOW), limit=3)] == [3, 2, 1]
 
 
 def test_a_failure_under_an_earlier_uidvalidity_is_that_of_another_message(crm: Crm) -> None:
     store = PollStore(crm.database)
     store.strike(QUEUE, 7, "ValueError: odd")
     store.strike(Queue(QUEUE.name, QUEUE.uidvalidity + 1, 0), 8, "ValueError: odd")
-    assert [bool(explanations.attempts_on(crm, uid)) for uid in (7, 8)] == [False, True]
+    assert [bool(decisions.attempts_on(crm, uid)) for uid in (7, 8)] == [False, True]
 
 
 def test_whose_the_message_is_that_failed_is_not_known_so_that_no_account_is_told(crm: Crm, jane: str) -> None:
     PollStore(crm.database).strike(QUEUE, 7, "ValueError: odd")
-    assert explanations.attempts_on(Crm(crm.database, "Default"), 7) == []
+    assert decisions.attempts_on(Crm(crm.database, "Default"), 7) == []

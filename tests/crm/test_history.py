@@ -16,11 +16,11 @@ from sqlalchemy import event
 
 from tests.crm.conftest import BEN, CARL, JANE
 from tests.store.crm import NOW, QUEUE, Mail, commit, decide, file
-from worker.crm import dropboxes, emails, explanations, record_life, records, replays, unmatched
+from worker.crm import decisions, emails, record_life, record_lists, users
 from worker.crm.decision_search import MessageFilter
 from worker.crm.emails import EmailFilter
 from worker.crm.record_import import ImportPlan, import_records
-from worker.crm.records import RecordFilter
+from worker.crm.record_lists import RecordFilter
 from worker.crm.users import add_user
 from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
@@ -73,7 +73,7 @@ class Company:
         return PollStore(self.database)
 
     def token(self, login: str) -> str:
-        return dropboxes.show_dropbox(self.crm, login).token or ""
+        return users.show_dropbox(self.crm, login).token or ""
 
     def effort(self, ask: Callable[["Company"], Any]) -> int:
         """The database's steps to the answer."""
@@ -136,7 +136,7 @@ def listed(**wanted: Any) -> Callable[[Company], Any]:
 
 
 def recorded(module: Module, **wanted: Any) -> Callable[[Company], Any]:
-    return lambda c: records.list_records(c.crm, RecordFilter(module, **wanted), limit=5)
+    return lambda c: record_lists.list_records(c.crm, RecordFilter(module, **wanted), limit=5)
 
 
 def changed_name(email: str | None = None) -> RecordChange:
@@ -145,7 +145,7 @@ def changed_name(email: str | None = None) -> RecordChange:
 
 
 def matching(**people: str) -> Callable[[Company], Any]:
-    return lambda c: explanations.explain_matching(c.crm, MessageFilter(YESTERDAY, **people), limit=5)
+    return lambda c: decisions.explain_matching(c.crm, MessageFilter(YESTERDAY, **people), limit=5)
 
 
 ASKED: dict[str, Callable[[Company], Any]] = {
@@ -163,9 +163,9 @@ ASKED: dict[str, Callable[[Company], Any]] = {
     "contact list --owner": recorded(Module.CONTACT, owner=JANE),
     "contact list --owner of none": recorded(Module.CONTACT, owner=DORA),
     "lead list": recorded(Module.LEAD),
-    "contact show ADDRESS": lambda c: records.show_record(c.crm, Module.CONTACT, CARL),
-    "lead show external:KEY": lambda c: records.show_record(c.crm, Module.LEAD, "external:K1"),
-    "unmatched list": lambda c: unmatched.list_unmatched(c.crm, limit=5),
+    "contact show ADDRESS": lambda c: record_lists.show_record(c.crm, Module.CONTACT, CARL),
+    "lead show external:KEY": lambda c: record_lists.show_record(c.crm, Module.LEAD, "external:K1"),
+    "unmatched list": lambda c: emails.list_unmatched(c.crm, limit=5),
     "email list --unmatched": listed(waits=True),
     "lead edit": lambda c: record_life.edit_record(c.crm, Module.LEAD, LEA, changed_name(), BY),
     "contact import": lambda c: list(import_records(c.crm, ImportPlan(Module.LEAD), [changed_name(email=LEA)], BY)),
@@ -173,23 +173,23 @@ ASKED: dict[str, Callable[[Company], Any]] = {
     "lead list --owner": recorded(Module.LEAD, owner=JANE),
     "contact list --email --owner": recorded(Module.CONTACT, email=CARL, owner=JANE),
     "email list --lead --owner": listed(module=Module.LEAD, record=LEA, owner=JANE),
-    "explain UID": lambda c: explanations.explain_uid(c.crm, 1, limit=5),
-    "explain UID --account": lambda c: explanations.explain_uid(c.account, 1, limit=5),
-    "explain UID of one that failed": lambda c: explanations.attempts_on(c.crm, 5),
-    "explain MESSAGE-ID": lambda c: explanations.explain_message_id(c.crm, WHY, limit=5),
-    "explain MESSAGE-ID --account": lambda c: explanations.explain_message_id(c.account, WHY, limit=5),
+    "explain UID": lambda c: decisions.explain_uid(c.crm, 1, limit=5),
+    "explain UID --account": lambda c: decisions.explain_uid(c.account, 1, limit=5),
+    "explain UID of one that failed": lambda c: decisions.attempts_on(c.crm, 5),
+    "explain MESSAGE-ID": lambda c: decisions.explain_message_id(c.crm, WHY, limit=5),
+    "explain MESSAGE-ID --account": lambda c: decisions.explain_message_id(c.account, WHY, limit=5),
     "explain --since": matching(),
-    "explain --since long ago": lambda c: explanations.explain_matching(
+    "explain --since long ago": lambda c: decisions.explain_matching(
         c.crm, MessageFilter(LONG_AGO - timedelta(days=1)), limit=5
     ),
     "explain --from": matching(sender=JANE),
     "explain --to": matching(recipient="client.example"),
-    "replay UID": lambda c: replays.decided_under(c.database, QUEUE.name, [1, 3]),
-    "replay --quarantined": lambda c: replays.decided_as(c.database, QUEUE.name, Outcome.QUARANTINED),
-    "replay --rejected": lambda c: replays.decided_as(
+    "replay UID": lambda c: decisions.decided_under(c.database, QUEUE.name, [1, 3]),
+    "replay --quarantined": lambda c: decisions.decided_as(c.database, QUEUE.name, Outcome.QUARANTINED),
+    "replay --rejected": lambda c: decisions.decided_as(
         c.database, QUEUE.name, Outcome.REJECTED, Reason.SENDER_NOT_REGISTERED
     ),
-    "dropbox regenerate": lambda c: dropboxes.regenerate(c.crm, DORA, grace=timedelta(0), now=NOW),
+    "dropbox regenerate": lambda c: users.regenerate(c.crm, DORA, grace=timedelta(0), now=NOW),
     "a mail that is filed": lambda c: file(c.store, Mail(next(UIDS), c.token(JANE), JANE)),
 }
 

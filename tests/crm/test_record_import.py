@@ -12,10 +12,10 @@ from tests.crm.conftest import BEN, CARL, JANE, Arrive
 from tests.store.beside import Beside
 from tests.store.crm import NOW, Mail, file
 from tests.store.crm import Crm as Rows
-from worker.crm import dropboxes, emails, profiles, record_import, record_life, records
+from worker.crm import accounts, emails, record_import, record_life, record_lists, users
 from worker.crm.emails import EmailFilter
 from worker.crm.record_import import BadRow, ImportPlan, Key, import_records
-from worker.crm.records import RecordFilter, RecordSummary
+from worker.crm.record_lists import RecordFilter, RecordSummary
 from worker.crm.webhooks import add_webhook
 from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
@@ -55,7 +55,7 @@ def imported(
 
 
 def listed(crm: Crm, module: Module = Module.CONTACT) -> list[RecordSummary]:
-    return list(reversed(records.list_records(crm, RecordFilter(module), limit=None)))
+    return list(reversed(record_lists.list_records(crm, RecordFilter(module), limit=None)))
 
 
 def test_the_same_rows_twice_change_nothing(crm: Crm, jane: str) -> None:
@@ -109,7 +109,7 @@ def test_an_address_that_the_crm_changes_keeps_matching(crm: Crm, jane: str, arr
     assert imported(crm, new) == ({"updated": 1}, {})
     assert imported(crm, new) == ({"unchanged": 1}, {})
     arrive(jane)
-    detail = records.show_record(crm, Module.CONTACT, CARL)
+    detail = record_lists.show_record(crm, Module.CONTACT, CARL)
     assert detail.addresses == ("c@home.example", "carl@new.example", CARL)
     assert len(emails.list_emails(crm, EmailFilter(Module.CONTACT, "external:K1"), limit=None)) == 1
 
@@ -172,7 +172,7 @@ def test_a_row_whose_owner_is_no_user_is_refused(crm: Crm, jane: str) -> None:
 
 
 def test_waiting_mail_is_attached_to_what_was_imported(crm: Crm, jane: str, arrive: Arrive) -> None:
-    dropboxes.set_pattern(crm, jane, "contacts-then-leads-only")
+    users.set_pattern(crm, jane, "contacts-then-leads-only")
     arrive(jane, to=[CARL], subject="one")
     arrive(jane, to=["new@client.example"], subject="two")
     assert imported(crm, rows({"external_id": "K1", "email": CARL}))[0] == {"created": 1, "attached": 1}
@@ -181,7 +181,7 @@ def test_waiting_mail_is_attached_to_what_was_imported(crm: Crm, jane: str, arri
 
 
 def test_a_dry_run_counts_and_writes_nothing(crm: Crm, jane: str, arrive: Arrive) -> None:
-    dropboxes.set_pattern(crm, jane, "contacts-then-leads-only")
+    users.set_pattern(crm, jane, "contacts-then-leads-only")
     arrive(jane, to=["new@client.example"])
     imported(crm, rows({"email": CARL}))
     before = [Rows(crm.database).rows(row) for row in (RecordRow, RecordAddressRow, EventRow)]
@@ -192,11 +192,11 @@ def test_a_dry_run_counts_and_writes_nothing(crm: Crm, jane: str, arrive: Arrive
 
 
 def test_an_import_by_a_user_who_may_not_is_refused(crm: Crm, ben: str) -> None:
-    profiles.revoke(crm, "Standard", Permission.CONTACTS, acting=JANE)
+    accounts.revoke(crm, "Standard", Permission.CONTACTS, acting=JANE)
     with pytest.raises(Refused, match="may not change contacts"):
         imported(crm, rows({"email": CARL}), by=By(BEN, NOW))
     assert imported(crm, rows({"email": CARL}), by=By(JANE, NOW))[0] == {"created": 1}
-    assert records.show_record(crm, Module.CONTACT, CARL).created_by == JANE
+    assert record_lists.show_record(crm, Module.CONTACT, CARL).created_by == JANE
 
 
 def test_an_import_of_more_than_one_chunk_makes_every_record_once(crm: Crm) -> None:
@@ -226,7 +226,7 @@ def test_an_import_and_mail_to_the_same_new_address_make_one_record(
     url: str, crm: Crm, jane: str, open_database: Callable[[str], Database]
 ) -> None:
     """Whatever comes first: the other waits, and finds it."""
-    token = dropboxes.show_dropbox(crm, jane).token or ""
+    token = users.show_dropbox(crm, jane).token or ""
     store, beside_crm = PollStore(open_database(url)), Crm(open_database(url))
     with Beside() as beside:
 
@@ -280,7 +280,7 @@ def test_a_record_that_is_merged_while_its_mail_is_filed_passes_the_mail_on(
     url: str, crm: Crm, jane: str, open_database: Callable[[str], Database]
 ) -> None:
     imported(crm, rows({"external_id": "K1", "email": CARL}, {"external_id": "K2", "email": "new@client.example"}))
-    token = dropboxes.show_dropbox(crm, jane).token or ""
+    token = users.show_dropbox(crm, jane).token or ""
     store, beside_crm = PollStore(open_database(url)), Crm(open_database(url))
     with Beside() as beside:
 

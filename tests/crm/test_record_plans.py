@@ -10,10 +10,10 @@ from sqlalchemy import Connection, event, text
 
 from tests.crm.conftest import CARL, JANE
 from tests.store.crm import NOW, look
-from worker.crm import emails, record_life, records, unmatched
+from worker.crm import emails, record_life, record_lists
 from worker.crm.emails import EmailFilter
 from worker.crm.record_import import ImportPlan, Key, import_records
-from worker.crm.records import RecordFilter
+from worker.crm.record_lists import RecordFilter
 from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
 from worker.domain.permissions import Module
@@ -56,18 +56,18 @@ def plan_of(crm: Crm, asked: Asked) -> str:
 
 
 ASKED: dict[str, Callable[[Crm], object]] = {
-    "list": lambda crm: records.list_records(crm, RecordFilter(CONTACT), limit=5),
-    "list --email": lambda crm: records.list_records(crm, RecordFilter(CONTACT, CARL), limit=5),
-    "list --owner": lambda crm: records.list_records(crm, RecordFilter(CONTACT, owner=JANE), limit=5),
-    "show ADDRESS": lambda crm: records.show_record(crm, CONTACT, CARL),
-    "show external:KEY": lambda crm: records.show_record(crm, CONTACT, "external:K1"),
+    "list": lambda crm: record_lists.list_records(crm, RecordFilter(CONTACT), limit=5),
+    "list --email": lambda crm: record_lists.list_records(crm, RecordFilter(CONTACT, CARL), limit=5),
+    "list --owner": lambda crm: record_lists.list_records(crm, RecordFilter(CONTACT, owner=JANE), limit=5),
+    "show ADDRESS": lambda crm: record_lists.show_record(crm, CONTACT, CARL),
+    "show external:KEY": lambda crm: record_lists.show_record(crm, CONTACT, "external:K1"),
     "edit": lambda crm: record_life.edit_record(crm, CONTACT, CARL, RecordChange(last_name="C"), BY),
     "import by key": lambda crm: imported(crm, ImportPlan(CONTACT)),
     "import by email": lambda crm: imported(crm, ImportPlan(CONTACT, Key.EMAIL)),
     "merge": lambda crm: record_life.merge_records(crm, CONTACT, "d@client.example", BY, into=CARL),
     "delete": lambda crm: record_life.delete_record(crm, CONTACT, CARL, BY),
     "email list --contact": lambda crm: emails.list_emails(crm, EmailFilter(CONTACT, CARL), limit=5),
-    "unmatched list": lambda crm: unmatched.list_unmatched(crm, limit=5),
+    "unmatched list": lambda crm: emails.list_unmatched(crm, limit=5),
     "a mail": lambda crm: look(PollStore(crm.database), {1: Wanted(frozenset({CARL}), frozenset())}),
 }
 

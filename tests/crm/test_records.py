@@ -8,10 +8,10 @@ import pytest
 from tests.crm.conftest import BEN, CARL, JANE, Arrive
 from tests.store.crm import NOW
 from tests.store.crm import Crm as Rows
-from worker.crm import accounts, dropboxes, emails, never_log, profiles, record_life, records, unmatched, users
+from worker.crm import accounts, emails, record_life, record_lists, users
 from worker.crm.emails import EmailFilter
 from worker.crm.record_life import ChangedRecord
-from worker.crm.records import RecordFilter
+from worker.crm.record_lists import RecordFilter
 from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
@@ -39,7 +39,7 @@ def edit(crm: Crm, number: int, module: Module = CONTACT, **more: Any) -> Change
 
 
 def listed(crm: Crm, module: Module = CONTACT, email: str | None = None) -> list[str | None]:
-    return [record.email for record in records.list_records(crm, RecordFilter(module, email), limit=None)]
+    return [record.email for record in record_lists.list_records(crm, RecordFilter(module, email), limit=None)]
 
 
 def on_record(crm: Crm, name: str | int, module: Module = CONTACT) -> int:
@@ -47,7 +47,7 @@ def on_record(crm: Crm, name: str | int, module: Module = CONTACT) -> int:
 
 
 def wait_for(crm: Crm, login: str) -> None:
-    dropboxes.set_pattern(crm, login, "contacts-then-leads-only")
+    users.set_pattern(crm, login, "contacts-then-leads-only")
 
 
 def told(crm: Crm) -> list[str]:
@@ -65,7 +65,7 @@ def test_modules_are_listed_apart_newest_first_and_up_to_the_limit(crm: Crm) -> 
     add(crm, "lea@client.example", LEAD)
     assert listed(crm) == ["c2@client.example", "c1@client.example", "c0@client.example"]
     assert listed(crm, LEAD) == ["lea@client.example"]
-    assert len(records.list_records(crm, RecordFilter(CONTACT), limit=2)) == 2
+    assert len(record_lists.list_records(crm, RecordFilter(CONTACT), limit=2)) == 2
 
 
 def test_a_record_is_found_by_its_secondary_email_and_by_its_owner(crm: Crm, jane: str) -> None:
@@ -73,7 +73,7 @@ def test_a_record_is_found_by_its_secondary_email_and_by_its_owner(crm: Crm, jan
     add(crm, "dora@client.example")
     assert listed(crm, email="CARL@HOME.example") == [CARL]
     wanted = RecordFilter(CONTACT, owner=jane)
-    assert [record.email for record in records.list_records(crm, wanted, limit=None)] == [CARL]
+    assert [record.email for record in record_lists.list_records(crm, wanted, limit=None)] == [CARL]
 
 
 def test_an_unknown_owner_is_refused_and_nothing_is_made(crm: Crm, jane: str) -> None:
@@ -90,7 +90,7 @@ def test_accounts_do_not_see_each_others_records(crm: Crm) -> None:
     assert (listed(one), listed(two)) == ([CARL], [])
     for name in (str(number), CARL, "external:K1"):
         with pytest.raises(Refused, match="no contact"):
-            records.show_record(two, CONTACT, name)
+            record_lists.show_record(two, CONTACT, name)
     assert add(two, external_id="K1") != number
 
 
@@ -118,7 +118,7 @@ def test_waiting_mail_finds_a_secondary_email(crm: Crm, jane: str, arrive: Arriv
 def test_waiting_mail_stays_out_of_a_module_that_its_owner_may_not_see(crm: Crm, ben: str, arrive: Arrive) -> None:
     wait_for(crm, ben)
     arrive(ben)
-    profiles.revoke(crm, "Standard", Permission.LEADS, acting=JANE)
+    accounts.revoke(crm, "Standard", Permission.LEADS, acting=JANE)
     assert record_life.add_record(crm, LEAD, change(CARL), BY).attached == 0
     assert record_life.add_record(crm, CONTACT, change(CARL), BY).attached == 1
 
@@ -180,15 +180,15 @@ def test_an_external_id_belongs_to_one_record_of_a_module(crm: Crm) -> None:
 def test_a_record_is_named_by_number_address_or_external_id(crm: Crm) -> None:
     number = add(crm, external_id="K 1/Ä", secondary="carl@home.example")
     for name in (str(number), CARL.upper(), "carl@home.example", "external:K 1/Ä"):
-        assert records.show_record(crm, CONTACT, name).summary.id == number
+        assert record_lists.show_record(crm, CONTACT, name).summary.id == number
     other = add(crm)
     with pytest.raises(Refused, match=f"2 contacts have the address {CARL}: {number}, {other}"):
-        records.show_record(crm, CONTACT, CARL)
+        record_lists.show_record(crm, CONTACT, CARL)
     with pytest.raises(Refused, match=f"{number} is a contact, not a lead"):
-        records.show_record(crm, LEAD, str(number))
+        record_lists.show_record(crm, LEAD, str(number))
     for name in ("999", "9" * 30, "carl", "external:", "nobody@client.example"):
         with pytest.raises(Refused):
-            records.show_record(crm, CONTACT, name)
+            record_lists.show_record(crm, CONTACT, name)
 
 
 def test_a_merged_record_leaves_its_emails_addresses_and_key_to_the_other(crm: Crm, jane: str, arrive: Arrive) -> None:
@@ -204,7 +204,7 @@ def test_a_merged_record_leaves_its_emails_addresses_and_key_to_the_other(crm: C
     arrive(jane, to=["carl@home.example"], subject="later")
     assert on_record(crm, kept) == 3
     with pytest.raises(Refused, match=f"contact {gone} was merged into record {kept} on 2026-11-02 by {jane}"):
-        records.show_record(crm, CONTACT, str(gone))
+        record_lists.show_record(crm, CONTACT, str(gone))
     assert f"record.merged {kept}" in told(crm)
 
 
@@ -254,7 +254,7 @@ def test_a_lead_and_a_contact_that_mail_made_for_one_address_can_become_one_modu
 ) -> None:
     """Allow people two records with one address; only mail may not make them (R17)."""
     for pattern in ("leads-or-new-lead", "contacts-or-new-contact"):
-        dropboxes.set_pattern(crm, jane, pattern)
+        users.set_pattern(crm, jane, pattern)
         arrive(jane, subject=pattern)
     assert record_life.convert_lead(crm, CARL, BY, into=None).record.module is CONTACT
     assert listed(crm) == [CARL, CARL]
@@ -271,14 +271,14 @@ def test_a_deleted_record_leaves_its_emails_and_says_which_lose_their_last_recor
     rows = Rows(crm.database)
     assert (rows.count(EmailRow), on_record(crm, other)) == (2, 1)
     with pytest.raises(Refused, match=f"contact {number} was deleted on 2026-11-02 by {jane}"):
-        records.show_record(crm, CONTACT, str(number))
+        record_lists.show_record(crm, CONTACT, str(number))
     arrive(jane, subject="again")
     assert sorted(map(str, listed(crm))) == [CARL, NEW]
     assert f"record.deleted {number}" in told(crm)
 
 
 def test_a_record_is_changed_only_by_a_user_who_may(crm: Crm, ben: str) -> None:
-    profiles.revoke(crm, "Standard", Permission.LEADS, acting=JANE)
+    accounts.revoke(crm, "Standard", Permission.LEADS, acting=JANE)
     lead, contact = add(crm, CARL, LEAD), add(crm, NEW)
     by = By(ben, NOW)
     for act in (
@@ -300,18 +300,18 @@ def test_what_waits_is_listed_by_address_and_assigned_by_hand(crm: Crm, jane: st
     wait_for(crm, jane)
     arrive(jane, to=[CARL, NEW], subject="one")
     arrive(jane, to=["Carl@client.example"], subject="two")
-    waiting = {found.address: found.emails for found in unmatched.list_unmatched(crm, limit=None)}
+    waiting = {found.address: found.emails for found in emails.list_unmatched(crm, limit=None)}
     assert {address.lower(): count for address, count in waiting.items()} == {CARL: 2, NEW: 1}
     number = add(crm, "known@client.example")
-    done = unmatched.assign_unmatched(crm, CARL, CONTACT, BY, to=str(number))
+    done = emails.assign_unmatched(crm, CARL, CONTACT, BY, to=str(number))
     assert (done.attached, done.record.addresses) == (2, ("known@client.example", CARL))
     arrive(jane, subject="three")
     assert on_record(crm, number) == 3
-    made = unmatched.assign_unmatched(crm, NEW, LEAD, By(jane, NOW), to=None)
+    made = emails.assign_unmatched(crm, NEW, LEAD, By(jane, NOW), to=None)
     assert (made.attached, made.record.summary.owner, made.record.created_by) == (1, jane, jane)
-    assert unmatched.list_unmatched(crm, limit=None) == []
+    assert emails.list_unmatched(crm, limit=None) == []
     with pytest.raises(Refused, match=f"no email waits for {CARL}"):
-        unmatched.assign_unmatched(crm, CARL, CONTACT, BY, to=str(number))
+        emails.assign_unmatched(crm, CARL, CONTACT, BY, to=str(number))
 
 
 def test_emails_that_wait_are_listed_apart(crm: Crm, jane: str, arrive: Arrive) -> None:
@@ -327,27 +327,27 @@ def test_records_that_share_an_address_are_listed_so_that_one_is_left(crm: Crm) 
     five = add(crm, "eve@client.example", secondary=NEW)
     edit(crm, five, add=(Address.parse(CARL),))
     add(crm, CARL, LEAD)
-    found = records.list_duplicates(crm, CONTACT, limit=None)
+    found = record_lists.list_duplicates(crm, CONTACT, limit=None)
     assert [(pair.id, pair.duplicate_id) for pair in found] == [(one, two), (one, three), (one, five), (one, four)]
     for pair in found:
         record_life.merge_records(crm, CONTACT, str(pair.duplicate_id), BY, into=str(pair.id))
-    assert records.list_duplicates(crm, CONTACT, limit=None) == []
+    assert record_lists.list_duplicates(crm, CONTACT, limit=None) == []
     assert listed(crm) == [CARL]
 
 
 def test_the_never_log_list_takes_addresses_and_domains(crm: Crm) -> None:
-    entries = [never_log.never_log(crm, text, now=NOW) for text in ("Boss@Bank.example", "@B\u00fccher.example")]
+    entries = [accounts.never_log(crm, text, now=NOW) for text in ("Boss@Bank.example", "@B\u00fccher.example")]
     assert entries == ["boss@bank.example", "xn--bcher-kva.example"]
-    assert never_log.list_never_log(crm, limit=None) == entries
-    assert never_log.list_never_log(crm, limit=1) == entries[:1]
+    assert accounts.list_never_log(crm, limit=None) == entries
+    assert accounts.list_never_log(crm, limit=1) == entries[:1]
     with pytest.raises(Refused, match="already"):
-        never_log.never_log(crm, "boss@bank.EXAMPLE", now=NOW)
-    assert never_log.log_again(crm, "BOSS@bank.example") == "boss@bank.example"
+        accounts.never_log(crm, "boss@bank.EXAMPLE", now=NOW)
+    assert accounts.log_again(crm, "BOSS@bank.example") == "boss@bank.example"
     with pytest.raises(Refused, match="not on the never-log list"):
-        never_log.log_again(crm, "boss@bank.example")
+        accounts.log_again(crm, "boss@bank.example")
 
 
 @pytest.mark.parametrize("text", ["", "bank", "boss@", "a b@c.example", "bank..example", "@"])
 def test_what_is_neither_address_nor_domain_is_refused(crm: Crm, text: str) -> None:
     with pytest.raises(Refused, match="neither an address"):
-        never_log.never_log(crm, text, now=NOW)
+        accounts.never_log(crm, text, now=NOW)

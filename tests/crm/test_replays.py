@@ -6,7 +6,7 @@ import pytest
 
 from tests.crm.conftest import Arrive
 from tests.store.crm import NOW, QUEUE, commit
-from worker.crm import replays
+from worker.crm import decisions
 from worker.crm.work import Crm
 from worker.domain.messages import Arrival, Field, Head
 from worker.domain.outcomes import Outcome, Reason
@@ -32,18 +32,18 @@ def failed(uid: int, message_id: str = "<odd@acme.example>", *, size: int = 1) -
 
 
 def quarantine(database: Database) -> list[int]:
-    return [found.uid for found in replays.decided_as(database, QUEUE.name, Outcome.QUARANTINED)]
+    return [found.uid for found in decisions.decided_as(database, QUEUE.name, Outcome.QUARANTINED)]
 
 
 def test_mail_that_was_rejected_for_the_reason_is_found(crm: Crm, jane: str, arrive: Arrive) -> None:
     arrive(jane)
     uid = arrive(jane, sender=STRANGER).uid
-    found = replays.decided_as(crm.database, QUEUE.name, Outcome.REJECTED, Reason.SENDER_NOT_REGISTERED)
+    found = decisions.decided_as(crm.database, QUEUE.name, Outcome.REJECTED, Reason.SENDER_NOT_REGISTERED)
     assert [(each.uid, each.reasons, each.is_filed_for_all) for each in found] == [
         (uid, (Reason.SENDER_NOT_REGISTERED,), False)
     ]
-    assert replays.decided_as(crm.database, QUEUE.name, Outcome.REJECTED, Reason.UNKNOWN_TOKEN) == []
-    assert replays.decided_as(crm.database, ELSEWHERE.name, Outcome.REJECTED, Reason.SENDER_NOT_REGISTERED) == []
+    assert decisions.decided_as(crm.database, QUEUE.name, Outcome.REJECTED, Reason.UNKNOWN_TOKEN) == []
+    assert decisions.decided_as(crm.database, ELSEWHERE.name, Outcome.REJECTED, Reason.SENDER_NOT_REGISTERED) == []
 
 
 def test_only_the_last_decision_on_a_message_counts(crm: Crm, store: PollStore) -> None:
@@ -71,14 +71,14 @@ def test_a_uid_means_the_last_message_that_had_it(crm: Crm, store: PollStore) ->
     commit(store, QUEUE, [failed(1, "<first@acme.example>")], NOW)
     commit(store, Queue(QUEUE.name, QUEUE.uidvalidity + 1, 0), [failed(1, "<second@acme.example>")], LATER)
     commit(store, ELSEWHERE, [failed(1, "<third@acme.example>"), failed(2)], LATER)
-    found = replays.decided_under(crm.database, QUEUE.name, [1, 2])
+    found = decisions.decided_under(crm.database, QUEUE.name, [1, 2])
     assert [(each.uid, each.message_id) for each in found] == [(1, "<second@acme.example>")]
 
 
 def test_a_failure_is_forgiven_in_the_present_queue_only(crm: Crm, store: PollStore) -> None:
     store.strike(QUEUE, 7, "ValueError: odd")
     store.strike(ELSEWHERE, 7, "ValueError: odd")
-    assert replays.forgive(crm.database, QUEUE.name, [7, 8]) == [7]
+    assert decisions.forgive(crm.database, QUEUE.name, [7, 8]) == [7]
     assert store.known(ELSEWHERE, [7]).suspects == {7: 1}
     store.strike(Queue(QUEUE.name, QUEUE.uidvalidity + 1, 0), 8, "ValueError: odd")
-    assert replays.forgive(crm.database, QUEUE.name, [7, 8]) == [8]
+    assert decisions.forgive(crm.database, QUEUE.name, [7, 8]) == [8]

@@ -8,9 +8,8 @@ import pytest
 from tests.crm.conftest import JANE
 from tests.notices.test_certainty import VOUCHED
 from tests.store.crm import NOW, Mail, decide
-from worker.crm.dropboxes import show_dropbox
-from worker.crm.sender_codes import await_code, verify_code, void_code
-from worker.crm.senders import add_sender, list_senders
+from worker.crm.sender_addresses import add_sender, await_code, list_senders, verify_code, void_code
+from worker.crm.users import show_dropbox
 from worker.crm.work import Crm
 from worker.domain.errors import Refused
 from worker.domain.outcomes import Outcome, Reason

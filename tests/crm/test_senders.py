@@ -10,29 +10,29 @@ from sqlalchemy import Connection
 
 from tests.crm.conftest import JANE
 from tests.store.crm import NOW
-from worker.crm import senders
-from worker.crm.senders import sender_rows
+from worker.crm import sender_addresses
+from worker.crm.sender_addresses import sender_rows
 from worker.crm.work import Crm, User
 from worker.domain.errors import Refused
 
 
 def add(crm: Crm, address: str) -> bool:
     try:
-        senders.add_sender(crm, JANE, address, proven_at=NOW)
+        sender_addresses.add_sender(crm, JANE, address, proven_at=NOW)
     except Refused:
         return False
     return True
 
 
 def addresses(crm: Crm) -> list[str]:
-    return [sender.address for sender in senders.list_senders(crm, JANE)]
+    return [sender.address for sender in sender_addresses.list_senders(crm, JANE)]
 
 
 def test_a_sixth_address_is_refused_and_nothing_changes(crm: Crm, jane: str) -> None:
     assert all(add(crm, f"jane{number}@home.example") for number in range(4))
     before = addresses(crm)
     with pytest.raises(Refused, match="five sender addresses"):
-        senders.add_sender(crm, jane, "jane5@home.example", proven_at=NOW)
+        sender_addresses.add_sender(crm, jane, "jane5@home.example", proven_at=NOW)
     assert addresses(crm) == before
 
 
@@ -45,17 +45,17 @@ def test_of_many_who_race_for_the_slots_four_get_one(crm: Crm, jane: str) -> Non
 
 def test_an_address_is_registered_once_in_any_case(crm: Crm, jane: str) -> None:
     with pytest.raises(Refused, match="already"):
-        senders.add_sender(crm, jane, "JANE@acme.example", proven_at=NOW)
+        sender_addresses.add_sender(crm, jane, "JANE@acme.example", proven_at=NOW)
 
 
 def test_what_is_no_address_is_refused(crm: Crm, jane: str) -> None:
     with pytest.raises(Refused, match="must be an e-mail address"):
-        senders.add_sender(crm, jane, "jane at home", proven_at=NOW)
+        sender_addresses.add_sender(crm, jane, "jane at home", proven_at=NOW)
 
 
 def test_the_login_may_be_replaced(crm: Crm, jane: str) -> None:
     add(crm, "jane@home.example")
-    senders.remove_sender(crm, jane, "Jane@ACME.example")
+    sender_addresses.remove_sender(crm, jane, "Jane@ACME.example")
     assert addresses(crm) == ["jane@home.example"]
     add(crm, "jane@web.example")
     assert addresses(crm) == ["jane@web.example", "jane@home.example"]
@@ -63,7 +63,7 @@ def test_the_login_may_be_replaced(crm: Crm, jane: str) -> None:
 
 def test_the_last_address_stays(crm: Crm, jane: str) -> None:
     with pytest.raises(Refused, match="is the last sender"):
-        senders.remove_sender(crm, jane, jane)
+        sender_addresses.remove_sender(crm, jane, jane)
     assert addresses(crm) == [jane]
 
 
@@ -79,12 +79,12 @@ def test_of_two_who_remove_the_last_two_one_is_refused(crm: Crm, jane: str, monk
 
     def remove(address: str) -> bool:
         try:
-            senders.remove_sender(crm, jane, address)
+            sender_addresses.remove_sender(crm, jane, address)
         except Refused:
             return False
         return True
 
-    monkeypatch.setattr(senders, "sender_rows", read_and_meet)
+    monkeypatch.setattr(sender_addresses, "sender_rows", read_and_meet)
     with ThreadPoolExecutor(2) as threads:
         assert sorted(threads.map(remove, [jane, "jane@home.example"])) == [False, True]
     assert len(addresses(crm)) == 1
@@ -92,7 +92,7 @@ def test_of_two_who_remove_the_last_two_one_is_refused(crm: Crm, jane: str, monk
 
 def test_an_address_that_is_not_registered_cannot_be_removed(crm: Crm, jane: str) -> None:
     with pytest.raises(Refused, match=f"there are {JANE}"):
-        senders.remove_sender(crm, jane, "other@home.example")
+        sender_addresses.remove_sender(crm, jane, "other@home.example")
 
 
 def test_two_users_may_share_an_address(crm: Crm, ben: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.crm.conftest import BEN, JANE, Arrive
 from tests.store.crm import NOW
 from tests.store.crm import Crm as Rows
-from worker.crm import accounts, dropboxes, profiles, users
+from worker.crm import accounts, users
 from worker.crm.work import Crm
 from worker.domain.errors import Refused
 from worker.domain.outcomes import Outcome, Reason
@@ -18,7 +18,7 @@ from worker.domain.tokens import new_token
 from worker.store.tables import TokenRow
 
 
-def add(crm: Crm, login: str, profile: str | None = None) -> dropboxes.Dropbox:
+def add(crm: Crm, login: str, profile: str | None = None) -> users.Dropbox:
     return users.add_user(crm, login, profile=profile, now=NOW)
 
 
@@ -38,7 +38,7 @@ def test_the_login_is_the_first_sender_and_is_proven(crm: Crm, jane: str, arrive
 
 
 def test_a_login_is_known_in_any_case(crm: Crm, jane: str) -> None:
-    assert dropboxes.show_dropbox(crm, "JANE@Acme.Example").user.login == jane
+    assert users.show_dropbox(crm, "JANE@Acme.Example").user.login == jane
     with pytest.raises(Refused, match="already"):
         add(crm, "Jane@ACME.example")
 
@@ -58,7 +58,7 @@ def test_an_unknown_profile_is_refused_with_those_there_are(crm: Crm) -> None:
 
 def test_an_unknown_user_is_refused_with_those_there_are(crm: Crm, jane: str) -> None:
     with pytest.raises(Refused, match=f"no user nobody@acme.example in account Default: there are {JANE}"):
-        dropboxes.show_dropbox(crm, "nobody@acme.example")
+        users.show_dropbox(crm, "nobody@acme.example")
 
 
 def test_several_accounts_keep_the_same_login_apart(crm: Crm) -> None:
@@ -103,25 +103,25 @@ def test_one_login_added_at_once_is_added_once(crm: Crm) -> None:
 
 
 def test_a_token_that_was_issued_before_is_drawn_again(crm: Crm, jane: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = dropboxes.show_dropbox(crm, jane).token
+    taken = users.show_dropbox(crm, jane).token
     draws = [taken, taken, new_token()]
-    monkeypatch.setattr(dropboxes, "new_token", lambda: draws.pop(0))
+    monkeypatch.setattr(users, "new_token", lambda: draws.pop(0))
     assert add(crm, BEN).token not in {None, taken}
 
 
 def test_a_user_without_the_permission_has_no_visible_dropbox(crm: Crm, jane: str) -> None:
-    profiles.add_profile(crm, "Reader", acting=jane)
+    accounts.add_profile(crm, "Reader", acting=jane)
     assert add(crm, BEN, "reader").token is None
     refusals = (
-        partial(dropboxes.show_dropbox, crm, BEN),
-        partial(dropboxes.regenerate, crm, BEN, grace=timedelta(), now=NOW),
-        partial(dropboxes.set_pattern, crm, BEN, SearchPattern.LEADS_OR_NEW_LEAD),
+        partial(users.show_dropbox, crm, BEN),
+        partial(users.regenerate, crm, BEN, grace=timedelta(), now=NOW),
+        partial(users.set_pattern, crm, BEN, SearchPattern.LEADS_OR_NEW_LEAD),
     )
     for refused in refusals:
         with pytest.raises(Refused, match="lacks bcc_dropbox"):
             refused()
-    profiles.grant(crm, "Reader", Permission.BCC_DROPBOX, acting=jane)
-    assert dropboxes.show_dropbox(crm, BEN).token is not None
+    accounts.grant(crm, "Reader", Permission.BCC_DROPBOX, acting=jane)
+    assert users.show_dropbox(crm, BEN).token is not None
 
 
 def test_a_disabled_users_mail_is_rejected_until_enabled_again(crm: Crm, ben: str, arrive: Arrive) -> None:
@@ -137,40 +137,40 @@ def test_users_are_listed_by_login_up_to_the_limit(crm: Crm, ben: str) -> None:
 
 
 def test_regenerating_ends_the_old_token_at_once(crm: Crm, jane: str) -> None:
-    old = dropboxes.show_dropbox(crm, jane).token
-    new = dropboxes.regenerate(crm, jane, grace=timedelta(), now=NOW).token
+    old = users.show_dropbox(crm, jane).token
+    new = users.regenerate(crm, jane, grace=timedelta(), now=NOW).token
     ends = {row["token"]: row["valid_until"] for row in Rows(crm.database).rows(TokenRow)}
     assert ends == {old: NOW, new: None}
 
 
 def test_a_grace_period_keeps_the_old_token_for_so_long_but_never_longer(crm: Crm, jane: str) -> None:
-    first = dropboxes.show_dropbox(crm, jane).token
-    second = dropboxes.regenerate(crm, jane, grace=timedelta(days=7), now=NOW).token
-    dropboxes.regenerate(crm, jane, grace=timedelta(days=30), now=NOW)
+    first = users.show_dropbox(crm, jane).token
+    second = users.regenerate(crm, jane, grace=timedelta(days=7), now=NOW).token
+    users.regenerate(crm, jane, grace=timedelta(days=30), now=NOW)
     ends = {row["token"]: row["valid_until"] for row in Rows(crm.database).rows(TokenRow)}
     assert (ends[first], ends[second]) == (NOW + timedelta(days=7), NOW + timedelta(days=30))
-    dropboxes.regenerate(crm, jane, grace=timedelta(), now=NOW)
+    users.regenerate(crm, jane, grace=timedelta(), now=NOW)
     ends = {row["token"]: row["valid_until"] for row in Rows(crm.database).rows(TokenRow)}
     assert (ends[first], ends[second]) == (NOW, NOW)
 
 
 def test_regenerating_at_once_leaves_one_present_token(crm: Crm, jane: str) -> None:
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(lambda _: dropboxes.regenerate(crm, jane, grace=timedelta(), now=NOW), range(4)))
+        list(threads.map(lambda _: users.regenerate(crm, jane, grace=timedelta(), now=NOW), range(4)))
     ends = [row["valid_until"] for row in Rows(crm.database).rows(TokenRow)]
     assert (len(ends), ends.count(None)) == (5, 1)
 
 
 def test_the_pattern_changes_only_to_one_that_there_is(crm: Crm, jane: str) -> None:
-    changed = dropboxes.set_pattern(crm, jane, " Leads-Or-New-Lead ")
+    changed = users.set_pattern(crm, jane, " Leads-Or-New-Lead ")
     assert changed.user.pattern is SearchPattern.LEADS_OR_NEW_LEAD
     with pytest.raises(Refused, match="there are contacts-or-new-contact, leads-or-new-lead, "):
-        dropboxes.set_pattern(crm, jane, "everywhere")
-    assert dropboxes.show_dropbox(crm, jane).user.pattern is SearchPattern.LEADS_OR_NEW_LEAD
+        users.set_pattern(crm, jane, "everywhere")
+    assert users.show_dropbox(crm, jane).user.pattern is SearchPattern.LEADS_OR_NEW_LEAD
 
 
 @pytest.mark.parametrize("missing", [Permission.LEADS, Permission.CONTACTS])
 def test_the_pattern_needs_both_modules(crm: Crm, ben: str, missing: Permission) -> None:
-    profiles.revoke(crm, "Standard", missing, acting=JANE)
+    accounts.revoke(crm, "Standard", missing, acting=JANE)
     with pytest.raises(Refused, match=f"lacks {missing}"):
-        dropboxes.set_pattern(crm, ben, "leads-or-new-lead")
+        users.set_pattern(crm, ben, "leads-or-new-lead")

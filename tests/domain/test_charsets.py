@@ -3,7 +3,7 @@
 import pytest
 from fast_mail_parser import parse_email
 
-from worker.domain.text import decode
+from worker.domain.decoding import decode
 
 SINGLE_BYTE = """
 866 cp866 csibm866 ibm866 csisolatin2 iso-8859-2 iso-ir-101 iso8859-2 iso88592 iso_8859-2 iso_8859-2:1987 l2 latin2

@@ -23,7 +23,7 @@ from tests.service.test_running import LETTER
 from tests.store.crm import QUEUE, Crm, Mail, commit, decide
 from worker.bootstrap import compose, imap_access
 from worker.cli.output import time_text
-from worker.cli.standing import standing_of
+from worker.cli.status_report import standing_of
 from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.database import Database

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from tests.store.crm import NOW, QUEUE, Crm, Mail, file
 from worker.diagnostics.findings import Result
-from worker.diagnostics.servers import room_left
+from worker.diagnostics.server_checks import room_left
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 from worker.store.retention import Retention

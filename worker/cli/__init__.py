@@ -1,4 +1,4 @@
-"""The command line `bcc-dropbox`, one module per noun, each imported only when one of its commands is called."""
+"""The command line `bcc-dropbox`, one module for nouns that belong together, imported only when called."""
 
 import atexit
 import gc

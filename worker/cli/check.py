@@ -10,8 +10,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.invocation import env_file_of
-from worker.cli.options import Json, parse_duration
+from worker.cli.invocation import Json, env_file_of, parse_duration
 from worker.cli.output import note, print_json
 from worker.diagnostics.findings import Finding, Result
 from worker.domain.text import clean

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.invocation import Desk, open_desk
-from worker.cli.options import AccountName, Json
+from worker.cli.invocation import AccountName, Desk, Json, open_desk
 from worker.cli.output import note, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from worker.crm.erasure import Erased
+    from worker.crm.person_removal import Erased
     from worker.poll.removal import MailboxCopies
 
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="One of the person's addresses.")]
@@ -38,8 +37,8 @@ def erase(  # noqa: PLR0913, PLR0917 - the options of the command
     Without --yes it shows what would go, and asks. If it is interrupted, give the same command again.
     """
     from worker.bootstrap import start_log  # noqa: PLC0415
-    from worker.crm.erasure import Options, plan_erasure  # noqa: PLC0415
-    from worker.crm.erasure import erase as erase_person  # noqa: PLC0415
+    from worker.crm.person_removal import Options, plan_erasure  # noqa: PLC0415
+    from worker.crm.person_removal import erase as erase_person  # noqa: PLC0415
 
     options = Options(keeps_shared=keep_shared, never_logs=not no_never_log)
     with open_desk(ctx, account) as desk, copies_of(desk) as copies:
@@ -59,7 +58,7 @@ def erase(  # noqa: PLR0913, PLR0917 - the options of the command
 def copies_of(desk: Desk) -> "Iterator[MailboxCopies | None]":
     """Give access to the copies in the mailbox, or None where no mailbox is configured."""
     from worker.bootstrap import copies_in_mailbox  # noqa: PLC0415
-    from worker.crm.erasure import account_of  # noqa: PLC0415
+    from worker.crm.person_removal import account_of  # noqa: PLC0415
 
     if desk.settings.mailbox_name is None:
         note("no mailbox is configured: its folders are not searched")

@@ -22,27 +22,27 @@ class Entry:
 
 
 ENTRIES: Final = {
-    "run": Entry("worker.cli.service", "run", "The service: polls for ever, at once where the server offers IDLE."),
-    "poll": Entry("worker.cli.service", "poll", "Poll the mailbox once, then exit."),
+    "run": Entry("worker.cli.run", "run", "The service: polls for ever, at once where the server offers IDLE."),
+    "poll": Entry("worker.cli.run", "poll", "Poll the mailbox once, then exit."),
     "check": Entry("worker.cli.check", "check", "What works of settings, database and mailbox, and what does not."),
-    "demo": Entry("worker.cli.demo", "demo", "See all of it on an embedded mailbox; needs no configuration."),
+    "demo": Entry("worker.cli.run", "demo", "See all of it on an embedded mailbox; needs no configuration."),
     "status": Entry("worker.cli.status", "status", "Backlog, last poll, outcomes today, oldest unprocessed message."),
     "explain": Entry("worker.cli.explain", "explain", "Why a message ended as it did, and what to do about it."),
-    "vacuum": Entry("worker.cli.vacuum", "vacuum", "Return unused space in the database to the disk."),
+    "vacuum": Entry("worker.cli.run", "vacuum", "Return unused space in the database to the disk."),
     "replay": Entry("worker.cli.replay", "replay", "Decide again on messages that were rejected or failed."),
     "account": Entry("worker.cli.account", "app", "The customers of the CRM: add, list, set."),
-    "profile": Entry("worker.cli.profile", "app", "What users may do: add, list, grant, revoke."),
+    "profile": Entry("worker.cli.account", "profile_app", "What users may do: add, list, grant, revoke."),
     "user": Entry("worker.cli.user", "app", "Who has a dropbox: add, list, enable, disable, remove."),
     "dropbox": Entry("worker.cli.dropbox", "app", "A user's address and pattern: show, regenerate, pattern, vcard."),
-    "sender": Entry("worker.cli.sender", "app", "The addresses a user sends from: add, verify, remove, list."),
+    "sender": Entry("worker.cli.dropbox", "sender_app", "The addresses a user sends from: add, verify, remove, list."),
     "lead": Entry("worker.cli.record", "lead_app", "Leads: add, list, show, edit, import, merge, convert, delete."),
     "contact": Entry("worker.cli.record", "contact_app", "Contacts: add, list, show, edit, import, merge, delete."),
-    "unmatched": Entry("worker.cli.unmatched", "app", "Recipients that wait for a record: list, assign."),
-    "never-log": Entry("worker.cli.never_log", "app", "Addresses and domains never logged: add, remove, list."),
+    "unmatched": Entry("worker.cli.email", "unmatched_app", "Recipients that wait for a record: list, assign."),
+    "never-log": Entry("worker.cli.account", "never_log_app", "Addresses and domains never logged: add, remove, list."),
     "email": Entry("worker.cli.email", "app", "Stored emails: list, show, export."),
     "erase": Entry("worker.cli.erase", "erase", "Remove a person from the database and the mailbox."),
     "webhook": Entry("worker.cli.webhook", "app", "Where events go: add, list, test, enable, disable, remove."),
-    "event": Entry("worker.cli.event", "app", "Events for the CRM: list, resend."),
+    "event": Entry("worker.cli.webhook", "event_app", "Events for the CRM: list, resend."),
 }
 
 
@@ -72,7 +72,7 @@ class LazyCommands(TyperGroup):
         try:
             return super().invoke(ctx)
         except DropboxError as error:
-            from worker.cli.advice import with_hint  # noqa: PLC0415 - only a failure needs it
+            from worker.cli.reasons import with_hint  # noqa: PLC0415 - only a failure needs it
 
             for line in with_hint(error).splitlines():
                 typer.echo(f"error: {clean(line)}", err=True)

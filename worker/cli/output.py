@@ -1,17 +1,20 @@
-"""Results on stdout: JSON for programs, tables for people, plain columns for pipes; notes on stderr.
-
-Text from strangers' mail passes `clean` here once more before it reaches a terminal.
-"""
+"""Results: JSON for programs, tables for people, columns for pipes, notes on stderr, files that the user named."""
 
 import json
+import os
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from pwd import getpwuid
+from shlex import quote
+from typing import Any, BinaryIO
 
 import typer
 
+from worker.domain.errors import Refused
 from worker.domain.text import clean
 
 _WIDEST = 60
@@ -120,3 +123,68 @@ def _print_columns(rows: Sequence[Sequence[str]]) -> None:
     lines = ("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     if rows:
         typer.echo("\n".join(lines))
+
+
+STDIN = Path("-")
+
+
+def write_result(content: bytes, file: Path | None) -> None:
+    """Write a result to a file that only its owner may read (0600), or to stdout, byte for byte.
+
+    Raises:
+        Refused: when the file cannot be written.
+    """
+    if file is None:
+        typer.echo(content, nl=False)
+        return
+    try:
+        _write_privately(file, content)
+    except PermissionError as error:
+        raise Refused(f"{_unreachable(file, 'written')}; let your shell write it: … > {quote(str(file))}") from error
+    except OSError as error:
+        raise Refused(f"{file} cannot be written: {error.strerror}") from error
+    note(f"{len(content)} bytes written to {file}")
+
+
+def _write_privately(file: Path, content: bytes) -> None:
+    """Close the file to others before anything is in it. Another user's file and a device keep their mode."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as stream:
+        found = os.fstat(stream.fileno())
+        if stat.S_ISREG(found.st_mode):
+            if found.st_uid == os.geteuid():
+                os.fchmod(stream.fileno(), 0o600)
+            stream.truncate()
+        stream.write(content)
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[BinaryIO]:
+    """Open the file for reading; ``-`` is stdin.
+
+    Raises:
+        Refused: when it cannot be read.
+    """
+    if file == STDIN:
+        yield sys.stdin.buffer
+        return
+    try:
+        stream = file.open("rb")
+        stream.read(0)
+    except PermissionError as error:
+        raise Refused(f"{_unreachable(file, 'read')}; let your shell read it: … - < {quote(str(file))}") from error
+    except OSError as error:
+        raise Refused(f"{file} cannot be read: {error.strerror}") from error
+    with stream:
+        yield stream
+
+
+def _unreachable(file: Path, done: str) -> str:
+    """Name the user: an installed command runs as the service's user, who may not reach what root's shell may."""
+    return f"{file} cannot be {done} by the user {_who()}: Permission denied"
+
+
+def _who() -> str:
+    try:
+        return getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

@@ -1,6 +1,13 @@
-"""The sentence for each code of a trace: what `explain` says to people."""
+"""Sentences for each code of a trace, advice when a mail is missing, and the command that helps when a rule says no."""
 
-from worker.domain.outcomes import Code, Detail, Value
+import shlex
+from dataclasses import dataclass, field
+from typing import Final
+
+from worker.domain.errors import DropboxError, Refused
+from worker.domain.outcomes import Code, Detail, Outcome, Reason, Value
+from worker.domain.senders import NOT_QUOTED
+from worker.domain.verdicts import Trace
 
 _SENTENCES = {
     Code.RECIPIENT_IS_NO_DROPBOX: "the mail server recorded an envelope recipient, and it is no dropbox address",
@@ -88,3 +95,146 @@ def _shown(name: str, value: Value) -> str:
             return ", ".join(field.title() for field in value)
         case _:
             return "; ".join(value)
+
+
+_AGAIN = "Then `bcc-dropbox replay {uid}` decides it again, `--rejected {reason}` all such mail."
+_THIS_AGAIN = "Then `bcc-dropbox replay {uid}` decides it again."
+"""Where others of that reason are strangers' mail."""
+
+_ADVICE = {
+    Reason.NO_TOKEN: "No field that can be trusted names an envelope recipient. `bcc-dropbox check --probe` tells"
+    " whether the mail server loses it, and which TOKEN_HEADERS and RECEIVED_BY to set.",
+    Reason.UNKNOWN_TOKEN: "The address was never given out: mistyped or guessed."
+    " `bcc-dropbox dropbox show USER` shows the right one.",
+    Reason.REVOKED_TOKEN: "The address was replaced by a new one: `bcc-dropbox dropbox show {owner}{at}` shows it.",
+    Reason.USER_DISABLED: "The user is disabled: `bcc-dropbox user enable {owner}{at}` lets mail in again. " + _AGAIN,
+    Reason.PERMISSION_DENIED: "The user's profile lacks bcc_dropbox:"
+    " `bcc-dropbox profile grant PROFILE bcc_dropbox --as ADMIN{at}` allows it. " + _AGAIN,
+    Reason.MODULE_FORBIDDEN: "The user's profile forbids every module of the search pattern:"
+    " `bcc-dropbox profile grant PROFILE leads --as ADMIN{at}` (or contacts) allows it. " + _AGAIN,
+    Reason.SENDER_MISSING: "The mail names no sender that can be read. It has to be sent again, with one From address.",
+    Reason.SENDER_AMBIGUOUS: "From can be read in more than one way, so it proves nobody."
+    " The mail has to be sent again, with one plain From address.",
+    Reason.SENDER_NOT_REGISTERED: "If this address is really the user's own,"
+    " `bcc-dropbox sender add {owner} {sender}{at}` registers it. " + _THIS_AGAIN,
+    Reason.SENDER_UNAUTHENTICATED: "The mail server did not vouch for the sender. The mail has to go out through the"
+    " sender's own mail service (SPF, DKIM); `bcc-dropbox check` tells whether the server stamps its findings at all.",
+    Reason.FIELDS_REPEATED: "A mail has each of these fields once. With a second one on top, anybody can show another"
+    " subject or other recipients on a mail that was signed by the user. If the user's own program writes them twice,"
+    " the mail has to be sent with another program.",
+    Reason.AUTOMATIC: "Nothing to do: replies, reports and notices of machines are no correspondence.",
+    Reason.NO_RECIPIENTS: "Nobody in To and Cc is a customer: own addresses, colleagues and the never-log list do not"
+    " count. `bcc-dropbox never-log list{at}` shows the list.",
+    Reason.FORWARD_UNREADABLE: "Forward the customer's mail again as an attachment (in most mail programs: Forward as"
+    " attachment). Then it is filed as it is. To log a mail of one's own, put the dropbox into Bcc and the customer"
+    " into To.",
+    Reason.ATTACHMENTS_TOO_LARGE: "The attachments are over the limit: send it again with smaller ones, or raise"
+    " MAX_ATTACHMENT_BYTES. " + _AGAIN,
+    Reason.MESSAGE_TOO_LARGE: "The message is over the limit: send it again without what makes it large, or raise"
+    " MAX_ATTACHMENT_BYTES. " + _AGAIN,
+}
+
+_FOR_NO_DROPBOX = (
+    "Nothing, if it was for no dropbox: it was delivered to another address of this mailbox. If somebody did put a"
+    " dropbox into Bcc, `bcc-dropbox check --probe` tells whether the mail server loses it."
+)
+_DMARC_ALONE = (
+    "The mail server says that DMARC passes, and not by what. It has to write its DKIM or SPF result as well. Where"
+    " these stand in fields of their own, set BCC_DROPBOX_RECEIVED_BY, so that all fields of the server count."
+)
+_UNQUOTED = (
+    "The name in From has a comma and no quotes, so it reads as two senders. The mail program has to write"
+    ' "Smith, Ann" <ann@acme.example>, with the quotes; without the comma the name needs none.'
+)
+_UNPROVEN = (
+    "The address is registered, and does not count before it is proven: `bcc-dropbox sender verify {owner} CODE{at}`"
+    " with the code that was mailed to it, or `bcc-dropbox sender add {owner} {sender} --trusted{at}` where it is"
+    " certainly the user's own. " + _THIS_AGAIN
+)
+_QUARANTINED = (
+    "The program failed on this message three times; it lies untouched in the folder Quarantine. Please report the"
+    " error. `bcc-dropbox replay {uid}` has it tried again, `--quarantined` all such mail."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a message ended for one owner, as far as the advice depends on it."""
+
+    uid: int
+    outcome: Outcome
+    reason: Reason | None
+    owner: str | None = None
+    account: str | None = None
+    """None where there is no other to choose from."""
+    trace: Trace = field(default_factory=Trace)
+
+
+def advice_on(ended: Ended) -> str | None:
+    """Return the advice, or None where all is well. Names are quoted: people paste commands into shells."""
+    words = _words(ended)
+    return words and words.format(
+        uid=ended.uid,
+        reason=ended.reason,
+        owner=shlex.quote(ended.owner or "USER"),
+        sender=shlex.quote(ended.trace.sender or "ADDRESS"),
+        at=in_account(ended.account),
+    )
+
+
+def advice_on_waiting(address: str, account: str | None) -> str:
+    """Return the advice on a recipient that waits for a record (R15)."""
+    return f"`bcc-dropbox contact add {shlex.quote(address)}{in_account(account)}` (or lead add) attaches it."
+
+
+def in_account(account: str | None) -> str:
+    """Return the option that names the account in a command, where there are several."""
+    return f" --account {shlex.quote(account)}" if account else ""
+
+
+def _words(ended: Ended) -> str | None:
+    match ended:
+        case Ended(outcome=Outcome.QUARANTINED):
+            return _QUARANTINED
+        case Ended(reason=Reason.NO_TOKEN, trace=Trace(note=Detail(code=Code.RECIPIENT_IS_NO_DROPBOX))):
+            return _FOR_NO_DROPBOX
+        case Ended(reason=Reason.SENDER_NOT_REGISTERED, trace=Trace(sender_check=Detail(code=Code.UNPROVEN))):
+            return _UNPROVEN
+        case Ended(reason=Reason.SENDER_UNAUTHENTICATED, trace=Trace(authentication=Detail(code=Code.DMARC_ALONE))):
+            return _DMARC_ALONE
+        case Ended(
+            reason=Reason.SENDER_AMBIGUOUS, trace=Trace(sender_check=Detail(values={"faults": tuple(faults)}))
+        ) if NOT_QUOTED in faults:
+            return _UNQUOTED
+        case _:
+            return _ADVICE[ended.reason] if ended.reason else None
+
+
+_HINTS: Final = {
+    "account_unnamed": "name one with --account",
+    "address_of_user": "`user remove {login} --into USER` or `--erase` removes the user",
+    "code_not_sent": "`sender add {login} {address}` sends one",
+    "code_void": "`sender add {login} {address}` sends a new one",
+    "email_unknown": "`email list` shows what there is",
+    "last_sender": "`sender add {login} ADDRESS` another one first",
+    "lead_into_contact": "`lead convert {id} --into {into}` does it",
+    "never_log_entry_unknown": "`never-log list` shows what is",
+    "no_code_awaited": "`sender add {login} ADDRESS` sends one",
+    "no_dropbox": "`profile grant PROFILE bcc_dropbox --as ADMIN` gives it",
+    "no_users": "`user add LOGIN` makes one",
+    "senders_full": "`sender remove {login} ADDRESS` makes room",
+    "nothing_waits": "`unmatched list` shows what does",
+    "record_ambiguous": "name it by its ID",
+    "record_of_other_module": "`{module} show {id}` shows it",
+    "record_unknown": "`{module} list` shows what there is",
+    "event_unknown": "`event list` shows what there is",
+    "webhook_exists": "`webhook add URL --rotate` changes it, `webhook remove` removes it",
+    "webhook_missing": "`webhook add URL` makes one",
+    "user_exists": "`dropbox show {login}` shows it",
+}
+
+
+def with_hint(error: DropboxError) -> str:
+    """Return the error's text, and the command that helps if there is one."""
+    hint = _HINTS.get(error.code) if isinstance(error, Refused) else None
+    return f"{error}: {hint.format(**error.values)}" if hint and isinstance(error, Refused) else str(error)

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.invocation import open_desk, open_first_desk
+from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Acting, Json, Limit, open_desk, open_first_desk
 from worker.cli.lazy import noun
-from worker.cli.options import DEFAULT_LIMIT, AccountName, Acting, Json, Limit
 from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows
 from worker.domain.permissions import Module
 from worker.domain.text import clean
 
 if TYPE_CHECKING:
     from worker.crm.record_life import ChangedRecord
-    from worker.crm.records import RecordDetail, RecordSummary
+    from worker.crm.record_lists import RecordDetail, RecordSummary
     from worker.crm.work import By
     from worker.domain.records import RecordChange
 
@@ -55,7 +54,7 @@ def _add_reading(app: typer.Typer, module: Module) -> None:
         account: AccountName = None,
         as_json: Json = False,
     ) -> None:
-        from worker.crm.records import RecordFilter, list_records  # noqa: PLC0415
+        from worker.crm.record_lists import RecordFilter, list_records  # noqa: PLC0415
 
         with open_desk(ctx, account) as desk:
             wanted = RecordFilter(module, email, owner)
@@ -67,7 +66,7 @@ def _add_reading(app: typer.Typer, module: Module) -> None:
 
     @app.command("show", help=f"Show one {module} with all its addresses.")
     def show(ctx: typer.Context, name: RecordName, account: AccountName = None, as_json: Json = False) -> None:
-        from worker.crm.records import show_record  # noqa: PLC0415
+        from worker.crm.record_lists import show_record  # noqa: PLC0415
 
         with open_desk(ctx, account) as desk:
             _print(show_record(desk.crm, module, name), as_json=as_json)
@@ -78,7 +77,7 @@ def _add_reading(app: typer.Typer, module: Module) -> None:
     def duplicates(
         ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, account: AccountName = None, as_json: Json = False
     ) -> None:
-        from worker.crm.records import list_duplicates  # noqa: PLC0415
+        from worker.crm.record_lists import list_duplicates  # noqa: PLC0415
 
         with open_desk(ctx, account) as desk:
             pairs = cut(list_duplicates(desk.crm, module, limit=one_more(limit)), limit)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from worker.cli.files import STDIN, opened
+from worker.cli.output import STDIN, opened
 from worker.crm.record_import import BadRow, Key
 from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.errors import Refused

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.invocation import env_file_of
-from worker.cli.options import Json
+from worker.cli.invocation import Json, env_file_of
 from worker.cli.output import note, print_json, print_rows
 from worker.domain.errors import Refused
 from worker.domain.outcomes import Outcome, Reason
@@ -58,16 +57,16 @@ def replay(
 
 def _chosen(parts: "Parts", uids: list[int], rejected: Reason | None) -> tuple[list[int], "list[Decided]"]:
     """Return the undecided messages whose strikes were cleared, and the decided ones to put back."""
-    from worker.crm import replays  # noqa: PLC0415
+    from worker.crm import decisions  # noqa: PLC0415
 
     database, mailbox = parts.database, parts.mailbox_name
     if rejected is not None:
-        return [], replays.decided_as(database, mailbox, Outcome.REJECTED, rejected)
+        return [], decisions.decided_as(database, mailbox, Outcome.REJECTED, rejected)
     if not uids:
-        return [], replays.decided_as(database, mailbox, Outcome.QUARANTINED)
-    decided = replays.decided_under(database, mailbox, uids)
+        return [], decisions.decided_as(database, mailbox, Outcome.QUARANTINED)
+    decided = decisions.decided_under(database, mailbox, uids)
     undecided = set(uids) - {message.uid for message in decided}
-    retried = replays.forgive(database, mailbox, undecided) if undecided else []
+    retried = decisions.forgive(database, mailbox, undecided) if undecided else []
     if unknown := sorted(undecided.difference(retried)):
         named = ", ".join(map(str, unknown))
         raise Refused(f"no decision on UID {named} in {mailbox}: `bcc-dropbox explain` finds messages by their people")

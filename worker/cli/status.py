@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
-from worker.cli.invocation import env_file_of, open_present
-from worker.cli.options import Json, parse_duration
+from worker.cli.invocation import Json, env_file_of, open_present, parse_duration
 from worker.cli.output import note, print_fields, print_json, print_rows
 from worker.domain.errors import Unavailable
 
 if TYPE_CHECKING:
-    from worker.cli.standing import Standing
+    from worker.cli.status_report import Standing
     from worker.store.database import Database
 
 _REFRESH_SECONDS = 2
@@ -72,7 +71,7 @@ def _watch(database: "Database", mailbox: str | None, *, as_json: bool) -> Never
 
 
 def _look(database: "Database", mailbox: str | None) -> "Standing":
-    from worker.cli.standing import standing_of  # noqa: PLC0415
+    from worker.cli.status_report import standing_of  # noqa: PLC0415
     from worker.store.health import clock  # noqa: PLC0415
     from worker.store.schema import migrate  # noqa: PLC0415
 
@@ -85,7 +84,7 @@ def _clear() -> None:
 
 
 def _show(standing: "Standing", *, as_json: bool) -> None:
-    from worker.cli.standing import room_fields, webhook_fields  # noqa: PLC0415
+    from worker.cli.status_report import room_fields, webhook_fields  # noqa: PLC0415
 
     if as_json:
         print_json(standing.as_json())

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from worker.cli.dropbox import show_dropbox
-from worker.cli.invocation import open_desk, open_first_desk
+from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Json, Limit, User, open_desk, open_first_desk
 from worker.cli.lazy import noun
-from worker.cli.options import DEFAULT_LIMIT, AccountName, Json, Limit, User
 from worker.cli.output import cut, note, one_more, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:

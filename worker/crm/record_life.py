@@ -7,6 +7,7 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from worker.crm.accounts import make_first_account
+from worker.crm.record_lists import RecordDetail, detail_of, find_record
 from worker.crm.record_rows import (
     Author,
     Revision,
@@ -19,7 +20,6 @@ from worker.crm.record_rows import (
     remove_addresses,
     update_records,
 )
-from worker.crm.records import RecordDetail, detail_of, find_record
 from worker.crm.work import By, Crm, Work
 from worker.domain.errors import Refused
 from worker.domain.events import record_deleted, record_merged, record_updated

@@ -13,8 +13,8 @@ from sqlalchemy import ColumnElement, Select, and_, delete, exists, or_, select,
 from sqlalchemy.orm import aliased
 from sqlmodel import SQLModel, col
 
-from worker.crm.erasure import EMPTIED, Copies
-from worker.crm.erasure_rows import (
+from worker.crm.decisions import decided_of
+from worker.crm.erasure_plan import (
     AT_ONCE,
     Part,
     association_parts,
@@ -24,9 +24,9 @@ from worker.crm.erasure_rows import (
     event_parts,
     removing,
 )
+from worker.crm.person_removal import EMPTIED, Copies
 from worker.crm.record_life import end_record
 from worker.crm.record_rows import Author, facts_of, read_states
-from worker.crm.replays import decided_of
 from worker.crm.work import Crm, User, Work
 from worker.domain.erasure import Person, WantedMail
 from worker.domain.errors import Refused

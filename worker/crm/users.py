@@ -1,22 +1,150 @@
-"""Users: each is made with a dropbox token and with its login as first sender (R1, R11)."""
+"""Users: each is made with a sender and a dropbox, a token and a search pattern (R1, R2, R9 to R11)."""
 
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlmodel import col
 
-from worker.crm.accounts import make_first_account
-from worker.crm.dropboxes import Dropbox, dropbox_of, issue_token
-from worker.crm.profiles import find_profile
-from worker.crm.senders import insert_sender
+from worker.crm.accounts import find_profile, make_first_account
+from worker.crm.sender_addresses import insert_sender, senders_of
 from worker.crm.work import Crm, User, Work, sending_address_of, user_in, users_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
-from worker.domain.permissions import ADMINISTRATOR, DEFAULT_PATTERN, STANDARD
+from worker.domain.events import dropbox_regenerated
+from worker.domain.permissions import (
+    ADMINISTRATOR,
+    DEFAULT_PATTERN,
+    STANDARD,
+    SearchPattern,
+    require_dropbox,
+    require_pattern_change,
+)
+from worker.domain.text import clean
+from worker.domain.tokens import new_token
 from worker.retries import retry_on_conflict
 from worker.store.bulk import insert_rows
+from worker.store.events import write_events
 from worker.store.ids import allocate
-from worker.store.tables import UserRow
+from worker.store.tables import TokenRow, UserRow
+
+
+@dataclass(frozen=True, slots=True)
+class Dropbox:
+    """A user's token, pattern and senders. Without the permission `bcc_dropbox` there is no token (R9)."""
+
+    user: User
+    token: str | None = field(repr=False)
+    senders: tuple[str, ...]
+    """As they were typed."""
+    unproven_senders: frozenset[str] = frozenset()
+    """Those of them that do not count yet (R13)."""
+
+
+def show_dropbox(crm: Crm, login: str) -> Dropbox:
+    """Show the user's dropbox.
+
+    Raises:
+        Refused: when the user's profile allows none (R9).
+    """
+    with crm.read() as work:
+        user = work.user(login)
+        require_dropbox(user.login, user.permissions)
+        return dropbox_of(work, user)
+
+
+@retry_on_conflict
+def regenerate(crm: Crm, login: str, *, grace: timedelta, now: datetime) -> Dropbox:
+    """Issue a new address at once; every older one ends after the grace period at the latest (R2).
+
+    Of two who race, one meets the other's token in the unique index and runs again.
+
+    Raises:
+        Refused: when the user's profile allows no dropbox (R9).
+    """
+    with crm.begin() as work:
+        user = work.user(login)
+        require_dropbox(user.login, user.permissions)
+        work.connection.execute(
+            update(TokenRow)
+            .where(
+                col(TokenRow.account_id) == user.account.id,
+                col(TokenRow.user_id) == user.id,
+                or_(col(TokenRow.valid_until).is_(None), col(TokenRow.valid_until) > now + grace),
+            )
+            .values(valid_until=now + grace)
+        )
+        issue_token(work, user, now)
+        write_events(work.connection, [dropbox_regenerated(user.account.id, user.login, now + grace)], now)
+        return dropbox_of(work, user)
+
+
+def set_pattern(crm: Crm, login: str, name: str) -> Dropbox:
+    """Change the search pattern.
+
+    Raises:
+        Refused: when there is no such pattern, no dropbox (R9), or a module is forbidden to the user (R10).
+    """
+    with crm.begin() as work:
+        user = work.user(login)
+        require_dropbox(user.login, user.permissions)
+        require_pattern_change(user.login, user.permissions)
+        pattern = _pattern_named(name)
+        work.connection.execute(
+            update(UserRow)
+            .where(col(UserRow.account_id) == user.account.id, col(UserRow.id) == user.id)
+            .values(pattern=pattern.value)
+        )
+        return dropbox_of(work, work.user(login))
+
+
+def issue_token(work: Work, user: User, now: datetime) -> None:
+    """Issue a token; one that was issued before, to anybody ever, is a `Conflict` by its primary key (R1).
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
+    row = {
+        "token": new_token(),
+        "account_id": user.account.id,
+        "user_id": user.id,
+        "issued_at": now,
+        "valid_until": None,
+    }
+    insert_rows(work.connection, TokenRow, [row])
+
+
+def dropbox_of(work: Work, user: User) -> Dropbox:
+    """Read what the user has now.
+
+    Raises:
+        Unavailable: the database is down.
+    """
+    token: str | None = None
+    if user.may_have_dropbox:
+        token = work.connection.scalar(
+            select(col(TokenRow.token)).where(
+                col(TokenRow.account_id) == user.account.id,
+                col(TokenRow.user_id) == user.id,
+                col(TokenRow.valid_until).is_(None),
+            )
+        )
+    senders = senders_of(work, user)
+    return Dropbox(
+        user,
+        token,
+        senders=tuple(sender.address for sender in senders),
+        unproven_senders=frozenset(sender.address for sender in senders if sender.proven_at is None),
+    )
+
+
+def _pattern_named(name: str) -> SearchPattern:
+    try:
+        return SearchPattern(name.strip().lower())
+    except ValueError as error:
+        raise Refused(
+            f"no search pattern {clean(name, 80)!r}: there are {', '.join(SearchPattern)}", "pattern_unknown"
+        ) from error
 
 
 @retry_on_conflict

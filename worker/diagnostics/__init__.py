@@ -11,7 +11,7 @@ from pathlib import Path
 from worker.diagnostics.filed_mail import check_mail
 from worker.diagnostics.findings import Finding, failed, passed, warned
 from worker.diagnostics.probe import check_probe
-from worker.diagnostics.servers import check_database, check_mailbox, check_post, check_webhooks
+from worker.diagnostics.server_checks import check_database, check_mailbox, check_post, check_webhooks
 from worker.domain.addresses import is_wildcard
 from worker.settings import Settings, SettingsError
 

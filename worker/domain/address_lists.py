@@ -11,7 +11,8 @@ from functools import lru_cache
 from itertools import islice
 
 from worker.domain.addresses import Address, NotAnAddress
-from worker.domain.text import clean, decode_words, has_glued_word, without_tokens
+from worker.domain.decoding import decode_words, has_glued_word
+from worker.domain.text import clean, without_tokens
 
 MOST_ADDRESSES = 2000
 """How many addresses of one list are read. What follows is one fault: strangers write our input."""

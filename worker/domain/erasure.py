@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import Any, Self
 
 from worker.domain.address_lists import read_recipients
+from worker.domain.decoding import decode_words
 from worker.domain.messages import Head
 from worker.domain.outcomes import Decided
-from worker.domain.text import decode_words
 
 NAMING_FIELDS = ("from", "to", "cc", "bcc", "reply-to", "sender", "return-path")
 """The header fields, in lower case, whose addresses take part in a mail."""

@@ -12,8 +12,9 @@ from functools import lru_cache
 from itertools import pairwise
 
 from worker.domain.address_lists import MOST_FIELDS, read_recipients
+from worker.domain.decoding import is_balanced, without_comments
 from worker.domain.messages import Field, Head
-from worker.domain.text import is_balanced, is_token, without_comments
+from worker.domain.text import is_token
 from worker.domain.tokens import DropboxAddress
 
 _MOST_KEPT = 1000

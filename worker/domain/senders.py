@@ -24,9 +24,10 @@ from worker.domain.address_lists import (
     tokens_of,
 )
 from worker.domain.addresses import Address, NotAnAddress
+from worker.domain.decoding import without_comments
 from worker.domain.messages import LOOP_MARK, Field, Head
 from worker.domain.outcomes import Code, Detail, Reason, detail
-from worker.domain.text import ALPHABET, without_comments, without_tokens
+from worker.domain.text import ALPHABET, without_tokens
 
 NOT_QUOTED = "a name without an address"
 """The fault of ``Smith, Ann <ann@x>``. The advice on such mail reads it."""

@@ -13,8 +13,9 @@ from typing import Any, cast
 
 from fast_mail_parser import ParseError, PyLazyMimePart, parse_email_tree
 
+from worker.domain.decoding import decode, decode_words
 from worker.domain.messages import Attachment, Head
-from worker.domain.text import clean, decode, decode_words, without_tokens
+from worker.domain.text import clean, without_tokens
 
 MOST_ATTACHMENTS = 200
 """How many attachments are named. The rest counts as one, so that the sizes still add up."""

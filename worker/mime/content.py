@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from fast_mail_parser import ParseError, PyLazyAttachment, parse_email
 
+from worker.domain.decoding import decode_words
 from worker.domain.messages import MOST_ORIGINALS, Carried, Content, Head, Original
-from worker.domain.text import clean, decode_words, without_tokens
+from worker.domain.text import clean, without_tokens
 from worker.mime.body import parsable, read_body
 from worker.mime.head import read_date, read_head
 from worker.mime.html_text import text_of_html

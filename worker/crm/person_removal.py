@@ -14,21 +14,23 @@ from typing import Protocol
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, true, update
 from sqlmodel import SQLModel, col
 
-from worker.crm.erasure_plan import Plan, SharedEmail, find_all
-from worker.crm.erasure_rows import (
+from worker.crm.decisions import decided_of
+from worker.crm.erasure_plan import (
     AT_ONCE,
     Part,
+    Plan,
+    SharedEmail,
     counted,
     decision_parts,
     deleted,
     email_parts,
     event_parts,
+    find_all,
     record_parts,
     removing,
 )
 from worker.crm.record_life import end_record
 from worker.crm.record_rows import Author
-from worker.crm.replays import decided_of
 from worker.crm.work import Crm, Work, address_of
 from worker.domain.erasure import WantedMail
 from worker.domain.events import email_erased, record_deleted
