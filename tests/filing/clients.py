@@ -75,7 +75,7 @@ GMAIL = {
     "fr": "De :", "hr": "Šalje:", "hu": "Feladó:", "it": "Da:", "ja": "From:", "ko": "보낸사람:", "nl": "Van:",
     "no": "Fra:", "pl": "Od:", "pt": "De:", "pt-br": "De:", "ro": "De la:", "ru": "От:", "sk": "Od:", "sv": "Från:",
     "tr": "Gönderen:", "uk": "Від:", "zh": "发件人：",
-    "zh-tw": "寄件者：", "el": "Από:", "bg": "От:", "he": "\u200fמאת:",
+    "zh-tw": "寄件者：", "el": "Από:", "bg": "От:", "he": "\u200fמאת:", "th": "จาก:", "hi": "प्रेषक:", "fa": "از:",
 }  # fmt: skip
 
 THUNDERBIRD = {
@@ -318,6 +318,10 @@ def _single_clients() -> Iterator[Mail]:
         ("kmail", "----------  Forwarded Message  ----------\n", "SDFT"),
     ):
         yield Mail(name, f"Fwd: {SUBJECT}", _below(english._replace(separator=separator), order))
+    for name, subject in (("netscape", f"[Fwd: {SUBJECT}]"), ("squirrelmail", f"[List] [Fwd: {SUBJECT}]")):
+        yield Mail(name, subject, _below(english._replace(separator="-------- Original Message --------"), "SDFT"))
+    bat = _below(english._replace(separator="This is a forwarded message"), "FTDS")
+    yield Mail("the-bat", f"Fwd: {SUBJECT}", f"Hello,\n\n{bat}")
     lines = "\n".join(block(english, "FTCSD"))
     yield Mail("mailmate", f"Fwd: {SUBJECT}", f"Forwarded message:\n\n{quoted(lines + chr(10) * 2 + BODY)}")
     ionos = _below(english._replace(separator="---------- Original Message ----------"), "FTDS")
@@ -396,6 +400,12 @@ def _html_blocks() -> Iterator[tuple[str, str, str]]:
         yield f"yahoo-{code}", "Fw", _yahoo_html(header(row))
     lines = "<br>".join(_bold(block(Header("", "From:", "Sent:", "To:", "Subject:"), "FDTCS")))
     block_below_a_line = f'<div style="border-top: 1px solid #b5c4df">{lines}</div><div>{BODY}</div>'
+    gmx = "<br>".join(_bold(block(Header("", "Von:", "Gesendet:", "An:", "Betreff:"), "DFTS")))
+    yield (
+        "gmx",
+        "Fw",
+        f"<div><div>Bitte.</div><div>&nbsp;<div name='quote'><div>{gmx}</div><p>{BODY}</p></div></div></div>",
+    )
     yield "outlook-line", "FW", f"<div>Please file this.</div>{block_below_a_line}"
     yield "outlook-web", "Fw", f'<hr><div id="divRplyFwdMsg">{lines}<div>&nbsp;</div></div>{BODY}'
 

@@ -118,6 +118,16 @@ def _unclear_senders() -> Iterator[Mail]:
         "list": f"'Jane Doe' via Sales <{SENDER}>",
         "liste": f"Jane Doe über Vertrieb <{SENDER}>",
         "via": f"'bob@client.example' via Sales <{SENDER}>",
+        "via-in-brackets": f"Jane Doe (via Documents) <{SENDER}>",
+        "behalf-in-name": f"Jane Doe on behalf of Bob <{SENDER}>",
+        "behalf-in-name-de": f"Jane Doe im Auftrag von Bob <{SENDER}>",
+        "via-ja": f"Jane (Sales 経由) <{SENDER}>",
+        "glued-name": f"Jane/{SENDER}",
+        "glued-label": f"email={SENDER}",
+        "glued-encoded-word": f"=?utf-8?q?Jane?={SENDER}",
+        "glued-letters": f"珍妮{SENDER}",
+        "wrapped-address": f"Jane jane.\n{SENDER.partition('.')[2]}",
+        "empty-local-part": "Jane '@client.example",
         "link-elsewhere": f"Jane <{SENDER}<mailto:eve@elsewhere.example>>",
         "text-behind": f"Jane <{SENDER}> and others",
         "no-domain": "Jane <jane@client>",
@@ -151,6 +161,14 @@ def _texts() -> Iterator[Mail]:
     yield Mail(
         "fields-above-gmail", f"Fwd: {SUBJECT}", _fields_above("\n".join([_GMAIL.separator, *block(_GMAIL, "FDST")]))
     )
+    for name, outer in {
+        "names": "Kutoka: Jane Doe\nImetumwa: 28 Oktoba 2026 12:46\nKwa: Ann",
+        "addresses": f"Kutoka: Jane Doe <jane@elsewhere.example>\nKwa: {SENDER}",
+        "bold": "*Kutoka:* Jane Doe\n*Kwa:* Ann",
+    }.items():
+        for subject in (f"FW: {SUBJECT}", f"Fwd: RE: {SUBJECT}"):
+            text = f"{outer}\nMada: {SUBJECT}\n\nHi Ann\n\n{full}\n\n{BODY}"
+            yield Mail(f"below-an-unknown-block-{name}-{subject[:5]}", subject, text)
     yield Mail("separator-only", f"Fwd: {SUBJECT}", f"{_GMAIL.separator}\n\n{BODY}")
     yield Mail("separator-and-words", f"Fwd: {SUBJECT}", f"{_GMAIL.separator}\n{WORDS}{full}\n")
     yield Mail("from-alone", f"Fwd: {SUBJECT}", f"{_GMAIL.separator}\nFrom: Jane Doe <{SENDER}>\n\n{BODY}")

@@ -93,6 +93,33 @@ def test_a_mail_of_our_own_to_nobody_is_unreadable(sender: str) -> None:
         assert (verdict.reason, why(verdict)) == (Reason.FORWARD_UNREADABLE, Code.FORWARD_OF_OUR_OWN)
 
 
+@pytest.mark.parametrize(
+    ("words", "files"),
+    [
+        ("Jane Doe\nMail: jane@sales.example\n\n", True),
+        ("Ask our office@sales.example, or bob@client.example.\n\n", True),
+        (f"For john@sales.example and {TO_DROPBOX}\n\n", True),
+        ("Kutoka: Eve <eve@other.example>\nKwa: Jane\n\nDear Jane,\n\n", False),
+        ("Eve Roe <eve@other.example>\nWed, Oct 28, 12:46 PM\nto me\n\nDear Jane,\n\n", False),
+        ("From: Eve <eve@other.example>\n\nDear Jane,\n\n", False),
+        ("Kutoka: eve@other.example\n\nDear Jane,\n\n", False),
+    ],
+)
+def test_below_the_address_of_somebody_else_the_block_may_be_of_an_older_mail(words: str, files: bool) -> None:
+    """The lines above may be the block of a client that nobody knows, and the known block that of an older mail."""
+    (verdict,) = verdicts(inline(gmail(words=words)))
+    assert records_of(verdict) == ([BOB] if files else [])
+    if not files:
+        assert (verdict.reason, why(verdict)) == (Reason.FORWARD_UNREADABLE, Code.FORWARD_NAMES_ANOTHER)
+
+
+def test_a_line_of_the_text_is_no_recipient_of_a_forwarded_mail() -> None:
+    (verdict,) = verdicts(
+        inline(gmail(OWN, "Bob <bob@client.example>\ncall Eve <eve@other.example>\nCc: Al <a@x.example>"))
+    )
+    assert (verdict.reason, why(verdict)) == (Reason.FORWARD_UNREADABLE, Code.FORWARD_OF_OUR_OWN)
+
+
 def test_a_forward_that_a_colleague_attached_gives_way_to_the_mail_within_it() -> None:
     colleagues = attaching(mail(), boundary="_n").decode().replace("jane@sales.example", COLLEAGUE)
     (verdict,) = verdicts(attaching(colleagues))

@@ -63,6 +63,7 @@ _SENTENCES = {
     Code.FORWARD_NOT_MARKED: "its subject does not say that it is a forward, and a reply looks the same",
     Code.FORWARD_UNLIKE_SUBJECT: "it holds several mails, and the first has another subject",
     Code.FORWARD_TEXTS_DIFFER: "its plain text and its HTML name different people",
+    Code.FORWARD_NAMES_ANOTHER: "the text above the forwarded mail names {address}, which may be its real sender",
     Code.FORWARD_OF_OUR_OWN: "the forwarded mail is from the user or a colleague, and names no customer in To or Cc",
     Code.FORWARD_MAIL_AND_TEXT: "its text forwards one mail, and mails of other people are attached",
     Code.FORWARD_LEFT_OUT: "{count} attached mails are too many, or cannot be taken out byte for byte",

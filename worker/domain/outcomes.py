@@ -153,6 +153,7 @@ class Code(StrEnum):
     FORWARD_NOT_MARKED = "forward_not_marked"
     FORWARD_UNLIKE_SUBJECT = "forward_unlike_subject"
     FORWARD_TEXTS_DIFFER = "forward_texts_differ"
+    FORWARD_NAMES_ANOTHER = "forward_names_another"  # address
     FORWARD_OF_OUR_OWN = "forward_of_our_own"
     FORWARD_MAIL_AND_TEXT = "forward_mail_and_text"
     FORWARD_LEFT_OUT = "forward_left_out"  # count

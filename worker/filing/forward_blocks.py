@@ -5,7 +5,7 @@ A wrong person is worse than no person: what is not the whole form of a known cl
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from worker.domain.addresses import Address
@@ -18,11 +18,13 @@ from worker.filing.forward_lines import (
     Line,
     addresses_in,
     is_attribution,
+    is_phrase_of_forward,
     label_in,
     lines_of,
     mailbox_in,
     mailboxes_in,
     name_in,
+    named_in,
     separator_in,
 )
 from worker.filing.forward_words import ENGLISH, LANGUAGES, Kind, Prefix, bare_subject, key_of, prefix_of, wrote
@@ -69,6 +71,8 @@ class Forward:
     """To and Cc; None where they cannot be read whole."""
     name: str = ""
     """The sender's name; empty where the texts give none, or not the same."""
+    above: tuple[Address, ...] = ()
+    """Whom the words above the block name: people, or the fields of a mail of an unknown client."""
 
 
 Reading = Forward | Doubt | None
@@ -88,7 +92,8 @@ def read_texts(subject: str, texts: Sequence[str]) -> Reading:
     stated = {forward.recipients for forward in forwards if forward.recipients is not None}
     names = {forward.name for forward in forwards}
     recipients = stated.pop() if len(stated) == 1 else None
-    return Forward(forwards[0].sender, recipients, names.pop() if len(names) == 1 else "")
+    above = tuple(dict.fromkeys(address for forward in forwards for address in forward.above))
+    return Forward(forwards[0].sender, recipients, names.pop() if len(names) == 1 else "", above)
 
 
 def read_text(subject: str, text: str) -> Reading:
@@ -153,12 +158,28 @@ class _Reader:
             if not line.text:
                 continue
             if (found := self._found_at(at)) is not None:
-                return found
+                return self._below_words(found, at)
             if line.depth:
                 return Doubt.QUOTED_REPLY
             if self._tried >= MOST_BLOCKS:
                 return Doubt.BLOCK_IN_TEXT
         return None
+
+    def _below_words(self, found: Reading, at: int) -> Reading:
+        """Look for the block of an unknown client above: then the first known block is of an older mail."""
+        if not isinstance(found, Forward):
+            return found
+        if any(self._is_own_subject(line.text) for line in self._lines[:at]):
+            return Doubt.BLOCK_IN_TEXT
+        return replace(found, above=named_in(self._lines[:at]))
+
+    def _is_own_subject(self, text: str) -> bool:
+        """Tell whether a line is the subject of this mail below a label, in whatever language."""
+        stated, colon, value = text.partition(":")
+        if not colon or len(value) > 2 * len(self._subject) or prefix_of(text)[0]:
+            return False
+        own = bare_subject(self._subject)
+        return bool(stated and own) and bare_subject(value.strip("* ")) == own
 
     def _found_at(self, at: int) -> Reading:
         text = self._lines[at].text
@@ -168,8 +189,9 @@ class _Reader:
             below = self._skip_blanks(at)
             return self._block_at(below) if self._begins_block(below) else None
         if self._begins_block(at):
-            is_in_text = at > 0 and bool(self._lines[at - 1].text)
-            return Doubt.BLOCK_IN_TEXT if is_in_text else self._block_at(at)
+            above = self._lines[at - 1].text if at else ""
+            is_forward = is_phrase_of_forward(above)
+            return Doubt.BLOCK_IN_TEXT if above and not is_forward else self._block_at(at, is_forward=is_forward)
         if end := self._attribution_end(at):
             return self._attributed(at, end)
         return None

@@ -29,11 +29,19 @@ _QUOTE = re.compile(r"(?: {0,3}>)+")
 DASHES = "-=_*\u2010\u2011\u2012\u2013\u2014\u2015\u2500"
 _SEPARATOR = re.compile(rf"[{DASHES}]{{2,}} *([^{DASHES} ].*?)(?: *[{DASHES}]{{2,}} *|\Z)")
 RULE = re.compile("[-_\u2014\u2500]{10,}")
-_ADDRESS = re.compile(r"[^\s<>\[\]()\"',;:*|@]{1,64}@[^\s<>\[\]()\"',;:*|@]{1,255}")
+_ADDRESS = re.compile(r"(?:[^\s<>\[\]()\"',;:*|@]|(?<=\w)'(?=\w)){1,64}@[^\s<>\[\]()\"',;:*|@]{1,255}")
+_OPENING = ("<", "[", "(", "'", '"', "*")
+_BARE_LOCAL = re.compile(r"[A-Za-z0-9._+'-]+")
+"""The local part of an address without brackets. Any other character may glue a name to it, like ``Jane/jane@…``."""
 _MAILTO = re.compile("mailto:", re.IGNORECASE)
 _NO_NAME = re.compile(r"[\s<>\[\]()'\"*;,]*")
 BRACKETED = re.compile(r"[<\[(] ?(?:mailto:)?[^<>\[\]()\s@]{1,64}@[^<>\[\]()\s@]{1,255} ?[>\])]")
-_RELAYED = re.compile(r"\S (?:via|über|a través de|par l'intermédiaire de|tramite|через|przez) \S", re.IGNORECASE)
+_RELAYED = re.compile(
+    r"(?<=[ (\[])(?:via|über|im auftrag|a través de|através de|par l'intermédiaire de|tramite|через|przez"
+    r"|prostřednictvím|on behalf of|de la part de|en nombre de|em nome de|per conto di|namens|w imieniu|от имени) \S"
+    r"|经由|經由|通过|透過|経由|통해|arac\u0131l\u0131ğ\u0131yla|kautta",
+    re.IGNORECASE,
+)
 """A name like "'Jane Doe' via Sales": a mailing list or a service wrote its own address over Jane's."""
 _MOMENT = re.compile(r"\d{1,2}[:.h]\d{2}|\d{4}|\d{1,2} ?[./-] ?\d{1,2}|\d{1,2}[月월]")
 
@@ -97,6 +105,11 @@ def separator_in(text: str) -> tuple[bool, str] | None:
     return known, "" if key_of(rest.strip(DASHES + " ")) in separators() else rest
 
 
+def is_phrase_of_forward(text: str) -> bool:
+    """Tell whether a line is what The Bat! writes right above the header lines, without any dashes."""
+    return separators().get(key_of(text.strip("* .:")), False)
+
+
 def is_attribution(text: str) -> bool:
     """Tell whether a text that ends in a colon says who wrote what is quoted below it, and when."""
     verb = wrote().search(text) is not None
@@ -109,9 +122,17 @@ def mailbox_in(text: str) -> Address | None:
     if len(set(addresses)) != 1:
         return None
     name, *others = _ADDRESS.split(_MAILTO.sub("", text))
-    if set("<>;") & set(name.rstrip("<[('\" ")) or _RELAYED.search(name):
+    if set("<>;") & set(name.rstrip("<[('\" ")) or _RELAYED.search(name) or not _is_apart(name, addresses[0]):
         return None
     return addresses[0] if all(_NO_NAME.fullmatch(other) for other in others) else None
+
+
+def _is_apart(name: str, address: Address) -> bool:
+    """Tell whether the address begins where the name ends: neither is glued to the other, nor folded within a word."""
+    shown = name.rstrip(" ")
+    return shown.endswith(_OPENING) or (
+        bool(_BARE_LOCAL.fullmatch(address.local)) and not shown.endswith((".", "-", "_", "+"))
+    )
 
 
 def name_in(text: str) -> str:
@@ -124,10 +145,22 @@ def mailboxes_in(values: Sequence[str]) -> tuple[Address, ...] | None:
     found: dict[Address, None] = {}
     for entry in (entry for value in values for entry in value.split(";") if not _NO_NAME.fullmatch(entry)):
         addresses = addresses_in(entry)
-        if not addresses or not _NO_NAME.fullmatch(_ADDRESS.split(_MAILTO.sub("", entry))[-1]):
+        _, *between = _ADDRESS.split(_MAILTO.sub("", entry))
+        if not addresses or not _NO_NAME.fullmatch(between.pop()):
             return None
+        if not all("," in text or _NO_NAME.fullmatch(text) for text in between):
+            return None  # words between two addresses: a line of the text below was taken for a folded one
         found.update(dict.fromkeys(addresses))
     return tuple(found) if 0 < len(found) <= _MOST_RECIPIENTS else None
+
+
+def named_in(lines: Sequence[Line]) -> tuple[Address, ...]:
+    """Return the addresses that a text names, each once."""
+    found: dict[Address, None] = {}
+    for word in (word for line in lines if "@" in line.text for word in _ADDRESS.findall(line.text)):
+        if address := next(iter(addresses_in(word.strip("."))), None):
+            found[address] = None
+    return tuple(found)
 
 
 def addresses_in(text: str) -> list[Address]:

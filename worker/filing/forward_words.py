@@ -62,7 +62,7 @@ LANGUAGES = (
         "Bcc|Reply-To|Sender|Organization|Organisation|Attachments|Importance|Priority|Sensitivity|Newsgroups"
         "|Message-ID|Resent-From|Return-Path|Mailing list|Categories|Flag",
         "Forwarded message|Begin forwarded message|Start of forwarded message|Forwarded by|Forwarded mail"
-        "|Forwarded email|Forwarded message from|Message forwarded",
+        "|Forwarded email|Forwarded message from|Message forwarded|This is a forwarded message",
         "Original message|Original mail|Original email|Original appointment|Reply message",
         "wrote|writes",
         "Fw|Fwd|Forward|Forwarded",
@@ -76,7 +76,8 @@ LANGUAGES = (
         "An|Empfänger|Kopie|Kopie (CC)",
         "Blindkopie|Antwort an|Antworten an|Anlagen|Wichtigkeit|Priorität",
         "Weitergeleitete Nachricht|Anfang der weitergeleiteten Nachricht|Anfang der weitergeleiteten E-Mail"
-        "|Weitergeleitete E-Mail|Weitergeleitete Mail|Weitergeleitet von|Beginn der weitergeleiteten Nachricht",
+        "|Weitergeleitete E-Mail|Weitergeleitete Mail|Weitergeleitet von|Beginn der weitergeleiteten Nachricht"
+        "|Dies ist eine weitergeleitete Nachricht",
         "Ursprüngliche Nachricht|Originalnachricht|Original-Nachricht|Ursprüngliche Mail|Ursprüngliche E-Mail",
         "schrieb|hat geschrieben",
         "WG|Weitergeleitet",
@@ -389,7 +390,7 @@ LANGUAGES = (
         "Ответ-Кому|Ответить|Скрытая копия|Вложения|Важность",
         "Пересылаемое сообщение|Перенаправленное сообщение|Пересланное сообщение|Переадресованное сообщение"
         "|Начало переадресованного сообщения|Начало пересылаемого сообщения|Начало пересланного сообщения"
-        "|Пересылаемое письмо|Пересланное письмо",
+        "|Пересылаемое письмо|Пересланное письмо|Это пересланное сообщение",
         "Исходное сообщение|Оригинальное сообщение|Первоначальное сообщение|Исходное письмо",
         "написал|написала|написал(а)|пишет|писал",
         "Пересл|ПРД|Пересылка",
@@ -473,6 +474,45 @@ LANGUAGES = (
         "đã viết",
         "CHTI|Chuyển tiếp",
         "TL|Trả lời",
+    ),
+    Language(
+        "th",
+        "จาก|ผู้ส่ง",
+        "วันที่|ส่ง|ส่งเมื่อ",
+        "เรื่อง|หัวเรื่อง",
+        "ถึง|สำเนา|สำเนาถึง",
+        "",
+        "ข้อความที่ส่งต่อ|เริ่มข้อความที่ส่งต่อ",
+        "ข้อความต้นฉบับ",
+        "เขียน|เขียนว่า",
+        "ส่งต่อ",
+        "ตอบกลับ",
+    ),
+    Language(
+        "hi",
+        "प्रेषक|से",
+        "दिनांक|भेजा गया",
+        "विषय",
+        "प्राप्तकर्ता|प्रति",
+        "",
+        "अग्रेषित संदेश",
+        "मूल संदेश",
+        "ने लिखा",
+        "अग्रेषित",
+        "उत्तर",
+    ),
+    Language(
+        "fa",
+        "از|فرستنده",
+        "تاریخ|ارسال شده|ارسال",
+        "موضوع",
+        "به|گیرنده|رونوشت",
+        "",
+        "پیام هدایت شده|پیام ارجاع‌شده",
+        "پیام اصلی",
+        "نوشت",
+        "هدایت",
+        "پاسخ",
     ),
     Language(
         "he",
@@ -601,7 +641,10 @@ def _without_tags(subject: str) -> str:
     for _ in range(5):
         if not text.startswith("["):
             break
-        text = text.partition("]")[2].lstrip()
+        tag, _, rest = text[1:].partition("]")
+        if ":" in tag and _prefixes().get(key_of(tag.partition(":")[0])):
+            return tag  # "[Fwd: Offer]" of Netscape and SquirrelMail
+        text = rest.lstrip()
     return text
 
 

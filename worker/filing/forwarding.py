@@ -57,12 +57,31 @@ class _Letters:
         match forwarded.reading:
             case _ if self._rules.forwards is Forwards.ATTACHED:
                 return _unreadable(self._claim, detail(Code.FORWARD_NOT_ATTACHED))
+            case Forward(sender, above=above) if other := self._foreign(above, sender):
+                return _unreadable(self._claim, detail(Code.FORWARD_NAMES_ANOTHER, address=_shown(other)))
             case Forward(sender, recipients, name):
                 what = detail(Code.FORWARDED_TEXT, sender=_shown(sender))
                 names = AddressList((sender,), (name,))
                 return self._placed(Mail(content, _NOBODY, names, what=what), sender, recipients or ())
             case doubt:
                 return _unreadable(self._claim, detail(Code(f"forward_{doubt or Doubt.NO_BLOCK}")))
+
+    def _foreign(self, above: Sequence[Address], sender: Address) -> Address | None:
+        """Return an address above the block that is neither the sender's nor of our side, as in a signature."""
+        owner = self._claim.owner
+        domains = {key.rpartition("@")[2] for key in owner.senders}
+        ours = (sender.key, *self._view.colleagues)
+        return next(
+            (
+                each
+                for each in above
+                if each.key not in ours
+                and each.domain not in domains
+                and not owner.sends_as(each)
+                and not self._rules.dropbox.covers(each)
+            ),
+            None,
+        )
 
     def attached(self, forwarded: Forwarded) -> Iterator[Mail | Verdict]:
         """Yield the attached mails.

@@ -105,9 +105,10 @@ class _TextOfHtml(HTMLParser):
             self._line.append(" ")
 
     def _end_line(self, *, keeps_empty: bool = False) -> None:
-        line = " ".join("".join(self._line).split())
+        written = "".join(self._line)
+        line = " ".join(written.split())
         self._line.clear()
-        if line or keeps_empty:
+        if line or keeps_empty or "\xa0" in written:  # a block that holds &nbsp; alone is an empty line
             self._lines.append(f"{'> ' * min(self._depth, 3)}{line}")
 
     def _end_paragraph(self) -> None:
