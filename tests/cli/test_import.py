@@ -42,6 +42,7 @@ def read(file: Path, content: bytes | str, key: Key | None = None) -> list[Recor
         TEXT.encode("cp1252"),
         TEXT.replace(",", ";").encode(),
         TEXT.replace(",", "\t").encode(),
+        TEXT.replace(",", "|").encode(),
         TEXT.replace("\n", "\r").encode(),
         TEXT.replace("\n", "\r\n").encode(),
         TEXT.rstrip("\n").encode(),
@@ -56,6 +57,7 @@ def read(file: Path, content: bytes | str, key: Key | None = None) -> list[Recor
         "cp1252",
         "semicolon",
         "tab",
+        "bar",
         "cr",
         "crlf",
         "no last line end",
@@ -89,6 +91,29 @@ def test_a_bad_row_is_named_by_its_line_and_costs_no_other(people: Path, row: st
     assert (bad.line, why in bad.why) == (2, True)
     assert isinstance(good, RecordChange)
     assert good.line == 3
+
+
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "Email,Secondary Email,Last Name,First Name",  # Zoho, HubSpot
+        "EMAIL,SECONDARY_EMAIL,LASTNAME,FIRSTNAME",
+        "Email,SecondaryEmail,LastName,FirstName",  # Salesforce
+        "\u00a0E-Mail Address ,secondary  e-mail,Last\u00a0Name,First-Name",
+        "E-mail 1 - Value,E-mail 2 - Value,Last Name,First Name",  # Google
+        "E-mail Address,E-mail 2 Address,Last Name,First Name",  # Outlook
+        "E-Mail-Adresse,E-Mail 2: Adresse,Nachname,Vorname",
+        "Adresse e-mail,E-mail 2 - Value,Nom,Pre\u0301nom",
+        "Courriel,secondary_email,Nom de famille,Prénom",
+        "email,secondary_email,last_name,first_name,Nachname,Vorname,Courriel",
+        "\n;;\nemail,secondary_email,last_name,first_name",
+    ],
+)
+def test_a_column_is_known_by_the_headings_that_programs_write(people: Path, heading: str) -> None:
+    [row] = read(people, f"{heading}\na@x.example,b@x.example,Doe,Jane\n")
+    assert isinstance(row, RecordChange)
+    assert (row.email, row.secondary_email) == (Address.parse("a@x.example"), Address.parse("b@x.example"))
+    assert (row.last_name, row.first_name, row.line) == ("Doe", "Jane", heading.count("\n") + 2)
 
 
 def test_a_separator_that_excel_names_above_the_columns_is_used(people: Path) -> None:
@@ -158,8 +183,8 @@ def test_a_quotation_mark_left_open_in_a_long_file_is_told_without_reading_all_o
     ("content", "why"),
     [
         ('email,"notes\na@x.example,A\n', "line 1 of .*people.csv cannot be read: a quotation mark is left open"),
-        ("", "has no column email or external_id"),
-        ("\n", "has no column email or external_id"),
+        ("", "people.csv is empty: line 1 must name the columns"),
+        ("\ufeff\n ; ;\n", "people.csv is empty: line 1 must name the columns"),
         ("name,phone\nA,1\n", "has no column .* begins with 'name,phone'"),
         ("a@x.example,A\n", "has no column .* begins with 'a@x.example,A'"),
         ("\x00\x01", "has no column"),

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import tempfile
+import unicodedata
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,8 +23,16 @@ from worker.domain.records import RecordChange
 from worker.domain.text import clean
 
 COLUMNS = ("external_id", "email", "last_name", "first_name", "secondary_email", "owner", "source")
-_OTHER_NAMES = {"e_mail": "email", "email_address": "email", "e_mail_address": "email"}
-_SEPARATORS = ",;\t"
+_HEADINGS = {column.replace("_", ""): column for column in COLUMNS} | {"emailaddress": "email"}
+"""How a column is named in the first line, without case, spaces and punctuation; each may stand there once."""
+_OTHER_HEADINGS = {
+    "email": ("email1value", "emailadresse", "adresseemail", "adressemail", "courriel"),
+    "secondary_email": ("email2value", "email2address", "email2adresse", "secondaryemailaddress"),
+    "last_name": ("nachname", "familienname", "nom", "nomdefamille", "surname"),
+    "first_name": ("vorname", "prénom", "givenname"),
+}
+"""How Google, Outlook, and German and French programs name a column; used if no heading is the column's own name."""
+_SEPARATORS = ",;\t|"
 _LONGEST_NAME = 200
 """Characters of a name or source that are kept."""
 _LONGEST_KEY = 255
@@ -141,8 +150,12 @@ class _Lines:
 
     def give_back(self) -> None:
         """Have the next row begin on the second line of this one."""
-        self._again.extendleft(reversed(self.row[1:]))
+        self.put_back(self.row[1:])
         del self.row[1:]
+
+    def put_back(self, lines: Sequence[str]) -> None:
+        """Have the next row begin with these lines."""
+        self._again.extendleft(reversed(lines))
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -172,11 +185,14 @@ class _Table:
     def __init__(self, text: IO[str]) -> None:
         self._lines = _Lines(text)
         heading = text.readline(_LONGEST_LINE)
+        while heading and not heading.strip(_SEPARATORS + " \r\n"):
+            self._lines.begin += 1
+            heading = text.readline(_LONGEST_LINE)
         named = _SEPARATOR_LINE.fullmatch(heading)
         if named:
-            self._lines.begin = 1
+            self._lines.begin += 1
         else:
-            text.seek(0)
+            self._lines.put_back([heading])
         self._separator = named[1] if named else max(_SEPARATORS, key=heading.count)
         self._reader = csv.reader(self._lines, delimiter=self._separator)
 
@@ -228,9 +244,11 @@ class _Table:
 def _csv_rows(text: IO[str], name: str, key: Key | None) -> Iterator[RecordChange | BadRow]:
     table = _Table(text)
     try:
-        heading = table.next_row() or []
+        heading = table.next_row()
     except csv.Error as error:
         raise Refused(f"line 1 of {name} cannot be read: {error}") from error
+    if heading is None:
+        raise Refused(f"{name} is empty: line 1 must name the columns ({', '.join(COLUMNS)})")
     return _rows_below(table, heading, _places(heading, name, key))
 
 
@@ -266,6 +284,9 @@ def _places(heading: Sequence[str], name: str, key: Key | None) -> dict[str, int
     for column in COLUMNS:
         if names.count(column) > 1:
             raise Refused(f"line 1 of {name} names the column {column} twice")
+        other = next((other for other in _OTHER_HEADINGS.get(column, ()) if other in names), None)
+        if column not in names and other:
+            names[names.index(other)] = column
     needed = {"email", "external_id"} if key is None else {key.value}
     if not needed.intersection(names):
         raise Refused(
@@ -276,8 +297,8 @@ def _places(heading: Sequence[str], name: str, key: Key | None) -> dict[str, int
 
 
 def _column_of(cell: str) -> str:
-    name = cell.strip().lower().replace(" ", "_").replace("-", "_")
-    return _OTHER_NAMES.get(name, name)
+    name = re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", cell).lower())
+    return _HEADINGS.get(name, name)
 
 
 def _json_rows(text: IO[str]) -> Iterator[RecordChange | BadRow]:
