@@ -122,6 +122,8 @@ def test_what_cannot_be_is_one_clear_line(cli: CommandLine) -> None:
         ("contact edit external:K9 --last-name X", "no contact external:K9 in account Default: `contact list`"),
         ("contact delete nobody@client.example", "no contact nobody@client.example"),
         (f"unmatched assign {CARL} --new-lead", f"no email waits for {CARL} in account Default: `unmatched list`"),
+        (f"contact edit {contact} --remove-address {NEW}", f"contact {contact} has no address {NEW}: `contact show"),
+        (f"contact edit {contact} --remove-address {CARL}", f"{CARL} is the email of contact {contact}: --email"),
         (f"contact edit {contact} --owner nobody@acme.example", "no user nobody@acme.example"),
         (f"contact edit {contact} --last-name X --as nobody@acme.example", "no user nobody@acme.example"),
     ):
@@ -178,5 +180,6 @@ def test_an_account_chooses_what_names_its_records(cli: CommandLine, arrive: Arr
         "z@client.example": ("", "z@client.example"),
         "eve@client.example": ("", "eve@client.example"),
     }
-    cli.misused("account set Default --record-names nonsense")
+    said = cli.misused("account set Default --record-names nonsense")
+    assert "Error: Invalid value for '--record-names': 'nonsense' is not one of" in said
     assert "no account 'Acme'" in cli.refused("account set Acme --record-names address")

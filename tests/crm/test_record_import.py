@@ -28,6 +28,7 @@ from worker.store.tables import EventRow, RecordAddressRow, RecordRow
 
 BY = By(None, NOW)
 CONTACTS = ImportPlan(Module.CONTACT)
+LEADS = ImportPlan(Module.LEAD)
 BY_EMAIL = ImportPlan(Module.CONTACT, Key.EMAIL)
 
 
@@ -89,6 +90,20 @@ def test_a_record_that_was_merged_is_not_made_again(crm: Crm) -> None:
     for _ in range(2):
         assert imported(crm, given) == ({"unchanged": 1, "skipped": 1}, told)
     assert listed(crm) == [survivor]
+
+
+@pytest.mark.parametrize("into", [None, "external:C1", "external:C2"])
+def test_a_lead_that_was_converted_is_not_made_again_until_its_contact_is_deleted(crm: Crm, into: str | None) -> None:
+    given = rows({"external_id": "C1", "email": CARL, "last_name": "Carl"})
+    imported(crm, given, LEADS)
+    if into:
+        key = into.removeprefix("external:")
+        imported(crm, rows({"external_id": key, "email": "other@client.example", "last_name": "Other"}))
+    contact = record_life.convert_lead(crm, "external:C1", BY, into=into).record.summary.id
+    told = {2: f"lead C1 is contact {contact} now"}
+    assert imported(crm, given, LEADS) == ({"skipped": 1}, told)
+    record_life.delete_record(crm, Module.CONTACT, str(contact), BY)
+    assert imported(crm, given, LEADS) == ({"created": 1}, {})
 
 
 def test_only_the_columns_that_the_rows_have_are_updated_and_an_empty_cell_clears(crm: Crm, jane: str) -> None:

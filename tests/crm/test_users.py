@@ -76,7 +76,7 @@ def test_an_account_is_made_once_and_must_exist_to_be_named(crm: Crm) -> None:
     accounts.add_account(crm, "Acme", now=NOW)
     with pytest.raises(Refused, match="choose another name"):
         accounts.add_account(crm, "ACME", now=NOW)
-    with pytest.raises(Refused, match="no account 'Amce': Acme"):
+    with pytest.raises(Refused, match="no account 'Amce': there is Acme"):
         add(Crm(crm.database, "Amce"), JANE)
     with pytest.raises(Refused, match="needs a name"):
         accounts.add_account(crm, "\x00 \u202e", now=NOW)

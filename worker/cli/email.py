@@ -12,7 +12,6 @@ from worker.cli.lazy import noun
 from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows, time_text, write_result
 from worker.domain.errors import Refused
 from worker.domain.permissions import Module
-from worker.domain.records import Direction
 
 if TYPE_CHECKING:
     from worker.crm.emails import EmailDetail, EmailFilter, EmailRecord, EmailSummary
@@ -46,12 +45,14 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
     wanted = _filter(contact, lead, owner, waits=unmatched)
     with open_desk(ctx, account) as desk:
         emails = cut(list_emails(desk.crm, wanted, limit=one_more(limit)), limit)
+    if wanted.record is not None and not emails:
+        note(f"no {wanted.module} {wanted.record} has an email")
     if as_json:
         print_json([_summary_fields(email) for email in emails])
         return
-    if contact or lead:
+    if emails and wanted.record is not None:
         lists = dict.fromkeys(email.direction.list_name for email in emails)
-        note(f"{' and '.join(lists or [Direction.SENT.list_name])}: {contact or lead}")
+        note(f"{' and '.join(lists)}: {wanted.record}")
     print_rows(
         ("id", "sent at", "direction", "from", "subject", "owner", "on"),
         [

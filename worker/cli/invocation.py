@@ -109,7 +109,7 @@ AccountName = Annotated[
 Acting = Annotated[
     str | None, typer.Option("--as", metavar="USER", help="Who does it; the user's profile must permit it.")
 ]
-Limit = Annotated[int, typer.Option("--limit", min=0, metavar="N", help="Show at most so many; 0 for all.")]
+Limit = Annotated[int, typer.Option("--limit", min=0, max=10**9, metavar="N", help="Show at most so many; 0 for all.")]
 User = Annotated[str, typer.Argument(metavar="USER", help="The user's login, an e-mail address.")]
 
 

@@ -71,6 +71,9 @@ class LazyCommands(TyperGroup):
         """Run the command; what this program raises on purpose is one line for each problem and exit code 1."""
         try:
             return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # pydantic's words
+            raise
         except DropboxError as error:
             from worker.cli.reasons import with_hint  # noqa: PLC0415 - only a failure needs it
 

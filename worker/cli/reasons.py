@@ -225,6 +225,8 @@ _HINTS: Final = {
     "no_users": "`user add LOGIN` makes one",
     "senders_full": "`sender remove {login} ADDRESS` makes room",
     "nothing_waits": "`unmatched list` shows what does",
+    "address_unknown": "`{module} show {id}` shows its addresses",
+    "address_is_email": "--email ADDRESS changes it",
     "record_ambiguous": "name it by its ID",
     "record_of_other_module": "`{module} show {id}` shows it",
     "record_unknown": "`{module} list` shows what there is",

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, and_, func, select
 from sqlmodel import col
 
-from worker.crm.record_lists import RecordDetail, detail_of, find_record, find_records
+from worker.crm.record_lists import RecordDetail, detail_of, find_listed, find_record
 from worker.crm.record_rows import Revision, attach, author_of, insert_records, read_states, update_records
 from worker.crm.work import By, Crm, Work, address_of
 from worker.domain.addresses import Address
@@ -92,16 +92,16 @@ class EmailFilter:
 
 
 def list_emails(crm: Crm, wanted: EmailFilter, *, limit: int | None) -> list[EmailSummary]:
-    """List the account's emails that fit the filter, the last stored first.
+    """List the account's emails that fit the filter, the last stored first. An address without a record has none.
 
     Raises:
-        Refused: there is no such account or user, or the text is no name of a record.
+        Refused: there is no such account or user, no record has the ID or key, or the text is no name of a record.
         Unavailable: the database is down.
     """
     with crm.read() as work:
         records = None
         if wanted.module is not None and wanted.record is not None:
-            records = find_records(work, wanted.module, wanted.record)
+            records = find_listed(work, wanted.module, wanted.record)
         rows = work.connection.execute(_latest_first(work, wanted, records).limit(limit)).all()
         return _summaries(work, [tuple(row) for row in rows], records or ())
 

@@ -232,7 +232,7 @@ class _Matching:
         return [row for row in rows if row.change.line not in late] if late else rows
 
     def _not_merged(self, rows: list[_Row]) -> list[_Row]:
-        """Leave out rows whose record was merged into another one: they would make it again."""
+        """Leave out rows whose record was merged or converted: they would make it again."""
         module = self._plan.module
         merged = merged_by_external_id(self._work, module, {row.external_id for row in rows if row.external_id})
         if not merged:
@@ -241,8 +241,10 @@ class _Matching:
         gone = {key: into for key, into in merged.items() if key not in known}
         for row in rows:
             if row.external_id in gone:
-                into = f"{gone[row.external_id]}, which has a key of its own"
-                self._refuse(row, f"{module} {clean(row.external_id, 80)} was merged into record {into}")
+                now, number = gone[row.external_id]
+                end = f"was merged into record {number}, which has a key of its own"
+                end = end if now is module else f"is {now} {number} now"
+                self._refuse(row, f"{module} {clean(row.external_id, 80)} {end}")
         return [row for row in rows if row.external_id not in gone]
 
     def _found(self, rows: list[_Row]) -> list[_Row]:

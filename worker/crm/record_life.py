@@ -29,6 +29,7 @@ from worker.domain.text import clean
 from worker.retries import retry_on_conflict
 from worker.store.bulk import insert_rows
 from worker.store.events import write_events
+from worker.store.ids import allocate
 from worker.store.tables import AssociationRow, FormerRecordRow, RecordRow
 from worker.store.waiting import lock
 
@@ -73,7 +74,8 @@ def edit_record(crm: Crm, module: Module, name: str, change: RecordChange, by: B
     """Change a record. An address that is replaced keeps matching; one that is removed does not.
 
     Raises:
-        Refused: when there is no such record or owner, the external ID is taken, or the acting user may not.
+        Refused: when there is no such record or owner, the external ID is taken, an address cannot be removed, or the
+            acting user may not.
     """
     with crm.begin() as work:
         author = author_of(work, by, module)
@@ -82,6 +84,7 @@ def edit_record(crm: Crm, module: Module, name: str, change: RecordChange, by: B
         before = read_states(work, [number])[number]
         revision = Revision(number, before, changed(before, change, _owner_id(work, change)))
         _require_free_external_id(work, module, revision.after, number)
+        _require_removed(module, revision, change)
         if revision.after.is_written_as(before):
             return ChangedRecord(detail_of(work, module, number))
         return _revise(work, module, revision, author)
@@ -145,6 +148,11 @@ def convert_lead(crm: Crm, name: str, by: By, *, into: str | None) -> ChangedRec
         )
         converted = record_updated(work.account.id, facts_of(number, Module.CONTACT, state), ["module"])
         write_events(work.connection, [converted], author.now)
+        if state.external_id is not None:
+            (placeholder,) = allocate(work.connection, RecordRow, 1)
+            _remember_end(
+                *(work, Module.LEAD, placeholder, author), merged_into=number, lost_external_id=state.external_id
+            )
         attached = attach(work, Module.CONTACT, [(number, state)], author)
         return ChangedRecord(detail_of(work, Module.CONTACT, number), attached)
 
@@ -166,7 +174,8 @@ def _merge(work: Work, number: int, target: int, modules: tuple[Module, Module],
     revision = Revision(target, before, merged(before, gone))
     lost = gone.external_id if gone.external_id != revision.after.external_id else None
     _move_emails(work, number, target)
-    end_record(work, modules[0], number, author, merged_into=target, lost_external_id=lost)
+    old_key = lost if modules[0] is modules[1] else gone.external_id
+    end_record(work, modules[0], number, author, merged_into=target, lost_external_id=old_key)
     done = _revise(work, modules[1], revision, author)
     facts = [facts_of(target, modules[1], revision.after), facts_of(number, modules[0], gone)]
     write_events(work.connection, [record_merged(work.account.id, *facts)], author.now)
@@ -203,7 +212,7 @@ def end_record(  # noqa: PLR0913 - how a record ends
 ) -> None:
     """Delete the record and its associations, and remember how it ended.
 
-    ``lost_external_id`` is the key of a merged record that the surviving one does not take.
+    ``lost_external_id`` is the key of a merged record that no record of its module has now.
 
     Raises:
         Conflict, Unavailable: others wrote the same rows first, or the database is down.
@@ -211,6 +220,12 @@ def end_record(  # noqa: PLR0913 - how a record ends
     remove_addresses(work, [number])
     for row, column in ((AssociationRow, AssociationRow.record_id), (RecordRow, RecordRow.id)):
         work.connection.execute(delete(row).where(col(row.account_id) == work.account.id, col(column) == number))
+    _remember_end(work, module, number, author, merged_into=merged_into, lost_external_id=lost_external_id)
+
+
+def _remember_end(  # noqa: PLR0913 - the columns of the row
+    work: Work, module: Module, number: int, author: Author, *, merged_into: int | None, lost_external_id: str | None
+) -> None:
     end = {
         "account_id": work.account.id,
         "id": number,
@@ -241,6 +256,15 @@ def _owner_id(work: Work, change: RecordChange) -> int | Unset | None:
     if isinstance(owner, Unset):
         return owner
     return work.user(owner).id if owner else None
+
+
+def _require_removed(module: Module, revision: Revision, change: RecordChange) -> None:
+    for address in change.remove:
+        if address not in revision.before.addresses():
+            text = f"{module} {revision.record_id} has no address {address}"
+            raise Refused(text, "address_unknown", module=module, id=revision.record_id)
+        if address in revision.after.addresses():
+            raise Refused(f"{address} is the email of {module} {revision.record_id}", "address_is_email")
 
 
 def _require_free_external_id(work: Work, module: Module, state: RecordState, number: int | None = None) -> None:

@@ -155,6 +155,18 @@ def find_records(work: Work, module: Module, name: str) -> list[int]:
     return list(work.connection.scalars(query.order_by(col(RecordRow.id))))
 
 
+def find_listed(work: Work, module: Module, name: str) -> list[int]:
+    """Find the records on whose lists to look, in the ways of `find_record`: all that have an address, or none.
+
+    Raises:
+        Refused: when no record of the module has the number or the key.
+    """
+    numbers = find_records(work, module, name)
+    if not numbers and ("@" not in name or name.strip().startswith(BY_EXTERNAL_ID)):
+        raise _no_record(work, module, name)
+    return numbers
+
+
 def detail_of(work: Work, module: Module, number: int) -> RecordDetail:
     """Read a record that exists.
 

@@ -124,8 +124,8 @@ def ids_by_external_id(work: Work, module: Module, external_ids: Collection[str]
     return {str(row.external_id): row.id for row in work.connection.execute(query)}
 
 
-def merged_by_external_id(work: Work, module: Module, external_ids: Collection[str]) -> dict[str, int]:
-    """Find the records into which others with these keys were merged, by the lost key.
+def merged_by_external_id(work: Work, module: Module, external_ids: Collection[str]) -> dict[str, tuple[Module, int]]:
+    """Find the records that replaced others with these keys, by the lost key; one that was deleted is left out.
 
     Raises:
         Unavailable: the database is down.
@@ -138,7 +138,20 @@ def merged_by_external_id(work: Work, module: Module, external_ids: Collection[s
         col(FormerRecordRow.external_id).is_not(None),
         among_texts(work.connection, col(FormerRecordRow.external_id), external_ids),
     )
-    return {str(row.external_id): row.merged_into for row in work.connection.execute(query)}
+    ends = work.connection.execute(query).all()
+    return {str(row.external_id): left for row in ends if (left := _survivor(work, row.merged_into)) is not None}
+
+
+def _survivor(work: Work, number: int | None) -> tuple[Module, int] | None:
+    """Follow the merges of a record to the one that is left; None if that was deleted."""
+    record, former = RecordRow, FormerRecordRow
+    while number is not None:
+        left = select(col(record.module)).where(col(record.account_id) == work.account.id, col(record.id) == number)
+        if module := work.connection.scalar(left):
+            return Module(module), number
+        end = select(col(former.merged_into)).where(col(former.account_id) == work.account.id, col(former.id) == number)
+        number = work.connection.scalar(end)
+    return None
 
 
 def holders(work: Work, module: Module, address_keys: Collection[str]) -> dict[str, list[Holder]]:

@@ -111,7 +111,9 @@ class Work:
             account = account_named(self.connection, self.account_name)
             if account is None:
                 named = clean(self.account_name, 80)
-                raise Refused(f"no account {named!r}: {_account_names(self.connection)}", "account_unknown")
+                known = _account_names(self.connection)
+                verb = "are" if ", " in known else "is"
+                raise Refused(f"no account {named!r}: there {verb} {known}", "account_unknown")
             return account
         accounts = [Account(*row) for row in self.connection.execute(_ACCOUNTS.limit(2))]
         if len(accounts) > 1:
@@ -240,5 +242,5 @@ _ACCOUNTS = select(col(AccountRow.id), col(AccountRow.name)).order_by(col(Accoun
 
 def _account_names(connection: Connection) -> str:
     names = [row.name for row in connection.execute(_ACCOUNTS.limit(MOST_NAMED + 1))]
-    shown = ", ".join(names[:MOST_NAMED]) or "there is none yet"
+    shown = ", ".join(names[:MOST_NAMED]) or "none yet"
     return shown + (", …" if len(names) > MOST_NAMED else "")

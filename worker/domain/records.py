@@ -245,7 +245,7 @@ def changed(state: RecordState, change: RecordChange, owner_id: int | Unset | No
     """
     email = _chosen(change.email, state.email)
     secondary = _chosen(change.secondary_email, state.secondary_email)
-    if secondary == email:
+    if secondary == email or secondary in change.remove:
         secondary = None
     external_id = _chosen(change.external_id, state.external_id)
     last_name = _chosen(change.last_name, state.last_name)

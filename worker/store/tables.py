@@ -222,7 +222,10 @@ class FormerRecordRow(SQLModel, table=True):
     merged_into: int | None = Field(default=None, sa_type=BigInteger)
     """None: it was deleted."""
     external_id: str | None = Field(default=None, sa_type=CleanText)
-    """The CRM's key of a merged record whose survivor has a key of its own; an import does not make it again."""
+    """The CRM's key of a merged or converted record, if no record of its module took the key.
+
+    An import does not make the record again while the surviving record exists.
+    """
     ended_at: datetime = Field(sa_type=UtcDateTime)
     ended_by: int | None = Field(default=None, sa_type=BigInteger)
 
