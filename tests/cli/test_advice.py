@@ -8,9 +8,9 @@ import pytest
 from worker.cli.explain import story_of
 from worker.cli.reasons import Ended, advice_on, sentence
 from worker.crm.decisions import Explanation, OwnersVerdict
+from worker.domain.address_lists import Syntax
 from worker.domain.outcomes import Code, Outcome, Reason, Value, detail
 from worker.domain.permissions import Module
-from worker.domain.senders import NOT_QUOTED
 from worker.domain.verdicts import NamedRecord, RecipientResult, RecipientTrace, Trace
 
 ARRIVED = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
@@ -53,9 +53,10 @@ def test_every_reason_comes_with_advice(reason: Reason) -> None:
 
 
 def test_a_name_with_a_comma_and_no_quotes_gets_advice_of_its_own() -> None:
-    check = detail(Code.FROM_NOT_PLAIN, faults=(NOT_QUOTED,))
-    assert "quotes" in (advice_on(ended(Reason.SENDER_AMBIGUOUS, sender_check=check)) or "")
-    other = detail(Code.FROM_NOT_PLAIN, faults=("stray >",))
+    for stored in (Syntax.NAME_ALONE, "a name without an address"):  # the second by a version before the codes
+        check = detail(Code.FROM_NOT_PLAIN, faults=(stored,))
+        assert "quotes" in (advice_on(ended(Reason.SENDER_AMBIGUOUS, sender_check=check)) or "")
+    other = detail(Code.FROM_NOT_PLAIN, faults=(Syntax.STRAY.of(">"),))
     assert "quotes" not in (advice_on(ended(Reason.SENDER_AMBIGUOUS, sender_check=other)) or "")
 
 
@@ -71,6 +72,18 @@ def test_every_code_of_a_trace_has_a_sentence(code: Code) -> None:
     said = sentence(detail(code, **VALUES))
     assert said
     assert not {"{", "?"} & set(said)
+
+
+@pytest.mark.parametrize("fault", Syntax)
+def test_every_fault_of_an_address_list_has_a_sentence(fault: Syntax) -> None:
+    said = sentence(detail(Code.FROM_NOT_PLAIN, faults=(fault.of("7"),)))
+    assert said.startswith("From is not written plainly: ")
+    assert not {"{", "_"} & set(said)
+
+
+def test_a_fault_that_an_older_version_stored_as_text_is_shown_as_it_stands() -> None:
+    old = ("stray >", "not an e-mail address: 'a: b'")
+    assert sentence(detail(Code.ENTRY_UNREADABLE, faults=old)) == f"cannot be read whole: {'; '.join(old)}"
 
 
 def test_a_value_that_is_not_there_is_not_made_up() -> None:

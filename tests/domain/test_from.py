@@ -2,8 +2,9 @@
 
 import pytest
 
+from worker.domain.address_lists import Syntax
 from worker.domain.outcomes import Code, Reason, detail
-from worker.domain.senders import NOT_QUOTED, sender_of
+from worker.domain.senders import sender_of
 from worker.mime import read_head
 
 JANE = "jane@sales.example"
@@ -188,7 +189,7 @@ def test_from_is_read_one_way(raw: str | bytes, expected: str | Reason) -> None:
 @pytest.mark.parametrize("name", ["Doe, Jane", "Doe , Jane", "Doe, Jane, PhD", "Doe, =?utf-8?q?Jane?="])
 def test_the_trace_says_that_a_name_with_a_comma_needs_quotes(name: str) -> None:
     found = sender_of(read_head(f"From: {name} <jane@sales.example>\r\n\r\n".encode()))
-    assert found.why == detail(Code.FROM_NOT_PLAIN, faults=(NOT_QUOTED,))
+    assert found.why == detail(Code.FROM_NOT_PLAIN, faults=(Syntax.NAME_ALONE,))
 
 
 def test_the_table_is_long_enough() -> None:

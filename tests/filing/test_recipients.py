@@ -5,6 +5,7 @@ import pytest
 from tests.domain.made import JANES_TOKEN, JOHNS_TOKEN, NOW, owner
 from tests.filing.made import World, raw_mail, world_of
 from worker.cli.reasons import sentence
+from worker.domain.address_lists import Syntax
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.permissions import Module, SearchPattern
 from worker.domain.records import AccountView, NewRecord, Record
@@ -126,6 +127,9 @@ def test_a_recipient_that_cannot_be_read_is_named_as_it_was_written(to: str, tol
     verdict = World().verdict(raw_mail(to=f"carol@client.example, {to}"))
     assert made(verdict)[0] == "carol@client.example"
     assert skipped(verdict) == {entry: f"cannot be read whole: {why}" for entry, why in told.items()}
+    stored = [fault for found in verdict.trace.recipients for fault in found.why.values.get("faults", ())]  # type: ignore[union-attr]
+    assert {fault.partition(":")[0] for fault in stored} <= set(Syntax)
+    assert len(stored) >= len(told)
 
 
 @pytest.mark.parametrize(

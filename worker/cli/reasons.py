@@ -4,9 +4,9 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Final
 
+from worker.domain.address_lists import Syntax
 from worker.domain.errors import DropboxError, Refused
 from worker.domain.outcomes import Code, Detail, Outcome, Reason, Value
-from worker.domain.senders import NOT_QUOTED
 from worker.domain.verdicts import Trace
 
 _SENTENCES = {
@@ -71,6 +71,30 @@ _SENTENCES = {
     Code.TEXT: "{text}",
 }
 
+_FAULTS = {
+    Syntax.ADDRESS_OUTSIDE: "address outside of the angle brackets",
+    Syntax.BRACKET_EMPTY: "empty angle brackets",
+    Syntax.BRACKET_NESTED: "angle bracket within angle brackets",
+    Syntax.BRACKET_OPEN: "angle bracket left open",
+    Syntax.COMMENT_WITHIN: "comment within an address",
+    Syntax.CONTROL: "control character",
+    Syntax.GROUP_OPEN: "group left open",
+    Syntax.NAME_ALONE: "a name without an address",
+    Syntax.NOT_AN_ADDRESS: "not an e-mail address: {!r}",
+    Syntax.SOURCE_ROUTE: "source route",
+    Syntax.SPACE_WITHIN: "space within an address",
+    Syntax.STRAY: "stray {}",
+    Syntax.TEXT_AFTER: "text after the address",
+    Syntax.TOO_LONG: "too long to be read whole",
+    Syntax.TOO_MANY: "more than {} addresses",
+}
+
+
+def fault_text(stored: str) -> str:
+    """Say a fault of an address list. Versions before the codes stored the sentence itself."""
+    code, _, value = stored.partition(":")
+    return _FAULTS[Syntax(code)].format(value) if code in _FAULTS else stored
+
 
 def sentence(reason: Detail) -> str:
     """Say a reason; what was wrong with an address list is named behind it."""
@@ -94,6 +118,8 @@ def _shown(name: str, value: Value) -> str:
             return " or ".join(f"{module}s" for module in value) or "no module"
         case "fields":
             return ", ".join(field.title() for field in value)
+        case "faults":
+            return "; ".join(map(fault_text, value))
         case _:
             return "; ".join(value)
 
@@ -205,7 +231,7 @@ def _words(ended: Ended) -> str | None:
             return _DMARC_ALONE
         case Ended(
             reason=Reason.SENDER_AMBIGUOUS, trace=Trace(sender_check=Detail(values={"faults": tuple(faults)}))
-        ) if NOT_QUOTED in faults:
+        ) if fault_text(Syntax.NAME_ALONE) in map(fault_text, faults):
             return _UNQUOTED
         case _:
             return _ADVICE[ended.reason] if ended.reason else None

@@ -88,7 +88,7 @@ def explain_uid(crm: Crm, uid: int, *, limit: int | None) -> list[Explanation]:
     """Return the decisions on messages with that UID in any mailbox, the latest first.
 
     Raises:
-        Refused: there is no such account, or there are several and none is named.
+        Refused: there is no such account.
         Unavailable: the database is down.
     """
     with crm.read() as work:
@@ -101,7 +101,7 @@ def explain_message_id(crm: Crm, message_id: str, *, limit: int | None) -> list[
     """Return the decisions on messages with that Message-ID, typed with or without angle brackets, the latest first.
 
     Raises:
-        Refused: there is no such account, or there are several and none is named.
+        Refused: there is no such account.
         Unavailable: the database is down.
     """
     bare = message_id.strip().removeprefix("<").removesuffix(">")
@@ -115,7 +115,7 @@ def explain_matching(crm: Crm, wanted: MessageFilter, *, limit: int | None) -> l
     """Return the decisions on messages from and to these people since then, the latest first.
 
     Raises:
-        Refused: there is no such account, or there are several and none is named.
+        Refused: there is no such account.
         Unavailable: the database is down.
     """
     with crm.read() as work:

@@ -94,7 +94,7 @@ def list_webhooks(crm: Crm) -> list[EndpointHealth]:
     """List the endpoint of the named account, or those of all accounts.
 
     Raises:
-        Refused: there is no such account, or there are several and none is named.
+        Refused: there is no such account.
         Unavailable: the database is down.
     """
     with crm.read() as work:

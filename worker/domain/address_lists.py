@@ -7,6 +7,7 @@ An entry that cannot be read costs only itself. The text on two sides of a stray
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
 
@@ -47,11 +48,36 @@ _IN_SQUARE_BRACKETS = re.compile(r"\[\s*(?:mailto:|smtp:)?([^\s:]+)\s*\]", re.IG
 _STRAY = frozenset('>()[]\\"')
 
 
+class Syntax(StrEnum):
+    """Every fault in the syntax of an entry; one that takes a value is ``code:value``. The names are stored."""
+
+    ADDRESS_OUTSIDE = "address_outside"
+    BRACKET_EMPTY = "bracket_empty"
+    BRACKET_NESTED = "bracket_nested"
+    BRACKET_OPEN = "bracket_open"
+    COMMENT_WITHIN = "comment_within"
+    CONTROL = "control"
+    GROUP_OPEN = "group_open"
+    NAME_ALONE = "name_alone"  # ``Smith, Ann <ann@x>``
+    NOT_AN_ADDRESS = "not_an_address"  # the text
+    SOURCE_ROUTE = "source_route"
+    SPACE_WITHIN = "space_within"
+    STRAY = "stray"  # the character
+    TEXT_AFTER = "text_after"
+    TOO_LONG = "too_long"
+    TOO_MANY = "too_many"  # the limit
+
+    def of(self, value: str) -> str:
+        """Return the fault with its value, on one line and without tokens."""
+        return f"{self}:{clean(without_tokens(value), _MOST_NAME)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """A fault in the syntax of one entry, and the entry as it is written."""
 
     what: str
+    """A code of `Syntax`, with its value if it takes one."""
     entry: str
 
 
@@ -172,7 +198,7 @@ class _LenientReader:
         """Read the whole list."""
         for token, begin in _tokens_of_list(self._value):
             if len(self._addresses) >= MOST_ADDRESSES:
-                self._faults.append(Fault(f"more than {MOST_ADDRESSES} addresses", self._value[begin:]))
+                self._faults.append(Fault(Syntax.TOO_MANY.of(str(MOST_ADDRESSES)), self._value[begin:]))
                 break
             self._take(token, begin)
         self._end_entry(len(self._value))
@@ -196,7 +222,7 @@ class _LenientReader:
             if token not in "<,;" or (token == "," and is_route):
                 self._within.append(token)
                 return
-            self._wrong.append("angle bracket left open")
+            self._wrong.append(Syntax.BRACKET_OPEN)
             self._close_angle()
         if token == "<":
             self._within = []
@@ -213,13 +239,13 @@ class _LenientReader:
         if ":" in within:  # a source route, or a scheme such as ``mailto:``
             within = within[len(within) - within[::-1].index(":") :]
         if all(is_space(token) for token in within):
-            self._wrong.append("empty angle brackets")
+            self._wrong.append(Syntax.BRACKET_EMPTY)
         self._add(self._whole_within(within), "".join(self._outside))
         self._outside, self._within, self._has_angle = [], None, True
 
     def _end_entry(self, end: int) -> None:
         if self._within is not None:
-            self._wrong.append("angle bracket left open")
+            self._wrong.append(Syntax.BRACKET_OPEN)
             self._close_angle()
         if not all(is_space(token) for token in self._outside):
             self._end_outside()
@@ -229,7 +255,7 @@ class _LenientReader:
     def _end_outside(self) -> None:
         """Read what stands outside of angle brackets since the last address: a bare address, or something odd."""
         if self._has_angle:
-            self._wrong.append("text after the address")
+            self._wrong.append(Syntax.TEXT_AFTER)
         if "@" not in self._outside:
             if self._has_angle:
                 return
@@ -255,7 +281,7 @@ class _LenientReader:
             words = [word for word in words if any(map(str.isalnum, "".join(word)))]
         found = [address for word in words if (address := self._whole(word, is_alone=len(words) == 1))]
         if len(words) > 1:
-            self._wrong.append("space within an address")
+            self._wrong.append(Syntax.SPACE_WITHIN)
         return found if len(found) == len(words) else []
 
     def _whole(self, word: list[str], *, is_alone: bool) -> Address | None:
@@ -265,15 +291,15 @@ class _LenientReader:
             start += 1
         while end > start and _is_stray(word[end - 1]):
             end -= 1
-        self._wrong += [f"stray {token[0]}" for token in word if _is_stray(token)]
+        self._wrong += [Syntax.STRAY.of(token[0]) for token in word if _is_stray(token)]
         kept = word[start:end]
         if any(_is_stray(token) for token in kept):
             return None
         try:
             return _whole_address("".join(kept).strip(_AROUND))
-        except NotAnAddress as error:
+        except NotAnAddress:
             if is_alone:
-                self._wrong.append(str(error))
+                self._wrong.append(Syntax.NOT_AN_ADDRESS.of("".join(kept)))
             return None
 
 

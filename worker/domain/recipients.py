@@ -14,7 +14,7 @@ from worker.domain.messages import Head
 from worker.domain.outcomes import Code, Detail, detail
 from worker.domain.permissions import Module, Search
 from worker.domain.records import AccountView, NewRecord, Record, best_match
-from worker.domain.text import address_without_tokens, clean, without_anything_like_tokens, without_tokens
+from worker.domain.text import address_without_tokens, clean, without_anything_like_tokens
 from worker.domain.tokens import DropboxAddress, Owner
 from worker.domain.verdicts import RecipientResult, RecipientTrace
 
@@ -172,7 +172,7 @@ def _matched(address: Address, record: Record, owner: Owner) -> RecipientTrace:
 def _unread(faults: Iterable[Fault]) -> Iterator[RecipientTrace]:
     """Yield one line for each entry with a fault. An address that is whole within it still counts."""
     for entry, found in groupby(faults, key=attrgetter("entry")):
-        whats = tuple(dict.fromkeys(without_tokens(fault.what) for fault in found))
+        whats = tuple(dict.fromkeys(fault.what for fault in found))
         shown = clean(without_anything_like_tokens(entry), _MOST_OF_ENTRY)
         yield _skipped(shown, detail(Code.ENTRY_UNREADABLE, faults=whats))
 

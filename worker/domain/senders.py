@@ -18,6 +18,7 @@ from worker.domain.address_lists import (
     OFTEN_READ,
     AddressList,
     Fault,
+    Syntax,
     is_comment,
     is_space,
     read_simple,
@@ -27,10 +28,8 @@ from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.decoding import without_comments
 from worker.domain.messages import LOOP_MARK, Field, Head
 from worker.domain.outcomes import Code, Detail, Reason, detail
-from worker.domain.text import ALPHABET, without_tokens
+from worker.domain.text import ALPHABET
 
-NOT_QUOTED = "a name without an address"
-"""The fault of ``Smith, Ann <ann@x>``. The advice on such mail reads it."""
 _NO_PART_OF_ADDRESS = frozenset('>:;()[]\\"')
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
@@ -57,18 +56,18 @@ class _Entry:
         if token == ">":
             self.is_closed = True
         elif token == "<":
-            self.faults.append("angle bracket within angle brackets")
+            self.faults.append(Syntax.BRACKET_NESTED)
         else:
             self.inside.append(token)
 
     def take_outside(self, token: str) -> None:
         if self.is_closed:
             if not is_space(token):
-                self.faults.append("text after the address")
+                self.faults.append(Syntax.TEXT_AFTER)
         elif token == "<":
             self.has_angle = True
         elif token in _NO_PART_OF_ADDRESS or token[0] == "\\":
-            self.faults.append(f"stray {token[0]}")
+            self.faults.append(Syntax.STRAY.of(token[0]))
         else:
             self.before.append(token)
 
@@ -95,11 +94,11 @@ def _strict_address(text: str) -> Address:
 
 def _read_any(value: str) -> AddressList:
     addresses: list[Address] = []
-    faults = [Fault("control character", value)] if _CONTROL.search(value) else []
+    faults = [Fault(Syntax.CONTROL, value)] if _CONTROL.search(value) else []
     has_group = False
     for count, entry in enumerate(_entries(value)):
         if count >= MOST_ADDRESSES:
-            faults.append(Fault(f"more than {MOST_ADDRESSES} addresses", value[entry.begin :]))
+            faults.append(Fault(Syntax.TOO_MANY.of(str(MOST_ADDRESSES)), value[entry.begin :]))
             break
         address = _address_of(entry)
         faults.extend(Fault(what, value[entry.begin : entry.end]) for what in dict.fromkeys(entry.faults))
@@ -111,32 +110,32 @@ def _read_any(value: str) -> AddressList:
 
 def _address_of(entry: _Entry) -> Address | None:
     if entry.is_open:
-        entry.faults.append("angle bracket left open")
+        entry.faults.append(Syntax.BRACKET_OPEN)
     tokens = _without_space_around(_without_route(entry) if entry.has_angle else entry.before)
     if not tokens:
         if entry.has_angle:
-            entry.faults.append("empty angle brackets")
+            entry.faults.append(Syntax.BRACKET_EMPTY)
         return None
     if not entry.has_angle and "@" not in tokens:
-        entry.faults.append(NOT_QUOTED)
+        entry.faults.append(Syntax.NAME_ALONE)
         return None
     address = _read_address(tokens, entry.faults)
     if entry.has_angle and "@" in entry.before and not _is_the_same(entry.before, address):
-        entry.faults.append("address outside of the angle brackets")
+        entry.faults.append(Syntax.ADDRESS_OUTSIDE)
     return address
 
 
 def _read_address(tokens: list[str], faults: list[str]) -> Address | None:
     if any(is_comment(token) for token in tokens):
-        faults.append("comment within an address")
+        faults.append(Syntax.COMMENT_WITHIN)
         tokens = [token for token in tokens if not is_comment(token)]
     if any(is_space(token) for token in tokens):
-        faults.append("space within an address")
+        faults.append(Syntax.SPACE_WITHIN)
         return None
     try:
         return _strict_address("".join(tokens))
-    except NotAnAddress as error:
-        faults.append(str(error))
+    except NotAnAddress:
+        faults.append(Syntax.NOT_AN_ADDRESS.of("".join(tokens)))
         return None
 
 
@@ -152,7 +151,7 @@ def _without_route(entry: _Entry) -> list[str]:
     """Drop the route of ``<@relay,@relay:local@domain>`` (RFC 5322 §4.4): obsolete, and a way to hide an address."""
     if ":" not in entry.inside:
         return entry.inside
-    entry.faults.append("source route")
+    entry.faults.append(Syntax.SOURCE_ROUTE)
     return entry.inside[len(entry.inside) - entry.inside[::-1].index(":") :]
 
 
@@ -171,7 +170,7 @@ def _entries(value: str) -> Iterator[_Entry]:
     in_group = False
     for count, (token, begin) in enumerate(tokens_of(value)):
         if count >= MOST_TOKENS:
-            entry.faults.append("too long to be read whole")
+            entry.faults.append(Syntax.TOO_LONG)
             break
         if entry.is_open:
             entry.take_inside(token)
@@ -191,7 +190,7 @@ def _entries(value: str) -> Iterator[_Entry]:
         else:
             entry.take_outside(token)
     if in_group:
-        entry.faults.append("group left open")
+        entry.faults.append(Syntax.GROUP_OPEN)
     entry.end = len(value)
     yield entry
 
@@ -267,7 +266,7 @@ def _names_another(value: str, address: Address) -> bool:
 
 
 def _faults(found: AddressList) -> dict[str, tuple[str, ...]]:
-    whats = tuple(dict.fromkeys(without_tokens(fault.what) for fault in found.faults))
+    whats = tuple(dict.fromkeys(fault.what for fault in found.faults))
     return {"faults": whats[:3]} if whats else {}
 
 
