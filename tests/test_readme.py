@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from worker.cli.lazy import ENTRIES, LazyCommands
+from worker.cli.app import ENTRIES, LazyCommands
 from worker.domain.outcomes import Reason
 from worker.logs import Event
 from worker.settings import Settings

@@ -15,9 +15,9 @@ from worker.logs import Event, configure, log_deferred, log_filed
 from worker.mime.authentication_results import organisational_domain, read_results
 from worker.mime.content import read_carried
 from worker.outgoing import Notifier
-from worker.outgoing.configured import mail_server_of, post_of
+from worker.outgoing.post import mail_server_of, post_of
 from worker.poll import Limits, Poller, Watcher, Watchers
-from worker.poll.removal import MailboxCopies
+from worker.poll.own_folders import MailboxCopies
 from worker.settings import LogFormat, Settings, state_folder
 from worker.store.database import Database, parse_url
 from worker.store.locks import MailboxLock

@@ -4,7 +4,7 @@ from typing import Any
 
 from requests.adapters import HTTPAdapter
 
-from worker.deadline import Wire
+from worker.wire import Wire
 
 
 class HeldAdapter(HTTPAdapter):

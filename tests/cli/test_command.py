@@ -10,7 +10,7 @@ import pytest
 from tests.cli.conftest import CommandLine
 from tests.secrecy import judge
 from worker import __version__
-from worker.cli.lazy import ENTRIES
+from worker.cli.app import ENTRIES
 
 COMMAND = Path(sys.executable).with_name("bcc-dropbox")
 

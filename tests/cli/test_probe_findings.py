@@ -6,7 +6,7 @@ from email.utils import format_datetime
 import pytest
 
 from worker.diagnostics import probe as probing
-from worker.diagnostics.findings import Result
+from worker.diagnostics.filed_mail import Result
 from worker.diagnostics.probe import Returned
 from worker.diagnostics.probe_mails import Copies, Copy, Probe
 from worker.domain.addresses import Address

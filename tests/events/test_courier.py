@@ -28,7 +28,7 @@ from tests.store.crm import NOW, Crm, User
 from worker.domain.events import RecordFacts, record_merged, record_updated
 from worker.domain.permissions import Module
 from worker.outgoing import courier as courier_module
-from worker.outgoing import webhooks as webhooks_module
+from worker.outgoing import event_delivery as webhooks_module
 from worker.outgoing.courier import Courier
 from worker.store.events import write_events
 from worker.store.tables import EventRow, WebhookRow

@@ -9,7 +9,7 @@ from tests.filing.clients import SENDER, Mail, forwards
 from tests.filing.look_alikes import look_alikes
 from worker.filing.forward_blocks import Doubt, Forward, read_texts
 from worker.filing.forward_words import LANGUAGES, labels
-from worker.mime.html_text import text_of_html
+from worker.mime.content import text_of_html
 
 FORWARDS = list(forwards())
 LOOK_ALIKES = list(look_alikes())

@@ -13,8 +13,8 @@ import pytest
 from tests.servers.certificates import AUTHORITY, Certificates, make_certificates
 from worker.domain.errors import Unavailable
 from worker.domain.servers import ImapAccess, Tls
-from worker.imap.errors import translated
-from worker.tls import renewal, trusting
+from worker.imap.connection import translated
+from worker.wire import renewal, trusting
 
 BASIC, KEY_USAGE = AUTHORITY
 ACCESS = ImapAccess("mail.acme.example", 993, Tls.SSL, "drop", "secret")

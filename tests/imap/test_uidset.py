@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.imap.uidset import members, uid_sets
+from worker.imap.folders import members, uid_sets
 
 
 def test_consecutive_uids_are_written_as_a_range() -> None:

@@ -14,7 +14,7 @@ from tests.secrecy import CLIENT_SECRET
 from tests.servers.dovecot import Dovecot
 from worker.domain.errors import LoginRefused
 from worker.domain.servers import ImapAccess, Mechanism, OAuthClient, Tls
-from worker.imap.imap import ImapMailbox
+from worker.imap.mailbox import ImapMailbox
 from worker.imap.oauth import TokenSource
 
 BOTH = pytest.mark.parametrize("mechanism", [Mechanism.XOAUTH2, Mechanism.OAUTHBEARER])

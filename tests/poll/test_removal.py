@@ -10,7 +10,7 @@ from tests.store.crm import NOW, RULES
 from worker.domain.erasure import Person, WantedMail
 from worker.domain.messages import Arrival
 from worker.domain.outcomes import Decided, Folder, Outcome
-from worker.poll.removal import MailboxCopies
+from worker.poll.own_folders import MailboxCopies
 
 DORA, CARL = "dora@client.example", "carl@client.example"
 OURS, THEIRS, UNKNOWN = f"{1:026}", f"{2:026}", f"{3:026}"

@@ -12,7 +12,7 @@ from tests.robustness.dying import KILLED, Ended, Worker, Workers
 from tests.robustness.scene import Mail, Scene, everyday
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot, DovecotSettings
-from worker.imap.uidset import members
+from worker.imap.folders import members
 
 AT_A_TIME = 4
 MAILS = 7

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from worker.service.process import at_work
+from worker.service.supervisor import at_work
 
 
 def pace() -> tuple[float, tuple[int, int, int]]:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.store.crm import NOW, QUEUE, Crm, Mail, file
-from worker.diagnostics.findings import Result
+from worker.diagnostics.filed_mail import Result
 from worker.diagnostics.server_checks import room_left
 from worker.store.database import Database
 from worker.store.poll_store import PollStore

@@ -19,8 +19,7 @@ def main() -> None:
     gc.set_threshold(_ALLOCATIONS)
     atexit.register(gc.freeze)  # else the interpreter searches all modules for cycles as it ends, a quarter of the time
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # there are none, and the search reads each installed package
-    from worker.cli.app import app  # noqa: PLC0415 - other modules of this package need no command line
-    from worker.cli.lazy import command_of  # noqa: PLC0415 - the same
+    from worker.cli.app import app, command_of  # noqa: PLC0415 - other modules of this package need no command line
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows no UTF-8 shall not end the program

@@ -1,13 +1,115 @@
-"""The root of the command line: what may stand before the command."""
+"""The root of the command line: commands that are imported when they are called, and errors that become a line."""
 
+from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from worker import __version__
 from worker.cli.invocation import Invocation
-from worker.cli.lazy import LazyCommands
+from worker.domain.errors import DropboxError
+from worker.domain.text import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command is: a function, or the Typer of a noun; ``summary`` is shown without importing it."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+ENTRIES: Final = {
+    "run": Entry("worker.cli.run", "run", "The service: polls for ever, at once where the server offers IDLE."),
+    "poll": Entry("worker.cli.run", "poll", "Poll the mailbox once, then exit."),
+    "check": Entry("worker.cli.check", "check", "What works of settings, database and mailbox, and what does not."),
+    "demo": Entry("worker.cli.run", "demo", "See all of it on an embedded mailbox; needs no configuration."),
+    "status": Entry("worker.cli.status", "status", "Backlog, last poll, outcomes today, oldest unprocessed message."),
+    "explain": Entry("worker.cli.explain", "explain", "Why a message ended as it did, and what to do about it."),
+    "vacuum": Entry("worker.cli.run", "vacuum", "Return unused space in the database to the disk."),
+    "replay": Entry("worker.cli.explain", "replay", "Decide again on messages that were rejected or failed."),
+    "account": Entry("worker.cli.account", "app", "The customers of the CRM: add, list, set."),
+    "profile": Entry("worker.cli.account", "profile_app", "What users may do: add, list, grant, revoke."),
+    "user": Entry("worker.cli.account", "user_app", "Who has a dropbox: add, list, enable, disable, remove."),
+    "dropbox": Entry("worker.cli.dropbox", "app", "A user's address and pattern: show, regenerate, pattern, vcard."),
+    "sender": Entry("worker.cli.dropbox", "sender_app", "The addresses a user sends from: add, verify, remove, list."),
+    "lead": Entry("worker.cli.record", "lead_app", "Leads: add, list, show, edit, import, merge, convert, delete."),
+    "contact": Entry("worker.cli.record", "contact_app", "Contacts: add, list, show, edit, import, merge, delete."),
+    "unmatched": Entry("worker.cli.email", "unmatched_app", "Recipients that wait for a record: list, assign."),
+    "never-log": Entry("worker.cli.account", "never_log_app", "Addresses and domains never logged: add, remove, list."),
+    "email": Entry("worker.cli.email", "app", "Stored emails: list, show, export."),
+    "erase": Entry("worker.cli.erase", "erase", "Remove a person from the database and the mailbox."),
+    "webhook": Entry("worker.cli.webhook", "app", "Where events go: add, list, test, enable, disable, remove."),
+    "event": Entry("worker.cli.webhook", "event_app", "Events for the CRM: list, resend."),
+}
+
+
+class LazyCommands(TyperGroup):
+    """The commands of `ENTRIES`; the help of all needs the import of none."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the library's signature
+        """Return the commands in the order of the manual, not of the alphabet."""
+        return list(ENTRIES)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the same
+        """Import the module and make its command."""
+        entry = ENTRIES.get(cmd_name)
+        if entry is None:
+            return None
+        command = get_command(_typer_of(entry, cmd_name))
+        command.name = cmd_name
+        return command
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - the same
+        """Write the table of commands into the help."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in ENTRIES.items()])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what this program raises on purpose is one line for each problem and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = error.message.removeprefix("Value error, ")  # pydantic's words
+            raise
+        except DropboxError as error:
+            from worker.cli.reasons import with_hint  # noqa: PLC0415 - only a failure needs it
+
+            for line in with_hint(error).splitlines():
+                typer.echo(f"error: {clean(line)}", err=True)
+            raise typer.Exit(1) from error
+
+
+def command_of(app: typer.Typer) -> Any:
+    """Return the Click command of a Typer. Calling the Typer would install its own excepthook, with tracebacks."""
+    return get_command(app)
+
+
+def plain_typer(summary: str | None = None) -> typer.Typer:
+    """Make a Typer without rich's frames, which slow the help, and without tracebacks of its own."""
+    return typer.Typer(
+        help=summary, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True
+    )
+
+
+def noun(name: str) -> typer.Typer:
+    """Make the Typer of a noun whose verbs are its commands."""
+    return plain_typer(ENTRIES[name].summary)
+
+
+def _typer_of(entry: Entry, name: str) -> typer.Typer:
+    found = getattr(import_module(entry.module), entry.attribute)
+    if isinstance(found, typer.Typer):
+        return found
+    single = plain_typer()
+    single.command(name)(found)
+    return single
+
 
 app = typer.Typer(
     cls=LazyCommands,

@@ -12,7 +12,7 @@ import typer
 
 from worker.cli.invocation import Json, env_file_of, parse_duration
 from worker.cli.output import note, print_json
-from worker.diagnostics.findings import Finding, Result
+from worker.diagnostics.filed_mail import Finding, Result
 from worker.domain.text import clean
 
 _WAIT = timedelta(seconds=60)

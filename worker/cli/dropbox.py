@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from worker.cli.app import noun
 from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Json, Limit, User, open_desk, parse_duration
-from worker.cli.lazy import noun
 from worker.cli.output import cut, note, print_fields, print_json, print_rows, write_result
 from worker.domain.errors import DropboxError
 from worker.domain.tokens import DropboxAddress
@@ -219,7 +219,7 @@ def _post_for_code(settings: "Settings", login: str, address: str) -> "Post | No
         return None
     from worker.crm.work import address_of  # noqa: PLC0415
     from worker.domain.senders import needs_proof  # noqa: PLC0415
-    from worker.outgoing.configured import post_of  # noqa: PLC0415
+    from worker.outgoing.post import post_of  # noqa: PLC0415
 
     is_outside = needs_proof(address_of(login, "the user"), address_of(address, "a sender"))
     return post_of(settings) if is_outside else None

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from worker.crm.person_removal import Erased
-    from worker.poll.removal import MailboxCopies
+    from worker.poll.own_folders import MailboxCopies
 
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="One of the person's addresses.")]
 

@@ -1,23 +1,26 @@
-"""`bcc-dropbox explain`: why a mail is there, or is not, and what to do about it."""
+"""`bcc-dropbox explain` and `replay`: why a mail is there or is not, what to do about it, and the rules once more."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Desk, Json, Limit, open_desk, parse_duration
-from worker.cli.output import cut, note, one_more, print_json, time_text
+from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Desk, Json, Limit, env_file_of, open_desk, parse_duration
+from worker.cli.output import cut, note, one_more, print_json, print_rows, time_text
 from worker.cli.reasons import Ended, advice_on, advice_on_waiting, in_account, sentence
 from worker.domain.errors import Refused
-from worker.domain.outcomes import Outcome
+from worker.domain.outcomes import Outcome, Reason
 from worker.domain.text import clean
 from worker.domain.verdicts import NamedRecord, RecipientResult, RecipientTrace
 
 if TYPE_CHECKING:
+    from worker.bootstrap import Parts
     from worker.crm.decisions import Explanation, OwnersVerdict
-    from worker.domain.outcomes import Detail
+    from worker.domain.outcomes import Decided, Detail
     from worker.domain.verdicts import Trace
+    from worker.poll.own_folders import Result
 
 
 _GREATEST_UID = 0xFFFFFFFF  # RFC 9051 §2.3.1.1
@@ -286,3 +289,90 @@ def _recipient_lines(recipient: RecipientTrace, verdict: "OwnersVerdict") -> Ite
 
 def _labelled(label: str, text: str) -> str:
     return f"  {label:<{_LABEL_WIDTH}} {text}"
+
+
+_Row = tuple[int, str, str, tuple[Reason, ...], str]
+
+_RETRIED = "retried"
+"""Not decided yet: its strikes are forgotten."""
+
+
+def replay(
+    ctx: typer.Context,
+    uids: Annotated[
+        list[int] | None,
+        typer.Argument(metavar="UID", min=1, max=_GREATEST_UID, help="The messages, as the log names them."),
+    ] = None,
+    quarantined: Annotated[bool, typer.Option("--quarantined", help="All that the worker failed on.")] = False,
+    rejected: Annotated[
+        Reason | None, typer.Option(metavar="REASON", help="All rejected for this reason, like unknown_token.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Put messages back into the queue: the next poll decides on them by the rules as they are now.
+
+    What was filed stays filed once. May be repeated; the service may be running.
+    """
+    from contextlib import closing  # noqa: PLC0415
+
+    from worker.bootstrap import compose, start_log  # noqa: PLC0415
+    from worker.settings import Settings  # noqa: PLC0415
+    from worker.store.schema import migrate  # noqa: PLC0415
+
+    if [bool(uids), quarantined, rejected is not None].count(True) != 1:
+        raise typer.BadParameter("name messages by their UID, or --quarantined, or --rejected REASON: one of these")
+    settings = Settings.load_for_mailbox(env_file_of(ctx))
+    start_log(settings)
+    with closing(compose(settings)) as parts:
+        migrate(parts.database)
+        retried, decided = _chosen(parts, uids or [], rejected)
+        results = _replayed(parts, decided)
+    _show(retried, decided, results, as_json=as_json)
+
+
+def _chosen(parts: "Parts", uids: list[int], rejected: Reason | None) -> tuple[list[int], "list[Decided]"]:
+    """Return the undecided messages whose strikes were cleared, and the decided ones to put back."""
+    from worker.crm import decisions  # noqa: PLC0415
+
+    database, mailbox = parts.database, parts.mailbox_name
+    if rejected is not None:
+        return [], decisions.decided_as(database, mailbox, Outcome.REJECTED, rejected)
+    if not uids:
+        return [], decisions.decided_as(database, mailbox, Outcome.QUARANTINED)
+    decided = decisions.decided_under(database, mailbox, uids)
+    undecided = set(uids) - {message.uid for message in decided}
+    retried = decisions.forgive(database, mailbox, undecided) if undecided else []
+    if unknown := sorted(undecided.difference(retried)):
+        named = ", ".join(map(str, unknown))
+        raise Refused(f"no decision on UID {named} in {mailbox}: `bcc-dropbox explain` finds messages by their people")
+    return retried, decided
+
+
+def _replayed(parts: "Parts", decided: "list[Decided]") -> "list[Result]":
+    from worker.poll.own_folders import replay as put_back  # noqa: PLC0415
+
+    return put_back(parts.mailbox, decided) if decided else []
+
+
+def _show(retried: list[int], decided: "list[Decided]", results: "list[Result]", *, as_json: bool) -> None:
+    rows: list[_Row] = [(uid, "", "", (), _RETRIED) for uid in retried]
+    rows += [
+        (message.uid, message.message_id, message.outcome.value, message.reasons, result.value)
+        for message, result in zip(decided, results, strict=True)
+    ]
+    names = ("uid", "message_id", "outcome", "reasons", "result")
+    counts = Counter(row[-1] for row in rows)
+    if as_json:
+        print_json({**counts, "messages": [dict(zip(names, row, strict=True)) for row in rows]})
+        return
+    if rows:
+        print_rows(("uid", "message id", "ended", "reason", "now"), rows)
+    note(_told(counts))
+
+
+def _told(counts: Counter[str]) -> str:
+    if not counts:
+        return "nothing to replay: no message ended so"
+    text = ", ".join(f"{count} {name}" for name, count in counts.items())
+    to_come = counts["restored"] + counts["waiting"] + counts[_RETRIED]
+    return f"{text}; the next poll decides (`bcc-dropbox poll`, or the service by itself)" if to_come else text

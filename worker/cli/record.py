@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from worker.cli.app import noun
 from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Acting, Json, Limit, open_desk, open_first_desk
-from worker.cli.lazy import noun
 from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows
 from worker.domain.permissions import Module
 from worker.domain.text import clean
@@ -249,7 +249,7 @@ def _add_import(app: typer.Typer, module: Module) -> None:
         account: AccountName = None,
         as_json: Json = False,
     ) -> None:
-        from worker.cli.record_import import import_file, key_named  # noqa: PLC0415
+        from worker.cli.record_files import import_file, key_named  # noqa: PLC0415
         from worker.crm.record_import import ImportPlan  # noqa: PLC0415
 
         plan = ImportPlan(module, key_named(key), dry_run=dry_run)

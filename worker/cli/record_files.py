@@ -1,4 +1,4 @@
-"""Rows of leads and contacts out of a file as programs really write it: CSV in any encoding, or JSON Lines."""
+"""Rows of leads and contacts out of a file as programs really write it, CSV or JSON Lines, and their import (R24)."""
 
 import codecs
 import csv
@@ -8,15 +8,18 @@ import re
 import shutil
 import tempfile
 import unicodedata
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from worker.cli.output import STDIN, opened
-from worker.crm.record_import import BadRow, Key
+import typer
+
+from worker.cli.output import STDIN, note, opened, print_fields, print_json, progress_bar
+from worker.crm.record_import import BadRow, Imported, ImportPlan, Key, import_records
+from worker.crm.work import By, Crm
 from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.errors import Refused
 from worker.domain.records import RecordChange
@@ -354,3 +357,44 @@ def _value(column: str, cell: str) -> object:
     if column in {"external_id", "owner"}:
         return cell or None
     return clean(cell, _LONGEST_NAME)
+
+
+_MOST_LISTED = 1000
+"""Refused rows that the JSON names; stderr names them all."""
+
+
+def key_named(name: str | None) -> Key | None:
+    """Read the value of ``--key``.
+
+    Raises:
+        typer.BadParameter: when there is no such key.
+    """
+    try:
+        return None if name is None else Key(name.strip().lower().replace("-", "_"))
+    except ValueError as error:
+        raise typer.BadParameter(f"--key must be {' or '.join(Key)}") from error
+
+
+def import_file(crm: Crm, plan: ImportPlan, file: Path, by: By, *, as_json: bool) -> None:
+    """Import a file and print what became of its rows.
+
+    Raises:
+        Refused: when the file cannot be read, or the acting user may not.
+        typer.Exit: with code 1 when there are rows and none of them is good.
+    """
+    counts: Counter[str] = Counter()
+    listed: list[BadRow] = []
+    with open_records(file) as records, progress_bar(f"{plan.module}s", records.size) as progress:
+        for done in import_records(crm, plan, records.rows(plan.key), by):
+            for row in done.bad:
+                note(f"line {row.line}: {row.why}")
+            listed += done.bad[: _MOST_LISTED - len(listed)]
+            counts.update(done.counts)
+            progress(records.done)
+    counts = counts or Counter(Imported().counts)
+    if as_json:
+        print_json({**counts, "bad": [{"line": row.line, "why": row.why} for row in listed]})
+    else:
+        print_fields(counts.items())
+    if counts["skipped"] and not (counts["created"] or counts["updated"] or counts["unchanged"]):
+        raise typer.Exit(1)

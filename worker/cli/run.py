@@ -24,8 +24,8 @@ def run(ctx: typer.Context) -> None:
     SIGTERM stops it after the current batch. SIGHUP reads the env file again.
     """
     from worker.bootstrap import start_log  # noqa: PLC0415
-    from worker.service.process import keep_little  # noqa: PLC0415
-    from worker.service.service import Service  # noqa: PLC0415
+    from worker.service.loop import Service  # noqa: PLC0415
+    from worker.service.supervisor import keep_little  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
 
     env_file = env_file_of(ctx)
@@ -38,8 +38,8 @@ def run(ctx: typer.Context) -> None:
 def poll(ctx: typer.Context, as_json: Json = False) -> None:
     """Poll the mailbox once, deliver the events that are due, then exit; shows how many messages ended how."""
     from worker.bootstrap import start_log  # noqa: PLC0415
-    from worker.service.process import keep_little  # noqa: PLC0415
-    from worker.service.service import Service  # noqa: PLC0415
+    from worker.service.loop import Service  # noqa: PLC0415
+    from worker.service.supervisor import keep_little  # noqa: PLC0415
     from worker.settings import Settings  # noqa: PLC0415
 
     settings = Settings.load_for_filing(env_file_of(ctx))
@@ -128,8 +128,7 @@ class _Commands:
 
     def run(self, arguments: Sequence[str]) -> None:
         """Run one and let it show what it answers."""
-        from worker.cli.app import app  # noqa: PLC0415
-        from worker.cli.lazy import command_of  # noqa: PLC0415
+        from worker.cli.app import app, command_of  # noqa: PLC0415 - other modules of this package need no command line
 
         sys.stdout.flush()
         command_of(app)(list(arguments), prog_name="bcc-dropbox", standalone_mode=False)

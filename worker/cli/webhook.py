@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from worker.cli.app import noun
 from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Json, Limit, open_desk, open_first_desk, parse_duration
-from worker.cli.lazy import noun
 from worker.cli.output import cut, note, one_more, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def send_test(
     """
     from worker.crm import webhooks  # noqa: PLC0415
     from worker.domain.events import trial  # noqa: PLC0415
-    from worker.outgoing.webhooks import send_once  # noqa: PLC0415
+    from worker.outgoing.event_delivery import send_once  # noqa: PLC0415
 
     with open_desk(ctx, account) as desk:
         now = datetime.now(UTC)

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from worker.diagnostics.filed_mail import check_mail
-from worker.diagnostics.findings import Finding, failed, passed, warned
+from worker.diagnostics.filed_mail import Finding, check_mail, failed, passed, warned
 from worker.diagnostics.probe import check_probe
 from worker.diagnostics.server_checks import check_database, check_mailbox, check_post, check_webhooks
 from worker.domain.addresses import is_wildcard

@@ -1,10 +1,12 @@
-"""What the last messages show about the mail server: whether it records envelopes, and whether it checks senders."""
+"""Findings of `check`, and those that the last filed mails give: envelope recorded, senders checked."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
 
-from worker.diagnostics.findings import AUTHENTICATION_RECIPE, RECIPES, Finding, failed, passed, warned
 from worker.domain.errors import DropboxError
 from worker.domain.outcomes import Code
 from worker.domain.routing import OPEN_FIELDS
@@ -14,6 +16,65 @@ from worker.store import health
 from worker.store.database import Database
 from worker.store.schema import HEAD, revision_of
 from worker.store.traces import recent_traces
+
+RECIPES = "the recipes for mail servers in the project's README"
+AUTHENTICATION_RECIPE = "the recipe sender-authentication in the project's README"
+"""An installed host has no copy of them."""
+
+
+class Result(StrEnum):
+    """The result of one test."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+    SKIP = "skip"
+    """There was nothing to test it with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the table; ``mending`` says what to do where there is something to do.
+
+    ``settings`` are lines for the env file, to be copied as they stand; the words before them are then the mending.
+    """
+
+    what: str
+    result: Result
+    seen: str
+    mending: str = ""
+    settings: tuple[str, ...] = ()
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the worker cannot work like this."""
+        return self.result is Result.FAIL
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the JSON fields; the advice is one sentence."""
+        mending = " ".join(filter(None, (self.mending, " and ".join(self.settings))))
+        return {"what": self.what, "result": self.result, "seen": self.seen, "mending": mending}
+
+
+def passed(what: str, seen: str) -> Finding:
+    """Return a finding about something that works."""
+    return Finding(what, Result.PASS, seen)
+
+
+def skipped(what: str, seen: str, mending: str) -> Finding:
+    """Return a finding about something that could not be checked."""
+    return Finding(what, Result.SKIP, seen, mending)
+
+
+def warned(what: str, seen: str, mending: str, settings: tuple[str, ...] = ()) -> Finding:
+    """Return a finding about something that works, but worse or less safely than it could."""
+    return Finding(what, Result.WARN, seen, mending, settings)
+
+
+def failed(what: str, seen: str, mending: str, settings: tuple[str, ...] = ()) -> Finding:
+    """Return a finding about something that does not work."""
+    return Finding(what, Result.FAIL, seen, mending, settings)
+
 
 _RECORD = f"let your mail server record it: see {RECIPES}"
 _UNSTAMPED = frozenset({Code.NO_RESULTS, Code.RESULTS_NOT_OURS})

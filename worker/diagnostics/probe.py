@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from worker.bootstrap import imap_access
-from worker.diagnostics.findings import AUTHENTICATION_RECIPE, RECIPES, Finding, failed, passed, warned
+from worker.diagnostics.filed_mail import AUTHENTICATION_RECIPE, RECIPES, Finding, failed, passed, warned
 from worker.diagnostics.probe_mails import FORGED_DOMAIN, Copies, Copy, Forgery, Probe, Trust
 from worker.domain.authentication import Stamps, authenticate, carries_odd_signature, stamps_of
 from worker.domain.errors import DropboxError, Refused
 from worker.domain.outcomes import Folder
 from worker.imap import ImapMailbox
-from worker.imap.errors import SaidNo
+from worker.imap.connection import SaidNo
 from worker.mime import read_head
 from worker.mime.authentication_results import organisational_domain, read_results
 from worker.outgoing import Post
-from worker.outgoing.configured import post_of
+from worker.outgoing.post import post_of
 from worker.settings import Settings
 
 _PLACES = (None, Folder.REJECTED)

@@ -8,19 +8,19 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 
 from worker.bootstrap import imap_access
-from worker.diagnostics.findings import Finding, failed, passed, skipped, warned
+from worker.diagnostics.filed_mail import Finding, failed, passed, skipped, warned
 from worker.domain.endpoints import EndpointState
 from worker.domain.errors import DatabaseMissing, DropboxError, LoginRefused, Refused, Unavailable
 from worker.domain.servers import Tls
 from worker.imap import ImapMailbox
-from worker.imap.errors import CertificateRefused, HostUnknown
-from worker.outgoing.configured import mail_server_of, post_of
+from worker.imap.connection import CertificateRefused, HostUnknown
+from worker.outgoing.post import mail_server_of, post_of
 from worker.settings import Idle, Settings
 from worker.store.database import Database
 from worker.store.health import EndpointHealth, endpoints_health
 from worker.store.room import Room, room_of
 from worker.store.schema import HEAD, revision_of
-from worker.tls import renewal
+from worker.wire import renewal
 
 _CLOCKS_APART = timedelta(seconds=30)
 _SERVER = text("SELECT clock_timestamp(), pg_is_in_recovery()")

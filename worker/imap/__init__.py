@@ -3,6 +3,6 @@
 from worker.domain.servers import ImapAccess, Mechanism, Tls
 from worker.imap.folders import FolderReport
 from worker.imap.idle import IdleState, IdleWatch
-from worker.imap.imap import Backlog, ImapMailbox
+from worker.imap.mailbox import Backlog, ImapMailbox
 
 __all__ = ["Backlog", "FolderReport", "IdleState", "IdleWatch", "ImapAccess", "ImapMailbox", "Mechanism", "Tls"]

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from enum import StrEnum
 
-from worker.deadline import Wire
 from worker.domain.errors import LoginRefused, Unavailable
 from worker.domain.servers import ImapAccess
 from worker.imap.folders import queue_folder
 from worker.imap.session import Session
 from worker.logs import described
 from worker.retries import Backoff
+from worker.wire import Wire
 
 RENEW_SECONDS = 8.5 * 60
 """NAT forgets a silent connection after ten minutes or more."""

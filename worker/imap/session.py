@@ -8,12 +8,21 @@ from typing import Any
 
 from imapclient.imap_utf7 import encode
 
-from worker.deadline import Wire, ended_after
 from worker.domain.servers import ImapAccess
 from worker.imap.answers import Answer, read_answers
-from worker.imap.connection import connect, hang_up, take_leave
-from worker.imap.errors import ConnectionLost, SaidNo, Unreadable, lost, said, translated
+from worker.imap.connection import (
+    ConnectionLost,
+    SaidNo,
+    Unreadable,
+    connect,
+    hang_up,
+    lost,
+    said,
+    take_leave,
+    translated,
+)
 from worker.imap.protocol import protocol_of, quoted
+from worker.wire import Wire, ended_after
 
 _TOLD_OF_MESSAGES = ("FETCH", "EXPUNGEISSUED")
 _UNREAD = (RecursionError, ValueError, TypeError, LookupError, AttributeError)

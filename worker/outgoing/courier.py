@@ -27,7 +27,7 @@ from worker.domain.endpoints import (
 )
 from worker.domain.errors import Unavailable
 from worker.logs import Event
-from worker.outgoing.webhooks import LATE, Line, signed
+from worker.outgoing.event_delivery import LATE, Line, signed
 
 _LOOK_SECONDS = 2.5
 """Between two looks for endpoints, while others are delivered to."""

@@ -1,4 +1,4 @@
-"""Handing one letter to the mail server, and what its answer means: sent, not now, or never."""
+"""Handing one letter to the mail server that the settings name; its answer means sent, not now, or never."""
 
 import re
 import smtplib
@@ -9,14 +9,17 @@ from contextlib import closing, contextmanager, suppress
 from email.errors import MessageError
 from email.message import EmailMessage
 from email.policy import SMTP
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from worker.deadline import Wire, ended_after
 from worker.domain.addresses import Address
 from worker.domain.errors import DropboxError, LoginRefused, Unavailable
 from worker.domain.servers import MailServer, Security
 from worker.domain.text import clean
-from worker.tls import reason_of_refusal, trusting
+from worker.wire import Wire, ended_after, reason_of_refusal, trusting
+
+if TYPE_CHECKING:
+    from worker.settings import Settings
+
 
 _FOR_GOOD = 500
 """RFC 5321 §4.2.1: from here on a reply says never, below it says not now."""
@@ -216,3 +219,30 @@ def _reason(error: Exception, timeout_seconds: float) -> str:
             return clean(words, most=200)
         case _:
             return clean(str(error), most=200)
+
+
+_LONGEST_WAIT_SECONDS = 15
+"""The service does nothing else while it waits for this server."""
+
+
+def post_of(settings: "Settings") -> Post | None:
+    """Return the sender of the worker's mail; without a mail server there is no sender.
+
+    Letters come from NOTICE_FROM, else from the dropbox address.
+
+    Raises:
+        SettingsError: when neither address is set.
+    """
+    server = mail_server_of(settings)
+    return Post(server, settings.notice_from or settings.require_address().base) if server else None
+
+
+def mail_server_of(settings: "Settings") -> MailServer | None:
+    """Return the mail server that SMTP_URL names; None when it is not set."""
+    if settings.smtp_url is None:
+        return None
+    return MailServer.parse(
+        settings.smtp_url.get_secret_value(),
+        ca_file=settings.smtp_ca_file,
+        timeout_seconds=min(settings.socket_seconds, _LONGEST_WAIT_SECONDS),
+    )

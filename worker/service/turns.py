@@ -13,10 +13,8 @@ from worker.logs import Event, described
 from worker.outgoing import Round
 from worker.poll import PollReport
 from worker.retries import Backoff
-from worker.service.background import Background, Job
-from worker.service.deliveries import Deliverer
-from worker.service.process import at_work
-from worker.service.upkeep import Upkeep
+from worker.service.background import Background, Deliverer, Job, Upkeep
+from worker.service.supervisor import at_work
 from worker.settings import Idle
 from worker.store import health
 from worker.store.health import record_end

@@ -11,12 +11,11 @@ from worker.domain.messages import Arrival
 from worker.domain.outcomes import Folder
 from worker.domain.ports import Queue
 from worker.domain.servers import ImapAccess
-from worker.imap import folders, moving
+from worker.imap import folders
 from worker.imap.answers import BODY_ITEMS, Answer, arrivals, attachment_octets, body, head_items
-from worker.imap.errors import ConnectionLost, SaidNo, Unreadable
-from worker.imap.queue import fetch_each, uids_above
+from worker.imap.connection import ConnectionLost, SaidNo, Unreadable
+from worker.imap.folders import fetch_each, uid_sets, uids_above
 from worker.imap.session import Selected, Session
-from worker.imap.uidset import uid_sets
 
 _CLOSING_SECONDS = 0.5
 _LISTED_AT_ONCE, _READ_AT_ONCE = 10_000, 500
@@ -257,7 +256,7 @@ class ImapMailbox:
         if not uids:
             return
         with self._within(folder) as session:
-            moving.move(session, uids, folders.queue_folder(session, self._access), set())
+            folders.move(session, uids, folders.queue_folder(session, self._access), set())
 
     def first(self, folder: Folder, above: int, most: int) -> list[Arrival]:
         """Return the first messages of one of our folders with UIDs above that number; none without the folder.
@@ -283,7 +282,7 @@ class ImapMailbox:
         if not uids:
             return
         with self._within(folder) as session:
-            moving.remove(session, uids, set())
+            folders.remove(session, uids, set())
 
     def _expected_answers(self, uids: Sequence[int]) -> dict[int, Answer] | None:
         """Read the answer that `expect_heads` asked for; None when it did not ask for exactly these UIDs."""
@@ -362,4 +361,4 @@ class ImapMailbox:
         return session
 
     def _move_on(self, session: Session, uids: Sequence[int], folder: Folder) -> None:
-        moving.move(session, uids, folders.own_folder(session, folder), self._copied)
+        folders.move(session, uids, folders.own_folder(session, folder), self._copied)

@@ -14,16 +14,16 @@ from worker.domain.errors import Conflict, DatabaseUnavailable, DropboxError, Ou
 from worker.domain.verdicts import Filing
 from worker.logs import Event, catch_uncaught
 from worker.poll import PollReport, Watcher
-from worker.service.deliveries import deliver_once
+from worker.service.background import Upkeep, deliver_once
 from worker.service.pauses import SLACK_SECONDS, Outages, WakeUps
 from worker.service.supervisor import Supervisor, do_in_time, end_process
 from worker.service.turns import Turns, Worker
-from worker.service.upkeep import Upkeep
 from worker.settings import Settings
 from worker.settings.variables import ListenAddress
 
 if TYPE_CHECKING:
     from worker.service.metrics import Figures, MetricsServer
+
 
 _THIS_WORKER = uuid4().hex
 """The name under which the marks of this process are stored."""

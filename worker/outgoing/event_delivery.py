@@ -14,11 +14,10 @@ from requests.utils import get_environ_proxies
 from standardwebhooks import Webhook
 
 from worker import __version__
-from worker.deadline import Wire, ended_after
 from worker.domain.endpoints import WAIT_SECONDS, Answer, Endpoint
 from worker.domain.errors import Silent
 from worker.held_http import HeldAdapter
-from worker.tls import reason_of_refusal, trusting
+from worker.wire import Wire, ended_after, reason_of_refusal, trusting
 
 _MOST_READ = 4096
 """Bytes of an answer's body. The rest is not read, and the connection is closed."""
