@@ -21,8 +21,8 @@ from worker.poll.own_folders import MailboxCopies
 from worker.settings import LogFormat, Settings, state_folder
 from worker.store.database import Database, parse_url
 from worker.store.locks import MailboxLock
-from worker.store.notices import NoticeOutbox
 from worker.store.poll_store import PollStore
+from worker.store.traces import NoticeOutbox
 
 
 class LoggingWatcher(Watcher):

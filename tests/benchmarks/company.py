@@ -11,7 +11,7 @@ from worker.domain.permissions import DEFAULT_PATTERN, STANDARD, Permission
 from worker.domain.text import ALPHABET, LENGTH
 from worker.domain.tokens import DropboxAddress
 from worker.store.database import Database
-from worker.store.ids import allocate
+from worker.store.inserts import allocate
 from worker.store.schema import migrate
 from worker.store.tables import AccountRow, ProfileRow, SenderRow, TokenRow, UserRow
 

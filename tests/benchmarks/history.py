@@ -19,7 +19,7 @@ from worker.domain.outcomes import Outcome
 from worker.domain.permissions import Module
 from worker.domain.records import PRIMARY
 from worker.store.database import Database
-from worker.store.ids import allocate
+from worker.store.inserts import allocate
 from worker.store.tables import (
     AssociationRow,
     DecisionRow,

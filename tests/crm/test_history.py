@@ -31,8 +31,8 @@ from worker.domain.ports import Queue
 from worker.domain.records import RecordChange
 from worker.filing import quarantined
 from worker.store import health
-from worker.store.bulk import insert_rows
 from worker.store.database import Database
+from worker.store.inserts import insert_rows
 from worker.store.poll_store import PollStore
 from worker.store.schema import migrate
 from worker.store.tables import TokenRow

@@ -9,8 +9,8 @@ from tests.events.receiver import SECRET, Receiver
 from tests.store.conftest import crm, database, migrated_template, open_database, store, url  # noqa: F401
 from tests.store.crm import NOW, Crm, User
 from worker.store.database import Database
+from worker.store.event_queue import EventOutbox
 from worker.store.tables import WebhookRow
-from worker.store.webhooks import EventOutbox
 
 
 @pytest.fixture

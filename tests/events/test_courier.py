@@ -30,9 +30,9 @@ from worker.domain.permissions import Module
 from worker.outgoing import courier as courier_module
 from worker.outgoing import event_delivery as webhooks_module
 from worker.outgoing.courier import Courier
-from worker.store.events import write_events
+from worker.store.event_log import write_events
+from worker.store.event_queue import EventOutbox
 from worker.store.tables import EventRow, WebhookRow
-from worker.store.webhooks import EventOutbox
 
 CARL = "carl@client.example"
 

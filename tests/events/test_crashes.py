@@ -15,7 +15,7 @@ from tests.robustness.steps import Steps
 from tests.store.crm import Crm, User
 from worker.outgoing.courier import Courier
 from worker.store.database import Database
-from worker.store.webhooks import EventOutbox
+from worker.store.event_queue import EventOutbox
 
 EVENTS = (1, 1, 2, 3, 3, 3)
 

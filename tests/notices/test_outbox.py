@@ -14,9 +14,9 @@ from worker.domain.messages import Attachment
 from worker.domain.outcomes import Code, Outcome, Reason, detail
 from worker.domain.verdicts import Notice
 from worker.store.database import Database
-from worker.store.notices import NoticeOutbox
 from worker.store.poll_store import PollStore
 from worker.store.tables import DecisionRow, NoticeRow, UserRow
+from worker.store.traces import NoticeOutbox
 
 LARGE = (Attachment("film.mp4", "video/mp4", 11 * 1024 * 1024),)
 

@@ -21,8 +21,8 @@ from worker.poll import Poller, Watcher
 from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.database import Database
-from worker.store.notices import NoticeOutbox
 from worker.store.poll_store import PollStore
+from worker.store.traces import NoticeOutbox
 
 VOUCHED = "mx.drop.example; dmarc=pass header.from=acme.example; dkim=pass header.d=acme.example"
 

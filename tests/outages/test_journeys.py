@@ -12,7 +12,7 @@ from tests.acceptance.letters import letter
 from tests.imap.courier import Courier
 from tests.servers.dovecot import PASSWORD, Dovecot, DovecotSettings
 from tests.service.running import Installation, mailbox_settings
-from worker.demo.embedded import USER, embedded_mailbox
+from worker.demo.steps import USER, embedded_mailbox
 
 Deliver = Callable[[bytes], None]
 KINDS = {

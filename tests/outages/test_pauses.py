@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 
 from worker.domain.errors import DatabaseUnavailable, LoginRefused, Unavailable
 from worker.retries import Backoff
-from worker.service.pauses import Outages
+from worker.service.turns import Outages
 
 MAILBOX, DATABASE, LOGIN = Unavailable("no mailbox"), DatabaseUnavailable("no database"), LoginRefused("no entry")
 

@@ -21,8 +21,8 @@ from worker.domain.errors import DatabaseUnavailable
 from worker.poll import PollReport
 from worker.settings import Settings
 from worker.store.database import Database
+from worker.store.health import standing_by
 from worker.store.locks import MailboxLock
-from worker.store.presence import standing_by
 from worker.store.tables import RecordRow
 
 TAKEN_OVER_WITHIN = 10.0

@@ -13,7 +13,7 @@ from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.service.running import Installation, Running
 from tests.service.test_running import LETTER
-from worker.service.pauses import WakeUps, _Interval
+from worker.service.turns import WakeUps, _Interval
 
 HOUR, DAY, YEAR = 3_600, 86_400, 31_557_600
 

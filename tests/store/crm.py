@@ -17,9 +17,8 @@ from worker.domain.records import AccountView, Wanted
 from worker.domain.tokens import DropboxAddress
 from worker.domain.verdicts import Filing
 from worker.filing import Candidate, Rules, Views, file_batch, judge_content, routed, wanted
-from worker.store.bulk import insert_rows
 from worker.store.database import Database
-from worker.store.ids import allocate
+from worker.store.inserts import allocate, insert_rows
 from worker.store.tables import (
     AccountRow,
     NeverLogRow,

@@ -12,8 +12,8 @@ from tests.outages.patience import await_true
 from tests.servers.postgres import Postgres
 from worker.domain.errors import DatabaseUnavailable, Refused, Unavailable
 from worker.store.database import Database
+from worker.store.health import MailboxKey, standing_by, this_process
 from worker.store.locks import MailboxLock
-from worker.store.presence import MailboxKey, standing_by, this_process
 
 HOLD = (
     "import sys; from worker.store.locks import *; lock = MailboxLock(Database.open(sys.argv[1]), 'drop');"

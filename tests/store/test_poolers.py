@@ -10,8 +10,8 @@ from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import Postgres
 from worker.domain.errors import DatabaseUnavailable, Refused
 from worker.store.database import Database
+from worker.store.health import standing_by
 from worker.store.locks import MailboxLock
-from worker.store.presence import standing_by
 
 Pooler = Callable[..., PgBouncer]
 Open = Callable[[str], Database]

@@ -13,9 +13,9 @@ from worker.domain.outcomes import Code, Outcome
 from worker.domain.verdicts import Filing, Limit, RecipientResult
 from worker.filing import file_batch, wanted
 from worker.store.database import Database
-from worker.store.notices import NoticeOutbox
 from worker.store.poll_store import PollStore
 from worker.store.tables import EmailRow, RecordQuotaRow, RecordRow, UnmatchedRow
+from worker.store.traces import NoticeOutbox
 
 THREE = replace(RULES, max_new_records_per_day=3)
 

@@ -15,7 +15,7 @@ from tests.store.crm import NOW, Crm, Mail, User, file
 from worker.domain.permissions import SearchPattern
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
-from worker.store.reading import VIEWS
+from worker.store.schema import VIEWS
 
 DOCUMENT = (Path(__file__).parents[2] / "config" / "reading.md").read_text()
 ID, TEXT, ARRAY, FLAG, TIME, OCTETS = ("bigint", "text", "json", "boolean", "timestamp with time zone", "bytea")

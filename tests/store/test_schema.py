@@ -22,7 +22,7 @@ from worker.domain.records import Wanted
 from worker.domain.verdicts import Trace
 from worker.store import schema
 from worker.store.database import Database
-from worker.store.ids import NUMBERED, allocate
+from worker.store.inserts import NUMBERED, allocate
 from worker.store.poll_store import PollStore
 from worker.store.tables import AssociationRow, EmailRow, RecordRow, UserRow, VerdictRow
 from worker.store.traces import read_trace, stored_trace

@@ -17,8 +17,8 @@ from worker.domain.addresses import Address
 from worker.domain.permissions import Module, SearchPattern
 from worker.domain.records import RecordChange, RecordState, changed
 from worker.store.database import Database
+from worker.store.health import standing_by
 from worker.store.poll_store import PollStore
-from worker.store.presence import standing_by
 from worker.store.tables import AssociationRow, ProfileRow, UnmatchedRow
 
 JANE = "jane@client.example"

@@ -9,8 +9,7 @@ from worker.cli.output import Cell, size_text, time_text
 from worker.domain.outcomes import Outcome
 from worker.store import health
 from worker.store.database import Database
-from worker.store.health import EndpointHealth, Ends, MailboxHealth, endpoints_health
-from worker.store.presence import Standby
+from worker.store.health import EndpointHealth, Ends, MailboxHealth, Standby, endpoints_health
 from worker.store.room import Room, room_of
 
 _SILENT = timedelta(minutes=5)

@@ -32,8 +32,7 @@ from worker.domain.permissions import (
 from worker.domain.records import RecordNames
 from worker.domain.text import clean
 from worker.retries import retry_on_conflict
-from worker.store.bulk import insert_rows
-from worker.store.ids import allocate
+from worker.store.inserts import allocate, insert_rows
 from worker.store.tables import AccountRow, NeverLogRow, ProfileRow, UserRow
 
 

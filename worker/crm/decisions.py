@@ -26,9 +26,9 @@ from worker.crm.decision_search import MessageFilter, matching_ids, of_known_que
 from worker.crm.work import Account, Crm, Work
 from worker.domain.outcomes import Decided, Outcome, Reason
 from worker.domain.verdicts import Trace
+from worker.store.columns import among_numbers
 from worker.store.database import Database
-from worker.store.keys import among_numbers
-from worker.store.owners import name_among_several
+from worker.store.snapshot import name_among_several
 from worker.store.tables import NOT_FILED, AttemptRow, DecisionRow, MailboxRow, UnmatchedRow, UserRow, VerdictRow
 from worker.store.traces import read_trace
 

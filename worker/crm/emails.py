@@ -17,7 +17,7 @@ from worker.domain.errors import Refused
 from worker.domain.permissions import Module
 from worker.domain.records import SOURCE, Direction, RecordChange, RecordState, changed
 from worker.retries import retry_on_conflict
-from worker.store.keys import among_numbers
+from worker.store.columns import among_numbers
 from worker.store.originals import read_original
 from worker.store.tables import (
     AssociationRow,

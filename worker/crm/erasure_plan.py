@@ -20,9 +20,9 @@ from worker.domain.events import RecordFacts
 from worker.domain.permissions import Module
 from worker.domain.recipients import MOST_NAMED
 from worker.mime import read_head
-from worker.store.forgetting import wipe_what_is_deleted
-from worker.store.keys import among_numbers, among_texts
+from worker.store.columns import among_numbers, among_texts
 from worker.store.originals import leave_packs, read_original
+from worker.store.room import wipe_what_is_deleted
 from worker.store.tables import (
     AssociationRow,
     DecisionRow,

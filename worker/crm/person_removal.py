@@ -34,10 +34,10 @@ from worker.crm.record_rows import Author
 from worker.crm.work import Crm, Work, address_of
 from worker.domain.erasure import WantedMail
 from worker.domain.events import email_erased, record_deleted
-from worker.store.bulk import insert_rows
-from worker.store.events import write_events
-from worker.store.forgetting import take_your_time, wipe
-from worker.store.keys import among_numbers, among_texts
+from worker.store.columns import among_numbers, among_texts
+from worker.store.event_log import write_events
+from worker.store.inserts import insert_rows
+from worker.store.room import take_your_time, wipe
 from worker.store.tables import (
     AssociationRow,
     DecisionRow,

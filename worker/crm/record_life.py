@@ -27,9 +27,8 @@ from worker.domain.permissions import Module
 from worker.domain.records import RecordChange, RecordState, Unset, changed, merged
 from worker.domain.text import clean
 from worker.retries import retry_on_conflict
-from worker.store.bulk import insert_rows
-from worker.store.events import write_events
-from worker.store.ids import allocate
+from worker.store.event_log import write_events
+from worker.store.inserts import allocate, insert_rows
 from worker.store.tables import AssociationRow, FormerRecordRow, RecordRow
 from worker.store.waiting import lock
 

@@ -16,10 +16,9 @@ from worker.domain.errors import Refused
 from worker.domain.events import RecordFacts, record_created, record_updated
 from worker.domain.permissions import Module
 from worker.domain.records import FIRST_OTHER, PRIMARY, SECONDARY, RecordState
-from worker.store.bulk import insert_rows
-from worker.store.events import write_events
-from worker.store.ids import allocate
-from worker.store.keys import among_numbers, among_texts
+from worker.store.columns import among_numbers, among_texts
+from worker.store.event_log import write_events
+from worker.store.inserts import allocate, insert_rows
 from worker.store.tables import FormerRecordRow, RecordAddressRow, RecordRow, UserRow
 from worker.store.waiting import attach_waiting
 

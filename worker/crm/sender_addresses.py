@@ -15,7 +15,7 @@ from worker.domain.errors import Refused
 from worker.domain.senders import LIFETIME, MOST_TRIES, digest_of, new_code
 from worker.domain.tokens import MOST_SENDERS
 from worker.retries import retry_on_conflict
-from worker.store.bulk import insert_rows
+from worker.store.inserts import insert_rows
 from worker.store.tables import SenderRow
 
 SLOTS = range(1, MOST_SENDERS + 1)

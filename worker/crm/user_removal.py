@@ -32,9 +32,9 @@ from worker.domain.erasure import Person, WantedMail
 from worker.domain.errors import Refused
 from worker.domain.events import email_erased, record_deleted
 from worker.domain.permissions import Module
-from worker.store.events import write_events
-from worker.store.forgetting import wipe
-from worker.store.keys import among_numbers
+from worker.store.columns import among_numbers
+from worker.store.event_log import write_events
+from worker.store.room import wipe
 from worker.store.tables import (
     DecisionRow,
     EmailOwnerRow,

@@ -23,9 +23,8 @@ from worker.domain.permissions import (
 from worker.domain.text import clean
 from worker.domain.tokens import new_token
 from worker.retries import retry_on_conflict
-from worker.store.bulk import insert_rows
-from worker.store.events import write_events
-from worker.store.ids import allocate
+from worker.store.event_log import write_events
+from worker.store.inserts import allocate, insert_rows
 from worker.store.tables import TokenRow, UserRow
 
 

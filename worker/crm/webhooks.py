@@ -16,12 +16,11 @@ from worker.domain.errors import Refused
 from worker.domain.events import event_id, event_number
 from worker.domain.text import clean
 from worker.retries import retry_on_conflict
-from worker.store.bulk import insert_rows
+from worker.store.event_queue import read_endpoints
 from worker.store.health import EndpointHealth, endpoints_health
-from worker.store.ids import allocate
+from worker.store.inserts import allocate, insert_rows
 from worker.store.tables import EVENT_FAILED, EVENT_WAITS, EventRow, WebhookRow
 from worker.store.waiting import lock
-from worker.store.webhooks import read_endpoints
 
 _WAITS = text(f"({EVENT_WAITS})")
 _FAILED = text(f"({EVENT_FAILED})")

@@ -25,10 +25,10 @@ from worker.poll.own_folders import AgedShelves, remove_old
 from worker.retries import Backoff
 from worker.settings import Settings
 from worker.store.database import Database
+from worker.store.event_queue import EventOutbox
 from worker.store.originals import accounts_of, pack_old, pack_together
 from worker.store.retention import Retention
 from worker.store.room import record_size
-from worker.store.webhooks import EventOutbox
 
 _STOP_SECONDS = 2.0
 _BUG_SECONDS = 60.0

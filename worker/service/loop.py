@@ -15,9 +15,8 @@ from worker.domain.verdicts import Filing
 from worker.logs import Event, catch_uncaught
 from worker.poll import PollReport, Watcher
 from worker.service.background import Upkeep, deliver_once
-from worker.service.pauses import SLACK_SECONDS, Outages, WakeUps
 from worker.service.supervisor import Supervisor, do_in_time, end_process
-from worker.service.turns import Turns, Worker
+from worker.service.turns import SLACK_SECONDS, Outages, Turns, WakeUps, Worker
 from worker.settings import Settings
 from worker.settings.variables import ListenAddress
 

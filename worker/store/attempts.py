@@ -7,8 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, select, text, update
 from sqlmodel import col
 
-from worker.store.columns import to_json
-from worker.store.keys import among_numbers
+from worker.store.columns import among_numbers, to_json
 from worker.store.tables import AttemptRow
 
 DIED = "the worker ended while it worked on this message alone"

@@ -23,12 +23,10 @@ from worker.domain.records import PRIMARY, SOURCE, NewRecord
 from worker.domain.verdicts import EmailRef, Filing, NewEmail, Stated, Verdict
 from worker.store import attempts
 from worker.store.attempts import Uids
-from worker.store.bulk import insert_rows
-from worker.store.events import write_events
-from worker.store.ids import allocate
-from worker.store.notices import write_notices
+from worker.store.event_log import write_events
+from worker.store.inserts import allocate, insert_rows
 from worker.store.originals import pack
-from worker.store.quotas import count_made
+from worker.store.snapshot import count_made
 from worker.store.tables import (
     AssociationRow,
     DecisionRow,
@@ -41,7 +39,7 @@ from worker.store.tables import (
     UnmatchedRow,
     VerdictRow,
 )
-from worker.store.traces import record_id, stored_trace
+from worker.store.traces import record_id, stored_trace, write_notices
 from worker.store.waiting import attach_to_made
 
 _LONGEST_MESSAGE_ID = 998

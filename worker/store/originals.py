@@ -13,9 +13,9 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, func,
 from sqlmodel import col
 
 from worker.domain.errors import DropboxError
-from worker.store.bulk import insert_rows
+from worker.store.columns import among_numbers
 from worker.store.database import Database
-from worker.store.keys import among_numbers
+from worker.store.inserts import insert_rows
 from worker.store.tables import UNPACKED, AccountRow, EmailContentRow, EmailPackRow, EmailRow
 
 _LEVEL = 3

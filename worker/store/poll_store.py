@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 from sqlmodel import col
 
 from worker.domain.outcomes import Folder, Outcome
@@ -15,10 +15,35 @@ from worker.domain.records import Wanted
 from worker.domain.tokens import IssuedToken
 from worker.domain.verdicts import Filing
 from worker.retries import retry_on_conflict
-from worker.store import attempts, commit, health, owners, statistics, views, waiting
+from worker.store import attempts, commit, health, snapshot, waiting
 from worker.store.attempts import Uids
 from worker.store.database import Database
-from worker.store.tables import DecisionRow
+from worker.store.tables import (
+    AssociationRow,
+    DecisionRow,
+    EmailOwnerRow,
+    EmailRow,
+    RecordAddressRow,
+    RecordRow,
+    UserRow,
+)
+
+_READ_BY_ACCOUNT = (UserRow, RecordRow, RecordAddressRow, EmailRow, EmailOwnerRow, AssociationRow)
+_FILLED_UNSEEN = text("SELECT reltuples <= 0 FROM pg_class WHERE oid = CAST(:table AS regclass)")
+
+
+def look_once(connection: Connection) -> None:
+    """Run ANALYZE if the planner has only seen the tables empty. Call it right after the tables were filled.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    tables = [str(row.__tablename__) for row in _READ_BY_ACCOUNT]
+    if connection.scalar(_FILLED_UNSEEN, {"table": tables[-1]}):
+        connection.execute(text(f"ANALYZE {', '.join(tables)}"))
+
 
 _Begin = Callable[[], AbstractContextManager[Connection]]
 
@@ -122,7 +147,7 @@ class PollStore:
             Unavailable: the database is down.
         """
         with self._database.read() as connection:
-            return owners.issued(connection, tokens)
+            return snapshot.issued(connection, tokens)
 
     def file(self, queue: Queue, wanted: Mapping[int, Wanted], decide: Decide, now: datetime) -> Sequence[Filing]:
         """Let the core decide by what is known, and store what it says, in one transaction.
@@ -133,12 +158,12 @@ class PollStore:
         """
         with self._work_on(queue) as (connection, messages):
             waiting.lock(connection, wanted, alone=True)
-            filings = decide(views.views(connection, wanted, now.date()))
+            filings = decide(snapshot.views(connection, wanted, now.date()))
             filed = replace(messages, uids=[filing.uid for filing in filings])
             commit.commit(connection, filed, filings, now, gives_notice=self._gives_notice)
             fills = any(verdict.associations for filing in filings for verdict in filing.verdicts)
             if fills and not self._has_statistics:
-                statistics.look_once(connection)
+                look_once(connection)
         self._has_statistics |= fills
         self._written += sum(filing.size for filing in filings)
         if self._written > _MUCH:

@@ -10,7 +10,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from worker.domain.errors import Refused
 from worker.store.columns import to_json
-from worker.store.errors import SessionShared, translated
+from worker.store.database_errors import SessionShared, translated
 
 MARK = "bcc_dropbox.session"
 """A setting that a client gives its session. Another value in it means that another client uses the same session."""

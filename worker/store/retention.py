@@ -22,10 +22,10 @@ from sqlmodel import SQLModel, col
 from worker.domain.erasure import Shelved
 from worker.domain.events import email_erased
 from worker.domain.outcomes import Outcome
+from worker.store.columns import among_numbers, among_texts
 from worker.store.commit import stored_message_id
 from worker.store.database import Database
-from worker.store.events import write_events
-from worker.store.keys import among_numbers, among_texts
+from worker.store.event_log import write_events
 from worker.store.originals import leave_packs
 from worker.store.tables import (
     EVENT_WAITS,

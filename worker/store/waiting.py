@@ -17,10 +17,10 @@ from sqlmodel import col
 
 from worker.domain.permissions import Module
 from worker.domain.records import NewRecord
-from worker.store.bulk import insert_rows
-from worker.store.events import attached, write_events
-from worker.store.keys import among_numbers, among_texts, among_wanted, values
-from worker.store.presence import ACCOUNT_LOCKS
+from worker.store.columns import among_numbers, among_texts, among_wanted, values
+from worker.store.event_log import attached, write_events
+from worker.store.health import ACCOUNT_LOCKS
+from worker.store.inserts import insert_rows
 from worker.store.tables import AccountRow, AssociationRow, EmailOwnerRow, ProfileRow, UnmatchedRow, UserRow
 
 _LOCK = (

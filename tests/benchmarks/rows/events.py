@@ -19,10 +19,9 @@ from tests.benchmarks.stage import Stage
 from tests.events.receiver import SECRET
 from worker.domain.events import RecordFacts, record_created
 from worker.domain.permissions import Module
-from worker.store.bulk import insert_rows
 from worker.store.database import Database
-from worker.store.events import write_events
-from worker.store.ids import allocate
+from worker.store.event_log import write_events
+from worker.store.inserts import allocate, insert_rows
 from worker.store.tables import AccountRow, WebhookRow
 
 LEAST = 500

@@ -1,4 +1,4 @@
-"""The views for reading. Every upgrade creates them again after all migrations: see `worker.store.reading`."""
+"""The views for reading. Every upgrade creates them again after all migrations: see `worker.store.schema`."""
 
 revision = "0011"
 down_revision = "0010"

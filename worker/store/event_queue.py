@@ -22,9 +22,8 @@ from sqlmodel import col
 from worker.domain.endpoints import Attempt, Blocked, Delivery, Endpoint, EndpointState, Outlook, Pause, State
 from worker.domain.events import envelope, event_id
 from worker.domain.permissions import Permission
-from worker.store.columns import UtcDateTime, time_of
+from worker.store.columns import UtcDateTime, among_numbers, time_of
 from worker.store.database import Database
-from worker.store.keys import among_numbers
 from worker.store.tables import EVENT_WAITS, AccountRow, EventRow, ProfileRow, UserRow, WebhookRow
 
 LEASE = timedelta(seconds=5)

@@ -12,10 +12,8 @@ from worker.domain.endpoints import State
 from worker.domain.events import EmailFacts, Event, RecordFacts, email_associated
 from worker.domain.permissions import Module
 from worker.domain.records import Direction
-from worker.store.bulk import insert_rows
-from worker.store.columns import to_json
-from worker.store.ids import allocate
-from worker.store.keys import among_numbers, among_wanted, values
+from worker.store.columns import among_numbers, among_wanted, to_json, values
+from worker.store.inserts import allocate, insert_rows
 from worker.store.tables import (
     AccountRow,
     AssociationRow,

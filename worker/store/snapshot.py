@@ -1,28 +1,186 @@
-"""What each account knows of the addresses and emails of a batch: a few statements for all accounts together."""
+"""What the database knows of a batch: owners of its tokens, records and emails of its addresses, today's new records.
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+A few statements for all accounts together, built once: building one takes longer than running it.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
 from functools import cache
+from itertools import compress
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Select, and_, select
+from sqlalchemy import Connection, FromClause, Label, Select, and_, case, exists, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import aliased
 from sqlmodel import col
 
-from worker.domain.permissions import Module
-from worker.domain.records import FIRST_OTHER, AccountView, Record, StoredEmail, Wanted
-from worker.store.keys import digest_pairs, text_pairs, wanted_digests, wanted_texts
-from worker.store.quotas import made_on
+from worker.domain.permissions import Module, Permission, SearchPattern
+from worker.domain.records import FIRST_OTHER, AccountView, NewRecord, Record, RecordNames, StoredEmail, Wanted
+from worker.domain.tokens import IssuedToken, Owner
+from worker.store.columns import (
+    among_numbers,
+    among_wanted,
+    digest_pairs,
+    text_pairs,
+    values,
+    wanted_digests,
+    wanted_texts,
+)
 from worker.store.tables import (
+    AccountRow,
     AssociationRow,
     EmailOwnerRow,
     EmailRow,
     NeverLogRow,
+    ProfileRow,
     RecordAddressRow,
+    RecordQuotaRow,
     RecordRow,
     SenderRow,
+    TokenRow,
     UnmatchedRow,
+    UserRow,
 )
+
+
+def name_among_several(account_id: Any) -> Label[Any]:
+    """Return a column ``account``: the name of the account with this ID, or NULL when it is the only account."""
+    other = aliased(AccountRow)
+    is_one_of_several = exists().where(col(other.id) != col(AccountRow.id))
+    named = select(col(AccountRow.name)).where(col(AccountRow.id) == account_id, is_one_of_several)
+    return named.scalar_subquery().label("account")
+
+
+_ACCOUNT = aliased(AccountRow)
+_OWNER = (
+    select(
+        col(TokenRow.token),
+        col(TokenRow.valid_until),
+        col(UserRow.account_id),
+        name_among_several(col(UserRow.account_id)),
+        col(UserRow.id),
+        col(UserRow.login),
+        col(UserRow.enabled),
+        col(UserRow.pattern),
+        col(_ACCOUNT.record_names),
+        *(getattr(ProfileRow, permission.value) for permission in Permission),
+    )
+    .join_from(TokenRow, UserRow)
+    .join(ProfileRow)
+    .join(_ACCOUNT, col(_ACCOUNT.id) == col(UserRow.account_id))
+)
+_SENDERS = (
+    select(
+        col(SenderRow.account_id),
+        col(SenderRow.user_id),
+        col(SenderRow.address_key),
+        col(SenderRow.proven_at).is_not(None).label("is_proven"),
+    )
+    .distinct()
+    .join_from(
+        TokenRow,
+        SenderRow,
+        and_(col(SenderRow.account_id) == col(TokenRow.account_id), col(SenderRow.user_id) == col(TokenRow.user_id)),
+    )
+)
+
+
+def issued(connection: Connection, tokens: Collection[str]) -> dict[str, IssuedToken]:
+    """Return those of the tokens that were ever issued, including revoked ones.
+
+    Raises:
+        Unavailable: the database is down.
+    """
+    if not tokens:
+        return {}
+    dialect = connection.dialect.name
+    named = values(dialect, tokens)
+    rows = connection.execute(_named(dialect, _OWNER), named).all()
+    if not rows:
+        return {}
+    senders = _senders(connection, named)
+    return {token: IssuedToken(token, _owner(of_user, senders), valid_until) for token, valid_until, *of_user in rows}
+
+
+@cache
+def _named(dialect: str, query: Select[Any]) -> Select[Any]:
+    return query.where(among_wanted(dialect, col(TokenRow.token)))
+
+
+def _senders(connection: Connection, named: Mapping[str, Any]) -> dict[tuple[int, int, bool], set[str]]:
+    """Return the sender addresses by account, user and whether they are proven."""
+    senders: dict[tuple[int, int, bool], set[str]] = {}
+    for account_id, user_id, address_key, is_proven in connection.execute(
+        _named(connection.dialect.name, _SENDERS), named
+    ):
+        senders.setdefault((account_id, user_id, bool(is_proven)), set()).add(address_key)
+    return senders
+
+
+def _owner(of_user: Sequence[Any], senders: dict[tuple[int, int, bool], set[str]]) -> Owner:
+    account_id, account, number, login, enabled, pattern, record_names, *permitted = of_user
+    return Owner(
+        account_id,
+        number,
+        login,
+        enabled,
+        permissions=_permissions(tuple(permitted)),
+        pattern=SearchPattern(pattern),
+        senders=frozenset(senders.get((account_id, number, True), ())),
+        unproven_senders=frozenset(senders.get((account_id, number, False), ())),
+        record_names=RecordNames(record_names),
+        account=account,
+    )
+
+
+@cache
+def _permissions(permitted: tuple[bool, ...]) -> frozenset[Permission]:
+    return frozenset(compress(Permission, permitted))
+
+
+def made_on(connection: Connection, owners: Mapping[int, Collection[int]], day: date) -> Mapping[int, dict[int, int]]:
+    """Return the counts by account and owner; ``owners`` are the ids that are asked for, by account.
+
+    Raises:
+        Unavailable: the database is down.
+    """
+    made: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    wanted = {owner for each in owners.values() for owner in each}
+    if wanted:
+        row = RecordQuotaRow
+        query = select(col(row.account_id), col(row.user_id), col(row.made)).where(
+            among_numbers(connection, col(row.account_id), owners.keys()),
+            among_numbers(connection, col(row.user_id), wanted),
+            col(row.day) == day,
+        )
+        for account, owner, count in connection.execute(query):
+            made[account][owner] = count
+    return made
+
+
+def count_made(connection: Connection, records: Collection[NewRecord], day: date) -> None:
+    """Add these records to the counts of their owners, on this transaction.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
+    counts = Counter((record.account_id, record.owner_id) for record in records)
+    if not counts:
+        return
+    insert = (sqlite_insert if connection.dialect.name == "sqlite" else postgresql_insert)(RecordQuotaRow)
+    before, new = col(RecordQuotaRow.made), insert.excluded
+    total = case((col(RecordQuotaRow.day) == new.day, before + new.made), else_=new.made)
+    rows = [
+        {"account_id": account, "user_id": owner, "day": day, "made": made}
+        for (account, owner), made in sorted(counts.items())
+    ]
+    upsert = insert.on_conflict_do_update(
+        index_elements=["account_id", "user_id"], set_={"day": new.day, "made": total}
+    )
+    connection.execute(upsert, rows)
+
 
 _Found = dict[int, dict[str, tuple[Record, ...]]]
 
