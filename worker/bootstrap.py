@@ -181,10 +181,11 @@ def warn_of_forgery(settings: Settings) -> None:
 
 
 def _secrets_of(settings: Settings) -> Iterator[str | None]:
-    mailbox = settings.require_mailbox()
-    yield mailbox.password
-    if mailbox.oauth is not None:
-        yield from (mailbox.oauth.client_secret, mailbox.oauth.refresh_token)
+    if settings.mailbox_name is not None:
+        mailbox = settings.require_mailbox()
+        yield mailbox.password
+        if mailbox.oauth is not None:
+            yield from (mailbox.oauth.client_secret, mailbox.oauth.refresh_token)
     if mail_server := mail_server_of(settings):
         yield mail_server.password
     database = parse_url(settings.database_url.get_secret_value())

@@ -244,3 +244,11 @@ def test_an_account_is_told_only_its_own(cli: CommandLine, jane: str, arrive: Ar
 @pytest.mark.parametrize("line", ["explain", "explain 1 --since 2d", "explain 1 --to a@b.example", "explain --since 2"])
 def test_explain_needs_a_message_or_something_to_look_for(cli: CommandLine, line: str) -> None:
     assert "Error: " in cli.misused(line)
+
+
+def test_a_person_is_erased_where_no_mailbox_is_configured(cli: CommandLine, jane: str, arrive: Arrive) -> None:
+    arrive(jane)
+    ran = cli.ok(f"erase {CARL} --yes --json")
+    assert (ran.json["tables"]["email"], ran.json["folders"], ran.json["never_log"]) == (1, {}, [CARL])
+    assert "no mailbox is configured: its folders are not searched" in ran.err
+    assert cli.json("email list") == []

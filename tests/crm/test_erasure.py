@@ -14,7 +14,7 @@ from tests.store.crm import Crm as Rows
 from worker.crm import person_removal
 from worker.crm.emails import EmailFilter, list_emails
 from worker.crm.person_removal import Options, erase, plan_erasure
-from worker.crm.record_life import add_record
+from worker.crm.record_life import add_record, edit_record, merge_records
 from worker.crm.record_lists import RecordFilter, list_records
 from worker.crm.sender_addresses import list_senders
 from worker.crm.user_removal import erase_user, hand_over
@@ -167,6 +167,19 @@ def test_an_address_that_others_have_too_does_not_lead_to_their_mail(crm: Crm, j
     erased = erase(crm, DORA, None, CLEAN, NOW)
     assert erased.addresses == (DORA,)
     assert [record.email for record in list_records(crm, CONTACTS, limit=None)] == [CARL]
+
+
+def test_records_that_have_the_address_no_more_do_not_name_it_either(crm: Crm, jane: str) -> None:
+    by, contact = By(None, NOW), Module.CONTACT
+    renamed = add_record(crm, contact, RecordChange(last_name=DORA, email=Address.parse(DORA)), by).record.summary.id
+    moved = RecordChange(email=Address.parse(CARL), remove=(Address.parse(DORA),))
+    edit_record(crm, contact, str(renamed), moved, by)
+    for key in (DORA, "K1"):
+        add_record(crm, contact, RecordChange(last_name=key, external_id=key, email=Address.parse(BEN)), by)
+    merge_records(crm, contact, f"external:{DORA}", by, into="external:K1")
+    erase(crm, DORA, None, CLEAN, NOW)
+    assert DORA not in everything(crm)
+    assert [record.last_name for record in list_records(crm, CONTACTS, limit=None)] == ["K1", "[erased]"]
 
 
 def test_other_accounts_keep_what_they_have(crm: Crm, jane: str, arrive: Arrive) -> None:

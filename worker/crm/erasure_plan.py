@@ -30,6 +30,7 @@ from worker.store.tables import (
     EmailOwnerRow,
     EmailRow,
     EventRow,
+    FormerRecordRow,
     NoticeRow,
     RecordAddressRow,
     RecordRow,
@@ -39,6 +40,13 @@ from worker.store.tables import (
     VerdictRow,
 )
 from worker.store.waiting import lock
+
+MENTIONING: tuple[tuple[type[SQLModel], tuple[str, ...]], ...] = (
+    (EmailRow, ("subject", "snippet")),
+    (RecordRow, ("last_name", "first_name", "source")),
+    (FormerRecordRow, ("external_id",)),
+)
+"""Where other people's rows may name the person: the table and its columns of text."""
 
 Part = tuple[type[SQLModel], ColumnElement[bool]]
 """Rows of a table that fulfil a condition. Of several parts, rows come before the rows that they refer to."""
@@ -159,8 +167,8 @@ class Plan:
     verdicts: tuple[int, ...]
     """Decisions of several accounts, of which only this account's verdicts go."""
     events: tuple[int, ...]
-    mentions: tuple[int, ...]
-    """Other people's emails that have the address in their subject or snippet, where it is replaced."""
+    mentions: tuple[tuple[int, int], ...]
+    """Other people's rows that have the address in their text, where it is replaced: place in `MENTIONING`, and ID."""
     waits: int
     """Entries of the unmatched list for these addresses."""
 
@@ -194,7 +202,7 @@ def find_all(work: Work, address: Address, *, keeps_shared: bool) -> Plan:
         decisions,
         verdicts,
         _events(work, person, records, emails),
-        _mentions(work, person, {*found}),
+        tuple(_mentions(work, person, {EmailRow: found, RecordRow: records})),
         work.connection.scalar(select(func.count()).select_from(UnmatchedRow).where(waits_for(work, person))) or 0,
     )
 
@@ -375,20 +383,19 @@ def _events(work: Work, person: Person, records: Collection[int], emails: Collec
     )
 
 
-def _mentions(work: Work, person: Person, emails: Collection[int]) -> tuple[int, ...]:
-    """Find other people's emails that name the person in their subject or snippet."""
-    columns = (EmailRow.subject, EmailRow.snippet)
-    query = select(col(EmailRow.id), *map(col, columns)).where(
-        col(EmailRow.account_id) == work.account.id,
-        or_(*(may_name(work.connection, column, person.keys, '"') for column in columns)),
-    )
-    return tuple(
-        sorted(
-            number
-            for number, *texts in _rows(work.connection, query)
-            if number not in emails and any(person.struck_out(text) != text for text in texts)
+def _mentions(
+    work: Work, person: Person, theirs: Mapping[type[SQLModel], Collection[int]]
+) -> Iterator[tuple[int, int]]:
+    """Find other people's rows that name the person."""
+    for place, (row, names) in enumerate(MENTIONING):
+        table = SQLModel.metadata.tables[str(row.__tablename__)].c
+        query = select(table.id, *(table[name] for name in names)).where(
+            table.account_id == work.account.id,
+            or_(*(may_name(work.connection, table[name], person.keys, '"') for name in names)),
         )
-    )
+        for number, *texts in _rows(work.connection, query.order_by(table.id)):
+            if number not in theirs.get(row, ()) and any(text and person.struck_out(text) != text for text in texts):
+                yield place, number
 
 
 def _rows(connection: Connection, query: Any) -> Iterable[Any]:

@@ -17,6 +17,7 @@ from sqlmodel import SQLModel, col
 from worker.crm.decisions import decided_of
 from worker.crm.erasure_plan import (
     AT_ONCE,
+    MENTIONING,
     Part,
     Plan,
     SharedEmail,
@@ -46,6 +47,7 @@ from worker.store.tables import (
     EmailPackRow,
     EmailRow,
     EventRow,
+    FormerRecordRow,
     NeverLogRow,
     NoticeRow,
     RecordAddressRow,
@@ -60,7 +62,7 @@ _MOST_PASSES = 20
 
 EMPTIED = (
     *(AssociationRow, UnmatchedRow, EmailOwnerRow, EmailContentRow, EmailPackRow, EmailRow, EventRow),
-    *(NoticeRow, VerdictRow, DecisionRow, RecordAddressRow, RecordRow),
+    *(NoticeRow, VerdictRow, DecisionRow, RecordAddressRow, RecordRow, FormerRecordRow),
 )
 
 
@@ -263,10 +265,11 @@ def _remove_records(work: Work, plan: Plan, now: datetime) -> Counter[str]:
 
 
 def _strike_out(work: Work, plan: Plan) -> None:
-    this = col(EmailRow.account_id) == plan.account_id
-    for number in plan.mentions:
-        one = and_(this, col(EmailRow.id) == number)
-        texts = work.connection.execute(select(col(EmailRow.subject), col(EmailRow.snippet)).where(one)).first()
+    for place, number in plan.mentions:
+        row, names = MENTIONING[place]
+        table = SQLModel.metadata.tables[str(row.__tablename__)]
+        one = and_(table.c.account_id == plan.account_id, table.c.id == number)
+        texts = work.connection.execute(select(*(table.c[name] for name in names)).where(one)).first()
         if texts is not None:
-            subject, snippet = map(plan.person.struck_out, texts)
-            work.connection.execute(update(EmailRow).where(one).values(subject=subject, snippet=snippet))
+            struck = {name: text and plan.person.struck_out(text) for name, text in zip(names, texts, strict=True)}
+            work.connection.execute(update(table).where(one).values(struck))
