@@ -23,11 +23,14 @@ from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
 from worker.domain.erasure import Person, WantedMail
 from worker.domain.errors import Refused
+from worker.domain.events import RecordFacts, record_updated
 from worker.domain.permissions import Module
 from worker.domain.records import RecordChange
 from worker.domain.tokens import IssuedToken
 from worker.store.database import Database
+from worker.store.event_log import data_of, write_events
 from worker.store.poll_store import PollStore
+from worker.store.tables import EventRow
 
 DORA, DORAS_OTHER = "dora@client.example", "dora@home.example"
 CONTACTS = RecordFilter(Module.CONTACT)
@@ -39,8 +42,10 @@ class Died(BaseException):
 
 
 def everything(crm: Crm) -> str:
-    """Return all rows of all tables."""
-    return "\n".join(str(Rows(crm.database).rows(row)) for row in tables())
+    """Return all rows of all tables, the data of events decompressed."""
+    rows = Rows(crm.database)
+    events = [data_of(row["data"], row["packed"]) for row in rows.rows(EventRow)]
+    return "\n".join([*(str(rows.rows(row)) for row in tables()), *events])
 
 
 def tables() -> Iterator[type[SQLModel]]:
@@ -93,6 +98,17 @@ def test_each_step_can_be_the_last_and_the_same_call_finishes(
         if not died:
             assert step > 4, "decisions, events, emails and records go in transactions of their own"
             return
+
+
+def test_an_event_that_names_the_person_goes_also_when_it_is_about_another_record(crm: Crm, jane: str) -> None:
+    with crm.begin() as work:
+        for address in (DORA, CARL):
+            facts = RecordFacts(99, Module.CONTACT, address)
+            write_events(work.connection, [record_updated(work.account.id, facts, ["email"])], NOW)
+    assert DORA in everything(crm)
+    assert erase(crm, DORA, None, CLEAN, NOW).tables["event"] == 1
+    assert DORA not in everything(crm)
+    assert CARL in everything(crm)
 
 
 @pytest.mark.parametrize(

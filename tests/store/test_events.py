@@ -16,6 +16,8 @@ from worker.domain.outcomes import Code, Outcome, Reason, detail
 from worker.domain.permissions import Module, SearchPattern
 from worker.domain.records import RecordChange
 from worker.domain.verdicts import Trace, Verdict
+from worker.store.database import Database
+from worker.store.event_log import data_of, restore
 from worker.store.poll_store import PollStore
 from worker.store.tables import EventRow, WebhookRow
 
@@ -35,7 +37,7 @@ def joe(crm: Crm) -> User:
 
 
 def events(crm: Crm) -> list[tuple[str, dict[str, Any]]]:
-    return [(row["type"], json.loads(row["data"])) for row in crm.rows(EventRow)]
+    return [(row["type"], json.loads(data_of(row["data"], row["packed"]))) for row in crm.rows(EventRow)]
 
 
 def test_a_mail_to_somebody_new_reports_the_record_and_then_the_email(crm: Crm, store: PollStore, joe: User) -> None:
@@ -146,6 +148,44 @@ def test_events_wait_only_where_the_account_has_an_endpoint(crm: Crm, store: Pol
     file(store, Mail(1, joe.token, joe.login), Mail(2, other.token, other.login))
     states = {(row["account_id"], row["state"], row["next_attempt_at"]) for row in crm.rows(EventRow)}
     assert states == {(joe.account_id, "no_endpoint", None), (other.account_id, "pending", NOW)}
+
+
+def test_events_without_an_endpoint_are_compressed_and_restored_byte_for_byte(
+    crm: Crm, database: Database, store: PollStore, joe: User
+) -> None:
+    other = crm.user(crm.account("Other"), "joe@acme.example")
+    crm.insert(WebhookRow, {**WEBHOOK, "account_id": other.account_id, "id": 1})
+    odd = 'He said "no"\\ \u2028 caf\u00e9 \U0001f600'
+    file(store, Mail(1, joe.token, joe.login, subject=odd), Mail(2, other.token, other.login, subject=odd))
+    kept, waiting = ([row for row in crm.rows(EventRow) if row["account_id"] == n] for n in (1, other.account_id))
+    assert [row["packed"] for row in waiting] == [None, None]
+    assert [row["data"] for row in kept] == ["", ""]
+    assert sum(len(row["packed"]) for row in kept) < 0.6 * sum(len(row["data"]) for row in waiting)
+    with database.begin() as connection:
+        restore(connection, joe.account_id, EventRow.id == kept[1]["id"])
+    first, second = (row for row in crm.rows(EventRow) if row["account_id"] == joe.account_id)
+    assert (first, second["packed"]) == (kept[0], None)
+    as_other = [("Acme", "Other"), ('_id":1', '_id":2'), ("<1@", "<2@")]
+    restored = second["data"]
+    for ours, theirs in as_other:
+        restored = restored.replace(ours, theirs)
+    assert restored == waiting[1]["data"]
+
+
+def test_what_this_release_compressed_can_be_read_for_ever() -> None:
+    """The dictionary is part of the format."""
+    stored = (
+        "2096b50100040241636d6537616e6e40636c69656e742e6578616d706c65226a6f654061636d6506008184023e8607fd16f2"
+        "dc48746e47ebdc0202"
+    )
+    assert data_of("", bytes.fromhex(stored)) == (
+        '{"account":"Acme","record_id":17,"module":"contact","external_id":null,"email":"ann@client.example",'
+        '"owner":"joe@acme.example","source":"BCC Dropbox"}'
+    )
+
+
+def test_events_from_before_compression_are_read_as_they_are() -> None:
+    assert data_of('{"account":"Acme"}', None) == '{"account":"Acme"}'
 
 
 def test_an_event_is_lost_with_the_change_that_it_reports(

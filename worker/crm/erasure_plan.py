@@ -21,6 +21,7 @@ from worker.domain.permissions import Module
 from worker.domain.recipients import MOST_NAMED
 from worker.mime import read_head
 from worker.store.columns import among_numbers, among_texts
+from worker.store.event_log import data_of
 from worker.store.originals import leave_packs, read_original
 from worker.store.room import wipe_what_is_deleted
 from worker.store.tables import (
@@ -372,13 +373,15 @@ def _events(work: Work, person: Person, records: Collection[int], emails: Collec
         among_numbers(connection, col(EventRow.merged_id), records),
         among_numbers(connection, col(EventRow.email_id), emails),
     )
-    query = select(col(EventRow.id), col(EventRow.data), func.coalesce(of_these, False)).where(
-        col(EventRow.account_id) == work.account.id, or_(of_these, may_name(connection, EventRow.data, person.keys))
-    )
+    may_be = or_(of_these, may_name(connection, EventRow.data, person.keys), col(EventRow.packed).is_not(None))
+    columns = (col(EventRow.id), func.coalesce(of_these, False), col(EventRow.data), col(EventRow.packed))
+    query = select(*columns).where(col(EventRow.account_id) == work.account.id, may_be)
     rows = _rows(connection, query)
     return tuple(
         sorted(
-            number for number, data, is_theirs in rows if is_theirs or person.is_named_in(texts_in(json.loads(data)))
+            number
+            for number, is_theirs, *data in rows
+            if is_theirs or person.is_named_in(texts_in(json.loads(data_of(*data))))
         )
     )
 

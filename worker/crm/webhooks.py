@@ -16,6 +16,7 @@ from worker.domain.errors import Refused
 from worker.domain.events import event_id, event_number
 from worker.domain.text import clean
 from worker.retries import retry_on_conflict
+from worker.store.event_log import restore
 from worker.store.event_queue import read_endpoints
 from worker.store.health import EndpointHealth, endpoints_health
 from worker.store.inserts import allocate, insert_rows
@@ -213,6 +214,7 @@ def _resend(work: Work, which: Any, now: datetime) -> int:
         "settled_at": None,
         "last_error": None,
     }
+    restore(work.connection, work.account.id, which)
     chosen = update(EventRow).where(col(EventRow.account_id) == work.account.id, which)
     return work.connection.execute(chosen.values(waiting)).rowcount
 

@@ -511,7 +511,9 @@ class EventRow(SQLModel, table=True):
     merged_id: int | None = Field(default=None, sa_type=BigInteger)
     email_id: int | None = Field(default=None, sa_type=BigInteger)
     data: str = Field(sa_type=CleanText)
-    """JSON as it is sent, so that each attempt sends the same bytes."""
+    """JSON as it is sent, so that each attempt sends the same bytes; empty while it is ``packed``."""
+    packed: bytes | None = Field(default=None, sa_type=LargeBinary)
+    """The same JSON, compressed by `worker.store.event_log`, of an event that no endpoint waits for."""
     created_at: datetime = Field(sa_type=UtcDateTime)
     state: str = Field(sa_type=CleanText)
     attempts: int = 0
