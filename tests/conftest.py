@@ -1,5 +1,6 @@
-"""The servers that tests ask for, each started once when first asked, and their logs on failure."""
+"""The servers and databases that tests ask for, each made once when first asked, and the servers' logs on failure."""
 
+import os
 import subprocess
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -8,16 +9,20 @@ from uuid import uuid4
 
 import pytest
 
+from tests.harness.databases import KINDS, Databases
 from tests.secrecy import secrets_in
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.postfix import Postfix
 from tests.servers.postgres import Postgres
-from tests.servers.process import STARTED
+from tests.servers.process import STARTED, memory
 from tests.servers.requirement import require_root
+from worker.store.database import Database
 
 MOST_LOG = 10_000
 LOG_STARTS = pytest.StashKey[dict[str, int]]()
+if MEMORY := memory():
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +75,59 @@ def database_url(postgres: Postgres) -> Iterator[str]:
     name = postgres.create_database()
     yield postgres.url(name)
     postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """Give copies of migrated databases; PostgreSQL starts only for a test that needs it."""
+    return Databases(tmp_path_factory.mktemp("databases"), lambda: request.getfixturevalue("postgres"))
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Name the kind of database."""
+    return str(request.param)
+
+
+@pytest.fixture
+def sqlite_url(databases: Databases, tmp_path: Path) -> str:
+    """Make an SQLite file with all tables and no rows."""
+    return databases.copy("sqlite", tmp_path / "data" / "dropbox.db")
+
+
+@pytest.fixture
+def url(kind: str, databases: Databases, tmp_path: Path) -> Iterator[str]:
+    """Make a database of each kind with all tables and no rows."""
+    url = databases.copy(kind, tmp_path / "data" / "dropbox.db")
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def empty_url(kind: str, databases: Databases, tmp_path: Path) -> Iterator[str]:
+    """Name a database of each kind without any table."""
+    url = databases.empty(kind, tmp_path / "data" / "dropbox.db")
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def open_database() -> Iterator[Callable[[str], Database]]:
+    """Open databases that are closed after the test."""
+    with ExitStack() as opened:
+
+        def open_one(url: str) -> Database:
+            database = Database.open(url)
+            opened.callback(database.close)
+            return database
+
+        yield open_one
+
+
+@pytest.fixture
+def database(url: str, open_database: Callable[[str], Database]) -> Database:
+    """Open a migrated database of each kind."""
+    return open_database(url)
 
 
 @pytest.fixture

@@ -29,9 +29,9 @@ Agreed.
 
 
 @pytest.fixture
-def dropbox(dropbox_on: Callable[[str], Dropbox], any_database_url: str) -> Dropbox:
+def dropbox(dropbox_on: Callable[[str], Dropbox], url: str) -> Dropbox:
     """An installation on each kind of database."""
-    return dropbox_on(any_database_url)
+    return dropbox_on(url)
 
 
 def people_write(dropbox: Dropbox) -> None:
@@ -196,7 +196,7 @@ def test_a_user_is_refused(dropbox: Dropbox) -> None:
     assert "user remove jane@acme.example" in ran.err
 
 
-@pytest.mark.parametrize("any_database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_user_who_leaves_takes_the_messages_along_and_frees_the_login(dropbox: Dropbox) -> None:
     jane = dropbox.add_user(JANE)
     ben = dropbox.add_user("ben@acme.example")
@@ -215,12 +215,12 @@ def test_a_user_who_leaves_takes_the_messages_along_and_frees_the_login(dropbox:
     assert decided["reason"] == "revoked_token"
 
 
-@pytest.mark.parametrize("any_database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_server_without_uidplus_removes_the_messages_too(
-    dovecot_with: Callable[[DovecotSettings], Dovecot], mailbox_user: str, any_database_url: str
+    dovecot_with: Callable[[DovecotSettings], Dovecot], mailbox_user: str, url: str
 ) -> None:
     server = dovecot_with(DovecotSettings(without=frozenset({"UIDPLUS", "MOVE"})))
-    dropbox = Dropbox(server, mailbox_user, any_database_url)
+    dropbox = Dropbox(server, mailbox_user, url)
     dropbox.deliver(letter(dropbox.add_user(JANE), to=DORA))
     assert dropbox.poll() == {"associated": 1}
     assert erase(dropbox)["folders"] == {"Associated": 1}

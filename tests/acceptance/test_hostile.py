@@ -37,9 +37,9 @@ def list_all(dropbox: Dropbox) -> Iterator[tuple[str, Ran]]:
 
 
 def test_no_text_of_a_sender_reaches_a_log_a_pipe_or_a_terminal_raw(
-    dropbox_on: Callable[[str], Dropbox], any_database_url: str
+    dropbox_on: Callable[[str], Dropbox], url: str
 ) -> None:
-    dropbox = dropbox_on(any_database_url)
+    dropbox = dropbox_on(url)
     sent = letters_of_text(dropbox.add_user(JANE))
     for raw in sent.values():
         dropbox.deliver(raw)
@@ -112,10 +112,8 @@ def test_each_letter_takes_bounded_time_and_memory(dropbox: Dropbox) -> None:
     assert dropbox.folder() == []
 
 
-def test_they_all_end_in_one_poll_on_either_database(
-    dropbox_on: Callable[[str], Dropbox], any_database_url: str
-) -> None:
-    dropbox = dropbox_on(any_database_url)
+def test_they_all_end_in_one_poll_on_either_database(dropbox_on: Callable[[str], Dropbox], url: str) -> None:
+    dropbox = dropbox_on(url)
     sent = letters_of_size(dropbox.add_user(JANE))
     for raw in sent.values():
         dropbox.deliver(raw)

@@ -10,8 +10,8 @@ from tests.servers.dovecot import Dovecot
 from tests.servers.terminal import run_on_terminal
 
 
-def test_a_bcc_stands_on_the_new_contact(any_database_url: str, dropbox_on: Callable[[str], Dropbox]) -> None:
-    dropbox = dropbox_on(any_database_url)
+def test_a_bcc_stands_on_the_new_contact(empty_url: str, dropbox_on: Callable[[str], Dropbox]) -> None:
+    dropbox = dropbox_on(empty_url)
     address = dropbox.ok("user", "add", "jane@acme.example", "--json").json["address"]
     mail = letter(address, subject="Our offer")
     dropbox.deliver(mail)

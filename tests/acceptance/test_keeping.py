@@ -34,9 +34,9 @@ def message_ids(dropbox: Dropbox) -> list[object]:
 
 def test_an_old_rejection_goes_from_folder_and_database_and_a_young_one_can_be_replayed(
     dropbox_on: Callable[[str], Dropbox],
-    any_database_url: str,
+    url: str,
 ) -> None:
-    dropbox = dropbox_on(any_database_url)
+    dropbox = dropbox_on(url)
     dropbox.add_user(JANE)
     for message_id in ("<old@x>", "<young@x>"):
         deliver_long_ago(dropbox, letter(STRANGER, Message_ID=message_id))

@@ -86,10 +86,8 @@ def odd_letters(dropbox: str) -> dict[str, tuple[bytes, str]]:
     }
 
 
-def test_messages_that_no_parser_likes_all_end_in_one_poll(
-    dropbox_on: Callable[[str], Dropbox], any_database_url: str
-) -> None:
-    dropbox = dropbox_on(any_database_url)
+def test_messages_that_no_parser_likes_all_end_in_one_poll(dropbox_on: Callable[[str], Dropbox], url: str) -> None:
+    dropbox = dropbox_on(url)
     letters = odd_letters(dropbox.add_user(JANE))
     for raw, _ in letters.values():
         dropbox.deliver(raw)

@@ -69,11 +69,10 @@ class CommandLine:
 
 
 @pytest.fixture
-def database_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    file = tmp_path / "data" / "dropbox.db"
+def database_file(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BCC_DROPBOX_ADDRESS", "drop@drop.example")
-    monkeypatch.setenv("BCC_DROPBOX_DATABASE_URL", f"sqlite:///{file}")
-    return file
+    monkeypatch.setenv("BCC_DROPBOX_DATABASE_URL", sqlite_url)
+    return Path(sqlite_url.removeprefix("sqlite:///"))
 
 
 @pytest.fixture

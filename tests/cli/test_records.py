@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import BEN, CARL, JANE, CommandLine
-from tests.store.conftest import migrated_template, url  # noqa: F401 - fixtures
 from tests.store.crm import Mail, file
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
@@ -20,7 +19,7 @@ Arrive = Callable[..., None]
 
 
 @pytest.fixture
-def cli(url: str, monkeypatch: pytest.MonkeyPatch) -> CommandLine:  # noqa: F811 - the fixture
+def cli(url: str, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     monkeypatch.setenv("BCC_DROPBOX_ADDRESS", "drop@drop.example")
     monkeypatch.setenv("BCC_DROPBOX_DATABASE_URL", url)
     line = CommandLine()
@@ -30,7 +29,7 @@ def cli(url: str, monkeypatch: pytest.MonkeyPatch) -> CommandLine:  # noqa: F811
 
 
 @pytest.fixture
-def arrive(cli: CommandLine, url: str) -> Iterator[Arrive]:  # noqa: F811 - the fixture
+def arrive(cli: CommandLine, url: str) -> Iterator[Arrive]:
     """File a mail through Jane's dropbox."""
     database = Database.open(url)
     uids = count(1)

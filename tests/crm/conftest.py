@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from tests.store.conftest import database, migrated_template, open_database, url  # noqa: F401 - fixtures
 from tests.store.crm import NOW, Mail, file
 from worker.crm.users import add_user, show_dropbox
 from worker.crm.work import Crm
@@ -22,7 +21,7 @@ Arrive = Callable[..., Filing]
 
 
 @pytest.fixture
-def crm(database: Database) -> Crm:  # noqa: F811 - the fixture
+def crm(database: Database) -> Crm:
     return Crm(database)
 
 

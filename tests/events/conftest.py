@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.acceptance.conftest import any_database_url, dropbox, dropbox_on  # noqa: F401
+from tests.acceptance.conftest import dropbox, dropbox_on  # noqa: F401 - fixtures
 from tests.events.receiver import SECRET, Receiver
-from tests.store.conftest import crm, database, migrated_template, open_database, store, url  # noqa: F401
+from tests.store.conftest import crm, store  # noqa: F401 - fixtures
 from tests.store.crm import NOW, Crm, User
 from worker.store.database import Database
 from worker.store.event_queue import EventOutbox
@@ -36,5 +36,5 @@ def connect(crm: Crm) -> Callable[..., None]:  # noqa: F811
 
 
 @pytest.fixture
-def outbox(database: Database) -> EventOutbox:  # noqa: F811
+def outbox(database: Database) -> EventOutbox:
     return EventOutbox(database)

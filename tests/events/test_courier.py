@@ -125,7 +125,7 @@ FAILURES: Sequence[tuple[Behaviour, str]] = (
 @pytest.mark.parametrize(
     ("behaviour", "error"), FAILURES, ids=[f"{n}-{error}" for n, (_, error) in enumerate(FAILURES)]
 )
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_failing_receiver_delays_events_and_loses_none(
     crm: Crm,
     courier: Courier,
@@ -158,7 +158,7 @@ def test_a_failing_receiver_delays_events_and_loses_none(
 
 
 @pytest.mark.parametrize("behaviour", [slow(0.3), closes, never_ends, answers(200, b"x" * 4096)], ids=range(4))
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_whatever_a_receiver_does_after_a_2xx_is_success(
     crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None], behaviour: Behaviour
 ) -> None:

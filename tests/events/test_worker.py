@@ -27,9 +27,9 @@ def states(dropbox: Dropbox, *more: str) -> list[tuple[str, str, int]]:
 
 
 def test_a_poll_delivers_what_it_made_happen(
-    any_database_url: str, dropbox_on: Callable[[str], Dropbox], receiver: Receiver
+    url: str, dropbox_on: Callable[[str], Dropbox], receiver: Receiver
 ) -> None:
-    dropbox = dropbox_on(any_database_url)
+    dropbox = dropbox_on(url)
     address = connect(dropbox, receiver)
     dropbox.deliver(letter(address, subject="Our offer"))
     ran = dropbox.ok("poll", "--json")

@@ -5,7 +5,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
@@ -16,6 +15,7 @@ from tests.fuzz.intake import Ended, Intake
 from tests.fuzz.mails import MAILS, SENDERS, TOKENS
 from tests.raw import RAW
 from tests.servers.postgres import Postgres
+from tests.servers.process import memory
 from worker.domain.addresses import Address
 from worker.domain.outcomes import Outcome
 from worker.domain.verdicts import Verdict
@@ -23,7 +23,6 @@ from worker.store.database import Database
 
 BATCH = 10
 FEW, MANY = 300, 100_000
-MEMORY = Path("/dev/shm")
 batches = st.lists(MAILS, min_size=BATCH, max_size=BATCH)
 generating = settings(
     deadline=None,
@@ -35,7 +34,7 @@ generating = settings(
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def intake(request: pytest.FixtureRequest) -> Iterator[Intake]:
     """One database for all examples, the file where it costs no disk."""
-    with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+    with TemporaryDirectory(dir=memory()) as folder:
         url = f"sqlite:///{folder}/fuzz.sqlite3"
         if request.param == "postgresql":
             server = request.getfixturevalue("postgres")

@@ -2,7 +2,8 @@
 
 import base64
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -15,7 +16,7 @@ from tests.servers.certificates import Certificates, make_certificates
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.dovecot_configuration import shown_certificate
-from tests.servers.process import free_port
+from tests.servers.process import free_port, new_folder
 from worker.domain.errors import LoginRefused, Refused, Unavailable
 from worker.imap import ImapAccess, ImapMailbox, Mechanism, Tls
 
@@ -62,14 +63,11 @@ def test_a_certificate_of_another_authority_is_refused(
 
 
 @pytest.fixture(scope="module")
-def other_name(tmp_path_factory: pytest.TempPathFactory, dovecot_with: Started) -> tuple[Dovecot, Path]:
-    folder = tmp_path_factory.mktemp("names")
+def other_name(dovecot_with: Started) -> Iterator[tuple[Dovecot, Path]]:
+    folder = new_folder("names")
     made: Certificates = make_certificates(folder, "subjectAltName=DNS:mail.example.com")
-    readable = made.authority.parent
-    while readable != readable.parent and readable != Path("/tmp"):
-        readable.chmod(0o755)
-        readable = readable.parent
-    return dovecot_with(DovecotSettings(extra=shown_certificate(made))), made.authority
+    yield dovecot_with(DovecotSettings(extra=shown_certificate(made))), made.authority
+    shutil.rmtree(folder)
 
 
 @BOTH

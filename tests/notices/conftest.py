@@ -13,7 +13,6 @@ from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.dovecot_configuration import by_version
 from tests.servers.postfix import Postfix, to_lmtp
 from tests.servers.process import free_port
-from tests.store.conftest import database, migrated_template, open_database, url  # noqa: F401 - fixtures
 from tests.store.crm import Crm
 from worker.domain.addresses import Address
 from worker.outgoing import MailServer, Post, Security
@@ -92,5 +91,5 @@ def login(mailbox_user: str) -> str:
 
 
 @pytest.fixture
-def crm(database: Database) -> Crm:  # noqa: F811 - the fixture
+def crm(database: Database) -> Crm:
     return Crm(database)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.databases import Databases
 from tests.outages.between import Between, Rewrite, as_it_is
 from tests.outages.ledger import Ledger
 from tests.servers.cut import Cut
@@ -18,12 +19,13 @@ Opened = Callable[..., Ledger]
 
 
 @pytest.fixture
-def ledger_on(mailbox_user: str, tmp_path: Path) -> Iterator[Opened]:
+def ledger_on(mailbox_user: str, databases: Databases, tmp_path: Path) -> Iterator[Opened]:
     """Open the books of a worker whose mailbox is on this server; ends its processes afterwards."""
     opened: list[Ledger] = []
 
-    def ledger_on(server: Dovecot, database_url: str = f"sqlite:///{tmp_path / 'worker.sqlite3'}") -> Ledger:
-        settings = mailbox_settings(server.imap, mailbox_user, database_url) | {"idle": "off", "poll_seconds": "1"}
+    def ledger_on(server: Dovecot, database_url: str | None = None) -> Ledger:
+        url = database_url or databases.copy("sqlite", tmp_path / "worker.sqlite3")
+        settings = mailbox_settings(server.imap, mailbox_user, url) | {"idle": "off", "poll_seconds": "1"}
         ledger = Ledger(server, mailbox_user, Installation(tmp_path / "worker.env", settings))
         opened.append(ledger)
         ledger.open()

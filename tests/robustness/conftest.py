@@ -6,35 +6,22 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.databases import Databases
 from tests.robustness.dying import Workers
-from tests.robustness.scene import Scene, Templates
+from tests.robustness.scene import Scene, found
 from tests.servers.dovecot import Dovecot
 
 AT_A_TIME = 4
-KINDS = ("sqlite", "postgresql")
-
-
-@pytest.fixture(params=KINDS)
-def kind(request: pytest.FixtureRequest) -> str:
-    """Name the kind of database."""
-    return str(request.param)
-
-
-@pytest.fixture(scope="session")
-def templates(tmp_path_factory: pytest.TempPathFactory) -> Templates:
-    return Templates(tmp_path_factory.mktemp("databases"))
 
 
 @pytest.fixture
-def new_url(kind: str, templates: Templates, request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
-    """Give databases that are dropped after the test."""
-    if kind == "postgresql":
-        templates.postgres = request.getfixturevalue("postgres")
-    with ExitStack() as databases:
+def new_url(kind: str, databases: Databases) -> Iterator[Callable[[], str]]:
+    """Give databases with one user and one contact; they are dropped after the test."""
+    with ExitStack() as made:
 
         def make() -> str:
-            url = templates.copy(kind)
-            databases.callback(templates.drop, url)
+            url = databases.copy(kind, fill=found)
+            made.callback(databases.drop, url)
             return url
 
         yield make

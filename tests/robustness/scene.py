@@ -1,22 +1,18 @@
 """A mailbox of known messages and a database with one user: what must have become of each in the end."""
 
-import shutil
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import text
 
 from tests.acceptance.letters import letter
 from tests.servers.dovecot import PASSWORD, Dovecot
-from tests.servers.postgres import Postgres
 from tests.store.crm import Crm, User
 from worker.domain.outcomes import Folder, Outcome
 from worker.store.database import Database
-from worker.store.schema import migrate
 from worker.store.tables import AttemptRow, DecisionRow
 
 ADDRESS = "drop@drop.example.com"
@@ -77,45 +73,6 @@ def _mail(number: int) -> Mail:
             return Mail(number, (KNOWN,), Outcome.DUPLICATE, message_id=f"<{number - 1}@acme.example>")
         case _:
             return Mail(number, (KNOWN, f"new{group}@client.example"))
-
-
-@dataclass
-class Templates:
-    """Databases with one user and one contact, copied for each scene."""
-
-    folder: Path
-    postgres: Postgres | None = None
-    _made: dict[str, str] = field(default_factory=dict)
-
-    def copy(self, kind: str) -> str:
-        """A URL of a database of one's own."""
-        if kind not in self._made:
-            self._made[kind] = self._make(kind)
-        if kind == "sqlite":
-            file = self.folder / f"{uuid4().hex}.db"
-            shutil.copyfile(self._made[kind], file)
-            return f"sqlite:///{file}"
-        assert self.postgres
-        return self.postgres.url(self.postgres.create_database(template=self._made[kind]))
-
-    def drop(self, url: str) -> None:
-        if url.startswith("sqlite"):
-            for file in self.folder.glob(Path(url).name + "*"):
-                file.unlink()
-        elif self.postgres:
-            self.postgres.drop_database(url.rpartition("/")[2])
-
-    def _make(self, kind: str) -> str:
-        template, url = str(self.folder / "template.db"), f"sqlite:///{self.folder}/template.db"
-        if kind == "postgresql":
-            assert self.postgres
-            template = self.postgres.create_database()
-            url = self.postgres.url(template)
-        database = Database.open(url)
-        migrate(database)
-        found(database)
-        database.close()
-        return template
 
 
 def found(database: Database) -> User:

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from tests.store.conftest import database, migrated_template, open_database, store, url  # noqa: F401 - fixtures
+from tests.store.conftest import store  # noqa: F401 - fixture
 from tests.store.crm import NOW, Mail, User, file
 from tests.store.crm import Crm as Rows
 from worker.cli.record_files import open_records
@@ -92,10 +92,10 @@ def synchronise(crm: Crm, path: Path) -> Counter[str]:
 
 @pytest.mark.parametrize("size", SIZES)
 def test_ten_nights_lose_no_record_make_none_twice_and_file_each_mail_on_the_right_one(
-    url: str,  # noqa: F811 - the fixture
-    database: Database,  # noqa: F811 - the fixture
+    url: str,
+    database: Database,
     store: PollStore,  # noqa: F811 - the fixture
-    open_database: Callable[[str], Database],  # noqa: F811 - the fixture
+    open_database: Callable[[str], Database],
     tmp_path: Path,
     size: Size,
 ) -> None:
@@ -135,7 +135,7 @@ def arrive(store: PollStore, joe: User, message_id: str, address: str) -> dict[s
     return {message_id: address}
 
 
-def found(database: Database) -> dict[str, str | None]:  # noqa: F811 - the fixture
+def found(database: Database) -> dict[str, str | None]:
     """Return by Message-ID the key of the one record that the email is on."""
     query = select(col(EmailRow.message_id), col(RecordRow.external_id)).join_from(AssociationRow, EmailRow)
     with database.read() as connection:

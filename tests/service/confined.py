@@ -13,7 +13,7 @@ from ctypes.util import find_library
 from pathlib import Path
 
 ENVIRONMENT = ("PATH=/usr/bin:/bin", "LANG=C.UTF-8", "STATE_DIRECTORY=/mnt/state")
-HIDDEN = "/tmp /var/tmp /home /root"
+HIDDEN = "/tmp /var/tmp /dev/shm /home /root"
 """PrivateTmp, ProtectHome."""
 VIEW = """
 set -e

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.databases import Databases
 from tests.servers.dovecot import Dovecot
 from tests.service.running import Installation, Running, mailbox_settings
 
 
 @pytest.fixture
-def installation(dovecot: Dovecot, mailbox_user: str, tmp_path: Path) -> Iterator[Installation]:
+def installation(dovecot: Dovecot, mailbox_user: str, databases: Databases, tmp_path: Path) -> Iterator[Installation]:
     """Settings for a mailbox that nobody has used, and a fresh SQLite file."""
-    settings = mailbox_settings(dovecot.imap, mailbox_user, f"sqlite:///{tmp_path / 'worker.sqlite3'}")
+    settings = mailbox_settings(dovecot.imap, mailbox_user, databases.copy("sqlite", tmp_path / "worker.sqlite3"))
     installation = Installation(tmp_path / "worker.env", settings)
     yield installation
     for running in installation.started:

@@ -321,7 +321,7 @@ def test_two_workers_on_the_same_messages_decide_each_once(
     assert [crm.count(table) for table in (RecordRow, EmailRow, AssociationRow, DecisionRow)] == [20] * 4
 
 
-@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_the_log_of_sqlite_does_not_grow_with_the_mail_that_is_filed(
     store: PollStore, database: Database, joe: User
 ) -> None:

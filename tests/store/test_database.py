@@ -308,7 +308,7 @@ def has_table_without_its_log(file: Path) -> bool:
         return bool(connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'letter'").fetchall())
 
 
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_whoever_writes_sees_what_was_committed_while_it_waited(url: str, open_database: Open) -> None:
     """Whatever the server's own default is: the look that follows the wait for a lock rests on that."""
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
@@ -320,7 +320,7 @@ def test_whoever_writes_sees_what_was_committed_while_it_waited(url: str, open_d
             assert connection.exec_driver_sql("SHOW transaction_isolation").scalar() == "read committed"
 
 
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_a_process_that_was_halted_within_a_transaction_finds_the_database_unavailable(url: str) -> None:
     """The server ended the transaction and released its rows; no message gets a strike for it."""
     database = Database.open(url, statement_seconds=1)

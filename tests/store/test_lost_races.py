@@ -45,7 +45,7 @@ def lock_crosswise(url: str, write: Callable[[], object]) -> object:
         return writing.result()
 
 
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("name", WRITES)
 def test_marks_that_lose_a_race_for_their_rows_are_written_again(
     url: str, open_database: Callable[[str], Database], name: str

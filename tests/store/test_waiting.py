@@ -156,7 +156,7 @@ def test_a_mail_that_waits_and_one_that_makes_its_record_are_filed_in_one_moment
         assert ends(crm) == (2 * number, 0)
 
 
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_people_who_add_records_to_one_account_do_not_wait_for_each_other(
     url: str, open_database: Callable[[str], Database], database: Database, joe: User
 ) -> None:
@@ -165,7 +165,7 @@ def test_people_who_add_records_to_one_account_do_not_wait_for_each_other(
         assert add_record(WorkerCrm(open_database(url)), Module.LEAD, ADDED, BY).attached == 0
 
 
-@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_mail_for_other_accounts_waits_neither_for_mail_nor_for_an_import(
     url: str, open_database: Callable[[str], Database], store: PollStore, database: Database, crm: Crm, joe: User
 ) -> None:
