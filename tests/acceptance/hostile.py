@@ -1,6 +1,6 @@
 """Hostile mail of a registered owner, aimed at terminals, logs, databases and readers."""
 
-from tests.acceptance.letters import letter
+from tests.harness.letters import letter
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\x9b31m"
 BIDI = "\u202egpj.exe\u2066\u200b\ufeff"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.dropbox import Dropbox
-from tests.acceptance.letters import letter
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 from worker.domain.outcomes import Folder
 
 USERS = {

@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.acceptance.dropbox import COMMAND
+from tests.harness.command import COMMAND
 
 
 def test_the_demo_tells_its_whole_story_without_any_setting(tmp_path: Path) -> None:

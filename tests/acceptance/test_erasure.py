@@ -9,8 +9,8 @@ import pytest
 import zstandard
 from sqlalchemy import create_engine, text
 
-from tests.acceptance.dropbox import Dropbox
-from tests.acceptance.letters import letter
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 from tests.servers.dovecot import Dovecot, DovecotSettings
 
 JANE = "jane@acme.example"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.dropbox import Dropbox
-from tests.acceptance.letters import letter
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 
 JANE, BEN = "jane@acme.example", "ben@acme.example"
 CARL = "carl@client.example"

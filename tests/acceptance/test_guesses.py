@@ -1,7 +1,7 @@
 """A guessed token: what it costs the worker, and what the guesser learns (R2, R4)."""
 
-from tests.acceptance.dropbox import Dropbox
-from tests.acceptance.letters import letter
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 from tests.servers.cut import Cut
 
 GUESSED = "drop+g0g0g0g0g0g0g0g0g0g0g0g0g0@drop.example.com"

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.dropbox import COMMAND, Dropbox, Ran
 from tests.acceptance.hostile import letters_of_size, letters_of_text
-from tests.acceptance.letters import letter
+from tests.harness.command import COMMAND, Ran
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 from tests.raw import RAW
 from tests.servers.terminal import run_on_terminal
 

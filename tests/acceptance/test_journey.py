@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from tests.acceptance.dropbox import COMMAND, Dropbox
-from tests.acceptance.letters import letter
+from tests.harness.command import COMMAND, run_installed
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 from tests.servers.dovecot import Dovecot
 from tests.servers.terminal import run_on_terminal
 
 
 def test_a_bcc_stands_on_the_new_contact(empty_url: str, dropbox_on: Callable[[str], Dropbox]) -> None:
-    dropbox = dropbox_on(empty_url)
+    dropbox = replace(dropbox_on(empty_url), run_command=run_installed)
     address = dropbox.ok("user", "add", "jane@acme.example", "--json").json["address"]
     mail = letter(address, subject="Our offer")
     dropbox.deliver(mail)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from tests.acceptance.dropbox import Dropbox
-from tests.acceptance.letters import letter
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 from worker.store.database import Database
 
 JANE = "jane@acme.example"

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Callable
 
-from tests.acceptance.dropbox import Dropbox
-from tests.acceptance.letters import RECEIVED, letter
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import RECEIVED, letter
 from worker.domain.outcomes import Folder
 
 JANE = "jane@acme.example"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.dropbox import Dropbox
-from tests.acceptance.letters import letter
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 from tests.servers.cut import Cut
 
 JANE = "jane@acme.example"

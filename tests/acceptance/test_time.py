@@ -9,8 +9,8 @@ import pytest
 from freezegun import freeze_time
 from structlog.testing import capture_logs
 
-from tests.acceptance.dropbox import Dropbox
-from tests.acceptance.letters import letter
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 from worker.bootstrap import compose
 from worker.service.turns import Turns
 from worker.settings import Settings

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.dropbox import Dropbox
+from tests.harness.dropbox import Dropbox
 from tests.imap.scripted import Scripted
 from tests.servers.certificates import make_certificates
 from tests.servers.dovecot import Dovecot, DovecotSettings

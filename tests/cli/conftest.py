@@ -1,19 +1,15 @@
 """The command line in this process, on an SQLite database of its own, and mail filed behind its back."""
 
-import json
 import shlex
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from tests.secrecy import judge
+from tests.harness.command import Ran, run_here
 from tests.store.crm import Mail, file
-from worker.cli.app import app
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 
@@ -22,34 +18,14 @@ BEN = "ben@acme.example"
 CARL = "carl@client.example"
 
 
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-    raw: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 class CommandLine:
     """Runs commands that are written as a person would type them."""
 
     def run(self, line: str, *more: str, stdin: bytes = b"") -> Ran:
-        result = CliRunner().invoke(app, [*shlex.split(line), *more], input=stdin, prog_name="bcc-dropbox")
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        judge([*shlex.split(line), *more], result.stdout_bytes.decode(errors="replace") + result.stderr)
-        return Ran(result.exit_code, result.stdout, result.stderr, result.stdout_bytes)
+        return run_here([*shlex.split(line), *more], stdin=stdin)
 
     def ok(self, line: str, *more: str) -> Ran:
-        ran = self.run(line, *more)
-        assert ran.code == 0, ran.err
-        return ran
+        return self.run(line, *more).require_success()
 
     def json(self, line: str, *more: str) -> Any:
         return self.ok(f"{line} --json", *more).json

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.dropbox import Dropbox
-from tests.acceptance.letters import letter
 from tests.events.receiver import SECRET, Receiver, answers
 from tests.events.test_worker import OWNER, states
 from tests.events.test_worker import connect as connect_webhook
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 
 
 def test_a_webhook_is_added_once_and_its_secret_is_shown_once(dropbox: Dropbox, receiver: Receiver) -> None:

@@ -4,9 +4,9 @@ import signal
 import time
 from collections.abc import Callable
 
-from tests.acceptance.dropbox import Dropbox
-from tests.acceptance.letters import letter
 from tests.events.receiver import Receiver, answers
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 
 OWNER = "jane@acme.example"
 CARL = "carl@client.example"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.dropbox import Dropbox
-from tests.acceptance.letters import letter
 from tests.events.receiver import Receiver, answers
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 from tests.notices.conftest import Outside
 from tests.servers.dovecot import PASSWORD
 from tests.servers.process import free_port

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.dropbox import Dropbox
-from tests.acceptance.letters import letter
+from tests.harness.dropbox import Dropbox
+from tests.harness.letters import letter
 from tests.oauth.provider import CLIENT_ID, Provider
 from tests.secrecy import CLIENT_SECRET, REFRESH_TOKEN
 from tests.servers.dovecot import Dovecot

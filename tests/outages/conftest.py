@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.command import mailbox_settings
 from tests.harness.databases import Databases
+from tests.harness.running import Installation
 from tests.outages.between import Between, Rewrite, as_it_is
 from tests.outages.ledger import Ledger
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
-from tests.service.running import Installation, mailbox_settings
 
 InFrontOf = Callable[..., Between]
 Opened = Callable[..., Ledger]

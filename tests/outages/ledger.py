@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
-from tests.acceptance.letters import letter
+from tests.harness.letters import letter
+from tests.harness.running import Installation
 from tests.servers.dovecot import Dovecot
-from tests.service.running import Installation
 
 CUSTOMER = "carl@client.example"
 

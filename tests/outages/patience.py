@@ -3,11 +3,11 @@
 import time
 from collections.abc import Callable
 
+from tests.harness.running import PATIENCE, Running
 from tests.outages.ledger import Ledger
-from tests.service.running import Running
 
 
-def await_true(question: Callable[[], object], seconds: float = 30) -> None:
+def await_true(question: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait until the answer is true."""
     end = time.monotonic() + seconds
     while not question():
@@ -15,7 +15,7 @@ def await_true(question: Callable[[], object], seconds: float = 30) -> None:
         time.sleep(0.05)
 
 
-def await_balance(ledger: Ledger, mails: list[bytes], seconds: float = 30) -> None:
+def await_balance(ledger: Ledger, mails: list[bytes], seconds: float = PATIENCE) -> None:
     """Wait until each mail is filed and moved; says what is still wrong when the time is up."""
     end = time.monotonic() + seconds
     while (wrong := ledger.differences(mails)) and time.monotonic() < end:

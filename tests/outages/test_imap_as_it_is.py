@@ -23,7 +23,7 @@ ALL = 10
 
 def poll(ledger: Ledger) -> tuple[int, str]:
     ran = ledger.installation.run("poll")
-    return ran.returncode, ran.stderr
+    return ran.code, ran.err
 
 
 def poll_well(ledger: Ledger) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from imapclient import IMAPClient
 
-from tests.acceptance.letters import letter
+from tests.harness.command import mailbox_settings
+from tests.harness.letters import letter
+from tests.harness.running import Installation
 from tests.imap.courier import Courier
 from tests.servers.dovecot import PASSWORD, Dovecot, DovecotSettings
-from tests.service.running import Installation, mailbox_settings
 from worker.demo.steps import USER, embedded_mailbox
 
 Deliver = Callable[[bytes], None]
@@ -64,8 +65,8 @@ def server(
 
 def poll(worker: Installation) -> dict[str, int]:
     ran = worker.run("poll", "--json")
-    assert ran.returncode == 0, ran.stderr
-    counts: dict[str, int] = json.loads(ran.stdout)
+    assert ran.code == 0, ran.err
+    counts: dict[str, int] = json.loads(ran.out)
     return counts
 
 
@@ -90,5 +91,5 @@ def test_mail_is_filed_recognised_and_rejected_and_stands_where_it_belongs(serve
     assert sorted(email["subject"] for email in emails) == ["First", "Second"]
     (email,) = worker.admin("email", "list", "--contact", "carl@client.example")
     copy = tmp_path / "copy.eml"
-    assert worker.run("email", "export", str(email["id"]), "-o", str(copy)).returncode == 0
+    assert worker.run("email", "export", str(email["id"]), "-o", str(copy)).code == 0
     assert copy.read_bytes() == first

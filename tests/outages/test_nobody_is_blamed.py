@@ -38,8 +38,8 @@ def test_a_server_that_gives_no_body_at_all_is_an_outage_and_no_strike_for_anybo
     in_front_of(ledger, withhold)
     for _ in range(4):
         ran = ledger.installation.run("poll")
-        assert ran.returncode == 1
-        assert "fails on every message, at last with Missing: the server gave no body" in ran.stderr
+        assert ran.code == 1
+        assert "fails on every message, at last with Missing: the server gave no body" in ran.err
         assert ledger.blamed() == []
     assert ledger.folder() == mails
     is_empty.clear()

@@ -8,11 +8,12 @@ import pytest
 from imapclient import IMAPClient
 from sqlalchemy import create_engine, text
 
-from tests.acceptance.letters import letter
+from tests.harness.command import mailbox_settings
+from tests.harness.letters import letter
+from tests.harness.running import Installation
 from tests.imap.courier import Courier
 from tests.outages.between import Between
 from tests.servers.dovecot import PASSWORD
-from tests.service.running import Installation, mailbox_settings
 
 HEADS, BODIES = b"BODY.PEEK[HEADER", b"BODY.PEEK[]"
 STEPS = pytest.mark.parametrize("step", [HEADS, BODIES], ids=["heads", "bodies"])
@@ -37,7 +38,7 @@ class Office:
 
     def poll(self) -> None:
         ran = self.worker.run("poll")
-        assert ran.returncode == 0, ran.stderr
+        assert ran.code == 0, ran.err
 
     def query(self, statement: str) -> list[tuple[object, ...]]:
         engine = create_engine(self.worker.settings["database_url"])
@@ -84,6 +85,6 @@ def test_a_message_that_cannot_be_opened_for_a_moment_is_filed_by_a_later_poll(o
         ran = office.worker.run("poll")
         if away.exists():
             away.rename(away.with_name(f"{1_700_000_001}.1.host:2,"))
-        assert "message.rejected" not in ran.stderr
+        assert "message.rejected" not in ran.err
     office.poll()
     assert office.query("SELECT outcome, count(*) FROM decision GROUP BY outcome") == [("associated", COUNT)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.acceptance.letters import letter
+from tests.harness.letters import letter
 from tests.store.crm import NOW, RULES
 from worker.domain.erasure import Person, WantedMail
 from worker.domain.messages import Arrival

@@ -5,7 +5,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.acceptance.dropbox import Dropbox, Ran
+from tests.harness.command import Ran
+from tests.harness.dropbox import Dropbox
 from tests.recipes.chain import MAILBOX, Chain
 from tests.recipes.letters import JO
 from tests.servers.dovecot import PASSWORD, Dovecot

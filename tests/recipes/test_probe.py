@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.dropbox import Dropbox
+from tests.harness.dropbox import Dropbox
 from tests.recipes.builds import postfix_dovecot_lmtp
 from tests.recipes.chain import MAILBOX, Chain, running
 from tests.recipes.letters import OUR_ID, PLAIN, dropbox

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.dropbox import Dropbox
+from tests.harness.dropbox import Dropbox
 from tests.recipes.builds import exim4_lmtp, postfix_dovecot_lmtp, postfix_dovecot_sieve, postfix_virtual
 from tests.recipes.chain import MAILBOX, Chain, running
 from tests.recipes.forgeries import EVIL, JO_ABROAD, SIBLING, VICTIMS, Mail, forgeries, honest, records

@@ -8,14 +8,14 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
-from tests.acceptance.letters import letter
-from tests.servers.dovecot import PASSWORD, Dovecot
+from tests.harness.command import as_variables, mailbox_settings
+from tests.harness.letters import letter
+from tests.servers.dovecot import Dovecot
 from tests.store.crm import Crm, User
 from worker.domain.outcomes import Folder, Outcome
 from worker.store.database import Database
 from worker.store.tables import AttemptRow, DecisionRow
 
-ADDRESS = "drop@drop.example.com"
 OWNER = "jane@acme.example"
 KNOWN = "known@client.example"
 """A contact that is there before any mail."""
@@ -97,20 +97,9 @@ class Scene:
 
     def environment(self, **settings: str) -> dict[str, str]:
         """The settings of a worker on it."""
-        named = {
-            "ADDRESS": ADDRESS,
-            "IMAP_HOST": "127.0.0.1",
-            "IMAP_PORT": str(self.port or self.dovecot.imap),
-            "IMAP_TLS": "none",
-            "IMAP_USER": self.user,
-            "IMAP_PASSWORD": PASSWORD,
-            "DATABASE_URL": self.url,
-            "BATCH_MESSAGES": "4",
-            "LOG_FORMAT": "json",
-            "SENDER_AUTH": "off",
-            **settings,
-        }
-        return {f"BCC_DROPBOX_{name}": value for name, value in named.items()}
+        named = mailbox_settings(self.port or self.dovecot.imap, self.user, self.url)
+        batches = {"BATCH_MESSAGES": "4", "LOG_FORMAT": "json"}
+        return as_variables({**named, **batches, **settings})
 
     def deliver(self, mails: Sequence[Mail]) -> None:
         self.mails = (*self.mails, *mails)

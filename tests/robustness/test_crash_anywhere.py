@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.dropbox import Dropbox
+from tests.harness.dropbox import Dropbox
 from tests.robustness.dying import KILLED, Ended, Worker, Workers
 from tests.robustness.scene import Mail, Scene, everyday
 from tests.servers.cut import Cut

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.dropbox import Dropbox, Ran
+from tests.harness.command import Ran
+from tests.harness.dropbox import Dropbox
 from tests.robustness.dying import KILLED, Poison, Worker, Workers
 from tests.robustness.scene import OWNER, Mail, Scene
 from tests.servers.dovecot import DovecotSettings

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.acceptance.dropbox import COMMAND, Dropbox
+from tests.harness.command import COMMAND
+from tests.harness.dropbox import Dropbox
 from tests.robustness.scene import Mail, Scene, everyday
 from worker.domain.outcomes import Folder
 from worker.store.tables import AttemptRow

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from tests.harness.running import Installation, Running
 from tests.outages.patience import await_true
 from tests.robustness.dying import Worker, Workers
 from tests.robustness.scene import Mail, Scene, everyday
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
-from tests.service.running import Installation, Running
 from worker.bootstrap import Parts, compose
 from worker.domain.errors import DatabaseUnavailable
 from worker.poll import PollReport

@@ -13,7 +13,7 @@ from tests.servers.process import ServerProcess, new_folder
 folder = new_folder("orphan")
 server = ServerProcess("orphan", ["sleep", "600"], folder, ready=lambda: True)
 server.start()
-print(server._process.pid, folder, flush=True)
+print(server.pid, folder, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
 

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.command import mailbox_settings
 from tests.harness.databases import Databases
+from tests.harness.running import Installation, Running
 from tests.servers.dovecot import Dovecot
-from tests.service.running import Installation, Running, mailbox_settings
 
 
 @pytest.fixture
 def installation(dovecot: Dovecot, mailbox_user: str, databases: Databases, tmp_path: Path) -> Iterator[Installation]:
-    """Settings for a mailbox that nobody has used, and a fresh SQLite file."""
+    """Settings for a mailbox that nobody has used, and a migrated SQLite file without rows."""
     settings = mailbox_settings(dovecot.imap, mailbox_user, databases.copy("sqlite", tmp_path / "worker.sqlite3"))
     installation = Installation(tmp_path / "worker.env", settings)
     yield installation

@@ -1,6 +1,5 @@
 """`check`: each thing that can be wrong, and its mending."""
 
-import json
 import os
 import re
 import stat
@@ -13,11 +12,12 @@ from shutil import rmtree
 import pytest
 from freezegun import freeze_time
 
+from tests.harness.command import COMMAND
+from tests.harness.running import Installation
 from tests.servers.account import unprivileged
 from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.process import new_folder
 from tests.servers.terminal import run_on_terminal
-from tests.service.running import COMMAND, Installation
 from tests.service.test_running import LETTER
 from worker.cli.check import print_findings
 from worker.diagnostics import check_all
@@ -35,7 +35,8 @@ def failures(found: dict[str, Finding]) -> list[str]:
     return [finding.what for finding in found.values() if finding.result is Result.FAIL]
 
 
-def test_a_fresh_installation_passes_with_warnings(installation: Installation) -> None:
+def test_a_fresh_installation_passes_with_warnings(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "worker.sqlite3").unlink()
     found = checked(installation)
     assert failures(found) == []
     assert found["login"].result is Result.PASS
@@ -263,6 +264,7 @@ def test_messages_are_counted_in_words(installation: Installation, dovecot: Dove
 
 
 def test_a_schema_that_is_behind_is_told(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "worker.sqlite3").unlink()
     Database.open(f"sqlite:///{tmp_path / 'worker.sqlite3'}").close()
     found = checked(installation)["schema"]
     assert (found.result, found.mending) == (Result.WARN, "nothing: the next start brings it up to date")
@@ -295,7 +297,7 @@ def test_a_mail_server_that_stamps_nothing_is_found_out(
 ) -> None:
     """The worker would reject every mail of such a server (R13)."""
     installation.write(authserv_id="mx.drop.example", sender_auth="required")
-    address = json.loads(installation.run("user", "add", "jane@example.com", "--json").stdout)["address"]
+    address = installation.run("user", "add", "jane@example.com", "--json").json["address"]
     dovecot.deliver(
         mailbox_user, LETTER.replace(b"drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com", address.encode()) % 1
     )
@@ -348,7 +350,7 @@ def test_a_mail_server_that_stamps_some_mail_only_is_found_out(
 ) -> None:
     """A mail without the server's stamp may bring a forged one (R13)."""
     installation.write(authserv_id="mx.drop.example", sender_auth="required")
-    address = json.loads(installation.run("user", "add", "jane@example.com", "--json").stdout)["address"]
+    address = installation.run("user", "add", "jane@example.com", "--json").json["address"]
     letter = LETTER.replace(b"drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com", address.encode())
     for above in (b"Authentication-Results: mx.drop.example; dmarc=pass header.from=example.com\n", stamp):
         dovecot.deliver(mailbox_user, above + letter % 1)
@@ -362,8 +364,8 @@ def test_a_mail_server_that_stamps_some_mail_only_is_found_out(
 def test_the_exit_code_says_whether_it_works(installation: Installation, port: str | None, code: int) -> None:
     installation.write(**({"imap_port": port} if port else {}))
     ran = installation.run("check", "--json")
-    assert (ran.returncode, ran.stderr) == (code, "")
-    assert {"what", "result", "seen", "mending"} == set(json.loads(ran.stdout)[0])
+    assert (ran.code, ran.err) == (code, "")
+    assert {"what", "result", "seen", "mending"} == set(ran.json[0])
 
 
 def test_what_to_do_is_whole_and_each_setting_to_copy_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:

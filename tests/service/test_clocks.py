@@ -1,6 +1,5 @@
 """The wall clock is set back or forward: polls go on, and `status` says what it sees."""
 
-import json
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -8,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.running import Installation, Running
 from tests.outages.patience import await_true
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
-from tests.service.running import Installation, Running
 from tests.service.test_running import LETTER
 from worker.service.turns import WakeUps, _Interval
 
@@ -80,14 +79,14 @@ def test_a_worker_whose_clock_was_set_back_complains_of_its_last_poll_until_the_
     service.wait_for("poll.finished")
     service.kill()
     ran = installation.run("status", "--json", "--max-age", "5m")
-    assert ran.returncode == 1
-    assert "the last good poll is 24 h in the future" in ran.stderr
-    (mailbox,) = json.loads(ran.stdout)["mailboxes"]
+    assert ran.code == 1
+    assert "the last good poll is 24 h in the future" in ran.err
+    (mailbox,) = ran.json["mailboxes"]
     assert mailbox["state"] == "silent"
-    assert "(24 h in the future)" in installation.run("status").stdout
+    assert "(24 h in the future)" in installation.run("status").out
     clock.set(0)
     clock.start().wait_for("poll.finished")
-    await_true(lambda: installation.run("status", "--max-age", "5m").returncode == 0)
+    await_true(lambda: installation.run("status", "--max-age", "5m").code == 0)
 
 
 def test_hosts_whose_clocks_differ_agree_on_the_age_of_a_poll(
@@ -98,8 +97,8 @@ def test_hosts_whose_clocks_differ_agree_on_the_age_of_a_poll(
     service = clock.start(database_url=database_url)
     service.wait_for("poll.finished")
     ran = installation.run("status", "--json", "--max-age", "1m")
-    assert (ran.returncode, ran.stderr) == (0, "")
-    (mailbox,) = json.loads(ran.stdout)["mailboxes"]
+    assert (ran.code, ran.err) == (0, "")
+    (mailbox,) = ran.json["mailboxes"]
     assert 0 <= mailbox["last_good_poll_age_seconds"] < 30
 
 

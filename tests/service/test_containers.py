@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.command import COMMAND
+from tests.harness.running import Installation, Running
 from tests.secrecy import judge
 from tests.servers.dovecot import Dovecot
 from tests.servers.requirement import require, unavailable
-from tests.service.running import COMMAND, Installation, Running
 from tests.service.test_running import LETTER
 from tests.service.test_sandbox import NOBODYS
 from worker.service.supervisor import EXIT_HUNG

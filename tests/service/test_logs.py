@@ -14,7 +14,8 @@ import structlog
 from freezegun import freeze_time
 from structlog.testing import capture_logs
 
-from tests.service.running import Installation, mailbox_settings
+from tests.harness.command import mailbox_settings
+from tests.harness.running import Installation
 from worker import logs
 from worker.bootstrap import start_log
 from worker.domain.addresses import Address

@@ -15,9 +15,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
+from tests.harness.running import Installation
 from tests.servers.dovecot import Dovecot
 from tests.servers.process import free_port
-from tests.service.running import Installation
 from tests.service.test_running import LETTER
 from worker.service.metrics import Figures, MetricsServer
 from worker.settings import Settings
@@ -42,7 +42,7 @@ def value(samples: Samples, name: str, **labels: str) -> float | None:
 
 def deliver_each_kind(installation: Installation, dovecot: Dovecot, mailbox_user: str) -> None:
     """Two that are rejected, and one that is associated."""
-    address = json.loads(installation.run("user", "add", "jane@example.com", "--json").stdout)["address"]
+    address = installation.run("user", "add", "jane@example.com", "--json").json["address"]
     to_jane = LETTER.replace(b"drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com", address.encode())
     dovecot.deliver_many(mailbox_user, [LETTER % 1, LETTER % 2, to_jane % 3])
 
@@ -72,7 +72,7 @@ def test_the_figures_are_those_of_status(
     deliver_each_kind(installation, dovecot, mailbox_user)
     installation.start().wait_for("poll.finished")
     samples = scraped(port)
-    status = json.loads(installation.run("status", "--json").stdout)
+    status = installation.run("status", "--json").json
     (mailbox,) = status["mailboxes"]
     for period in ("today", "week"):
         for outcome, count in status[period]["outcomes"].items():
@@ -145,8 +145,8 @@ def test_a_worker_that_stands_by_says_so(
 def test_an_address_that_is_taken_stops_the_start_with_its_name(installation: Installation, dovecot: Dovecot) -> None:
     installation.settings["metrics_address"] = f"127.0.0.1:{dovecot.imap}"
     ran = installation.run("run")
-    assert ran.returncode == 1
-    assert ran.stderr.startswith(f"error: BCC_DROPBOX_METRICS_ADDRESS is 127.0.0.1:{dovecot.imap}, where nobody can")
+    assert ran.code == 1
+    assert ran.err.startswith(f"error: BCC_DROPBOX_METRICS_ADDRESS is 127.0.0.1:{dovecot.imap}, where nobody can")
 
 
 def test_a_reload_moves_the_endpoint(installation: Installation, port: int) -> None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.harness.command import mailbox_settings
+from tests.harness.running import Installation, Running
 from tests.outages.patience import await_true
 from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
-from tests.service.running import Installation, Running, mailbox_settings
 
 LETTER = b"""\
 Delivered-To: drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com
@@ -229,17 +230,15 @@ def test_a_worker_that_stands_by_takes_over_from_one_that_is_killed(
 def test_a_wrong_setting_starts_nothing(installation: Installation) -> None:
     installation.write(poll_seconds="0")
     ran = installation.run("run")
-    assert ran.returncode == 1
-    assert ran.stderr == (
-        "error: BCC_DROPBOX_POLL_SECONDS is '0': it should be a whole number of seconds from 1 to 150\n"
-    )
+    assert ran.code == 1
+    assert ran.err == ("error: BCC_DROPBOX_POLL_SECONDS is '0': it should be a whole number of seconds from 1 to 150\n")
 
 
 def test_one_poll_of_a_mailbox_that_is_down_is_one_line_and_exit_1(installation: Installation) -> None:
     installation.write(imap_port="1")
     ran = installation.run("poll")
-    errors = [line for line in ran.stderr.splitlines() if line.startswith("error:")]
-    assert (ran.returncode, errors) == (1, ["error: IMAP server 127.0.0.1:1: nothing listens there"])
+    errors = [line for line in ran.err.splitlines() if line.startswith("error:")]
+    assert (ran.code, errors) == (1, ["error: IMAP server 127.0.0.1:1: nothing listens there"])
 
 
 def test_a_database_that_is_down_is_told_from_a_mailbox_that_is(

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.command import COMMAND
+from tests.harness.running import Installation, Running
 from tests.secrecy import judge
 from tests.servers.dovecot import Dovecot
 from tests.servers.namespace import require_mounts
 from tests.servers.requirement import require
 from tests.service.confined import allowed_calls, confined
-from tests.service.running import COMMAND, Installation, Running
 from tests.service.test_running import LETTER
 
 UNIT = Path(__file__).parents[2] / "config" / "bcc-dropbox.service"

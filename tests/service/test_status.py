@@ -15,10 +15,11 @@ import pytest
 from freezegun import freeze_time
 
 from tests.cli.conftest import CommandLine
+from tests.harness.command import COMMAND
+from tests.harness.running import Installation, Running
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
-from tests.service.running import COMMAND, Installation, Running
 from tests.service.test_running import LETTER
 from tests.store.crm import QUEUE, Crm, Mail, commit, decide
 from worker.bootstrap import compose, imap_access
@@ -96,10 +97,10 @@ def test_settings_and_mailbox_name_a_queue_alike(installation: Installation) -> 
 
 def test_status_after_a_poll(installation: Installation, dovecot: Dovecot, mailbox_user: str) -> None:
     dovecot.deliver(mailbox_user, LETTER % 1)
-    assert installation.run("poll").returncode == 0
+    assert installation.run("poll").code == 0
     ran = installation.run("status", "--json", "--max-age", "5m")
-    assert (ran.returncode, ran.stderr) == (0, "")
-    shown: dict[str, Any] = json.loads(ran.stdout)
+    assert (ran.code, ran.err) == (0, "")
+    shown: dict[str, Any] = ran.json
     (mailbox,) = shown["mailboxes"]
     assert (mailbox["mailbox"], mailbox["state"], mailbox["backlog"]) == (
         f"{mailbox_user}@127.0.0.1/INBOX",
@@ -109,7 +110,7 @@ def test_status_after_a_poll(installation: Installation, dovecot: Dovecot, mailb
     assert shown["today"]["outcomes"] == {"associated": 0, "duplicate": 0, "quarantined": 0, "rejected": 1}
     assert shown["week"]["reasons"] == {"unknown_token": 1}
     assert shown["today"]["p99_seconds"] is None  # of what was associated, which is nothing so far
-    told = installation.run("status").stdout
+    told = installation.run("status").out
     assert "rejected: unknown_token" in told
 
 
@@ -117,9 +118,9 @@ def test_a_failed_poll_is_shown_with_its_error(installation: Installation) -> No
     installation.write(imap_port="1")
     installation.run("poll")
     ran = installation.run("status", "--json", "--max-age", "5m")
-    assert ran.returncode == 1
-    (mailbox,) = json.loads(ran.stdout)["mailboxes"]
-    assert ran.stderr == f"{mailbox['mailbox']}: no poll has gone well yet\n"
+    assert ran.code == 1
+    (mailbox,) = ran.json["mailboxes"]
+    assert ran.err == f"{mailbox['mailbox']}: no poll has gone well yet\n"
     assert mailbox["last_error"] == "IMAP server 127.0.0.1:1: nothing listens there"
 
 
@@ -135,7 +136,7 @@ def test_the_worker_that_stands_by_is_named_beside_the_active_one_until_it_is_th
     assert standby["worker"].startswith(f"process {second.process.pid} on ")
     assert standby["since"] <= standby["last_seen_at"]
     assert standby["last_seen_age_seconds"] < 5
-    told = installation.run("status").stdout
+    told = installation.run("status").out
     assert re.search(
         rf"^standby +process {second.process.pid} on \S+ since \S+ \(\d+ s ago\), last sign", told, re.MULTILINE
     )
@@ -168,7 +169,7 @@ def test_what_a_poll_left_is_shown_with_its_age(
     assert mailbox["oldest_arrived_at"] == time_text(arrived)
     assert mailbox["oldest_age_seconds"] == pytest.approx(3 * 3600, abs=60)
     assert mailbox["backlog_at"] == mailbox["last_good_poll_at"]
-    told = installation.run("status").stdout
+    told = installation.run("status").out
     assert re.search(r"^backlog +2 at the last good poll, \d+ s ago$", told, re.MULTILINE)
     assert re.search(rf"^oldest message +{mailbox['oldest_arrived_at']} \(3 h ago\)$", told, re.MULTILINE)
 
@@ -176,7 +177,7 @@ def test_what_a_poll_left_is_shown_with_its_age(
 def test_a_backlog_that_nobody_has_counted_is_not_said_to_be_none(installation: Installation) -> None:
     installation.write(imap_port="1")
     installation.run("poll")
-    assert re.search(r"^backlog +-$", installation.run("status").stdout, re.MULTILINE)
+    assert re.search(r"^backlog +-$", installation.run("status").out, re.MULTILINE)
 
 
 def test_a_worker_that_was_stopped_is_told_from_one_that_works(installation: Installation) -> None:
@@ -187,7 +188,7 @@ def test_a_worker_that_was_stopped_is_told_from_one_that_works(installation: Ins
     assert service.end()[0] == 0
     (mailbox,) = installation.admin("status")["mailboxes"]
     assert (mailbox["state"], mailbox["worker"]) == ("stopped", None)
-    assert re.search(r"^state +stopped$", installation.run("status").stdout, re.MULTILINE)
+    assert re.search(r"^state +stopped$", installation.run("status").out, re.MULTILINE)
     with installation.start() as again:
         again.wait_for("poll.finished")
         assert installation.admin("status")["mailboxes"][0]["state"] == "active"
@@ -242,8 +243,8 @@ def test_a_path_that_leads_nowhere_is_told_and_nothing_is_made(installation: Ins
         ["sender", "list", "joe@x.example"],
     ):
         ran = installation.run(*command)
-        assert (ran.returncode, ran.stdout) == (1, "")
-        [line] = ran.stderr.splitlines()
+        assert (ran.code, ran.out) == (1, "")
+        [line] = ran.err.splitlines()
         assert line.startswith(f"error: database: there is no file {tmp_path / 'tpyo' / 'worker.sqlite3'}: is BCC_")
     assert not (tmp_path / "tpyo").exists()
 

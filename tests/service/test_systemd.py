@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.running import Installation
 from tests.outages.patience import await_true
 from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot
 from tests.servers.requirement import require
-from tests.service.running import Installation
 from tests.service.test_running import LETTER
 from worker.settings import Settings
 

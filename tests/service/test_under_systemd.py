@@ -8,11 +8,11 @@ from shutil import rmtree
 
 import pytest
 
+from tests.harness.command import mailbox_settings
 from tests.servers.dovecot import PASSWORD, Dovecot
 from tests.servers.process import new_folder
 from tests.servers.requirement import require, unavailable
 from tests.servers.systemd import Systemd
-from tests.service.running import mailbox_settings
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = "opt/bcc-dropbox"

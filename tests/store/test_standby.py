@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from tests.harness.command import mailbox_settings
+from tests.harness.running import Installation
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
-from tests.service.running import Installation, mailbox_settings
 from worker.diagnostics import check_all
 from worker.diagnostics.filed_mail import Result
 from worker.domain.errors import DatabaseUnavailable, Unavailable
@@ -104,10 +105,10 @@ def test_the_service_goes_on_with_the_server_that_was_promoted(
         found = {each.what: each for each in check_all(installation.env_file)}
         standby.promote()
         service.wait_for("database.recovered", seconds=30)
-        assert installation.run("account", "add", "Acme").returncode == 0
+        assert installation.run("account", "add", "Acme").code == 0
         service.end()
     assert re.search("standby|lost|takes no writes|connection", told["error"])
-    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
-    assert "takes no writes: it is a standby" in refused.stderr
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "takes no writes: it is a standby" in refused.err
     assert (found["database"].result, found["database"].seen) == (Result.FAIL, "PostgreSQL, but a read-only standby")
     assert "target_session_attrs=read-write" in found["database"].mending

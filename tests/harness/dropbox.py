@@ -1,44 +1,22 @@
-"""One installation of the worker: a mailbox, a database, and the command that is run as a process.
+"""One installation of the worker: a mailbox, a database, and the command that is given its settings as variables."""
 
-What a test only prepares or looks at goes through the same commands within this process (`Dropbox.admin`): a process
-costs half a second, and most of the tests' time would go into starting them.
-"""
-
-import json
-import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner
-
+from tests.harness.command import (
+    COMMAND,
+    Ran,
+    as_variables,
+    mailbox_settings,
+    run_here,
+    run_process,
+    with_variables,
+)
 from tests.secrecy import judge
-from tests.servers.dovecot import PASSWORD, Dovecot
-from worker.cli.app import app
-
-ADDRESS = "drop@drop.example.com"
-COMMAND = Path(sys.executable).with_name("bcc-dropbox")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        """The log lines."""
-        return [json.loads(line) for line in self.err.splitlines() if line.startswith("{")]
+from tests.servers.dovecot import Dovecot
 
 
 @dataclass(frozen=True)
@@ -66,41 +44,21 @@ class Dropbox:
     mailbox: str
     database_url: str
     settings: dict[str, str] = field(default_factory=dict)
+    run_command: Callable[[Sequence[str], Mapping[str, str], float], Ran] = run_process
 
     @property
     def environment(self) -> dict[str, str]:
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("BCC_DROPBOX_")}
-        return {
-            **ours,
-            "BCC_DROPBOX_ADDRESS": ADDRESS,
-            "BCC_DROPBOX_IMAP_HOST": "127.0.0.1",
-            "BCC_DROPBOX_IMAP_PORT": str(self.dovecot.imap),
-            "BCC_DROPBOX_IMAP_TLS": "none",
-            "BCC_DROPBOX_IMAP_USER": self.mailbox,
-            "BCC_DROPBOX_IMAP_PASSWORD": PASSWORD,
-            "BCC_DROPBOX_DATABASE_URL": self.database_url,
-            "BCC_DROPBOX_SENDER_AUTH": "required" if "BCC_DROPBOX_AUTHSERV_ID" in self.settings else "off",
-            **self.settings,
-        }
+        authenticates = "required" if "BCC_DROPBOX_AUTHSERV_ID" in self.settings else "off"
+        named = mailbox_settings(self.dovecot.imap, self.mailbox, self.database_url) | {"sender_auth": authenticates}
+        return with_variables(as_variables(named) | self.settings)
 
     def run(self, *arguments: str, settings: Mapping[str, str] | None = None, timeout: float = 60) -> Ran:
         """Run the command to its end."""
-        done = subprocess.run(
-            [COMMAND, *arguments],
-            env=self.environment | dict(settings or {}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-        )
-        judge(arguments, done.stdout.decode(errors="replace") + done.stderr.decode())
-        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+        return self.run_command(arguments, self.environment | dict(settings or {}), timeout)
 
     def ok(self, *arguments: str, settings: Mapping[str, str] | None = None) -> Ran:
         """Run the command and require exit code 0."""
-        ran = self.run(*arguments, settings=settings)
-        assert ran.code == 0, f"{arguments}: exit {ran.code}\n{ran.out}\n{ran.err}"
-        return ran
+        return self.run(*arguments, settings=settings).require_success()
 
     def measured(self, *arguments: str) -> tuple[Ran, Took]:
         """Run the command and measure it; a small process in between counts only its own children."""
@@ -113,13 +71,8 @@ class Dropbox:
         return Ran(done.returncode, out, done.stderr.decode()), Took(float(seconds), int(kilobytes) / 1024)
 
     def admin(self, *arguments: str) -> Ran:
-        """A command that only prepares or looks, and must work; within this process."""
-        result = CliRunner().invoke(app, list(arguments), env=self.environment, prog_name=COMMAND.name)
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        judge(arguments, result.stdout + result.stderr)
-        assert result.exit_code == 0, f"{arguments}: exit {result.exit_code}\n{result.output}"
-        return Ran(result.exit_code, result.stdout, result.stderr)
+        """Run a command that only prepares or looks, in this process, and require exit code 0."""
+        return run_here(arguments, self.environment).require_success()
 
     def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
         """Start the command and leave it running."""

@@ -1,25 +1,21 @@
 """The service as a process: its log as it comes, its signals, its end."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from typer.testing import CliRunner
-
+from tests.harness.command import COMMAND, Ran, run_here, run_process, with_variables
 from tests.secrecy import judge
-from tests.servers.dovecot import PASSWORD
-from worker.cli.app import app
 
-COMMAND = Path(sys.executable).with_name("bcc-dropbox")
+PATIENCE = 45.0
+"""Seconds to wait for what comes at once on a quiet machine; a test of speed has a clock of its own."""
 
 
 @dataclass
@@ -43,43 +39,20 @@ class Installation:
     def start_as(self, program: Sequence[str | Path], command: str = "run", **changes: str) -> "Running":
         """Start a program of one's own in place of the installed one."""
         self.write(**changes)
-        environment = {name: os.environ[name] for name in os.environ.keys() - set(_ours(os.environ))}
-        running = Running([*program, "--env-file", self.env_file, command], environment | self.environment)
+        running = Running([*program, "--env-file", self.env_file, command], with_variables(self.environment))
         self.started.append(running)
         return running
 
-    def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, *arguments: str) -> Ran:
+        """Run the command to its end."""
         self.write()
-        command = [str(COMMAND), "--env-file", str(self.env_file), *arguments]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-        judge(arguments, ran.stdout + ran.stderr)
-        return ran
+        command = ["--env-file", str(self.env_file), *arguments]
+        return run_process(command, with_variables({}), PATIENCE)
 
     def admin(self, *arguments: str) -> Any:
-        """Run a command with --json inside this process, which is faster, and return its output."""
+        """Run a command with --json in this process, require exit code 0, and return its output."""
         self.write()
-        command = ["--env-file", str(self.env_file), *arguments, "--json"]
-        result = CliRunner().invoke(app, command, env=dict.fromkeys(_ours(os.environ)), prog_name=COMMAND.name)
-        assert result.exit_code == 0, result.output
-        return json.loads(result.stdout)
-
-
-def mailbox_settings(port: int, user: str, database_url: str) -> dict[str, str]:
-    return {
-        "address": "drop@drop.example.com",
-        "imap_host": "127.0.0.1",
-        "imap_port": str(port),
-        "imap_tls": "none",
-        "imap_user": user,
-        "imap_password": PASSWORD,
-        "database_url": database_url,
-        "poll_seconds": "150",
-        "sender_auth": "off",
-    }
-
-
-def _ours(environment: Iterable[str]) -> list[str]:
-    return [name for name in environment if name.startswith("BCC_DROPBOX_")]
+        return run_here(["--env-file", str(self.env_file), *arguments, "--json"], {}).require_success().json
 
 
 class Running:
@@ -108,7 +81,7 @@ class Running:
     def count(self, name: str) -> int:
         return self.names.count(name)
 
-    def wait_for(self, name: str, seconds: float = 15, times: int = 1) -> dict[str, Any]:
+    def wait_for(self, name: str, seconds: float = PATIENCE, times: int = 1) -> dict[str, Any]:
         """Give the event once it was logged so often."""
         with self._news:
             found = self._news.wait_for(lambda: self.count(name) >= times or self._is_over(), seconds)
@@ -125,7 +98,7 @@ class Running:
         self.send(number)
         return self.wait(), time.monotonic() - began
 
-    def wait(self, seconds: float = 20) -> int:
+    def wait(self, seconds: float = PATIENCE) -> int:
         code = self.process.wait(seconds)
         self._reader.join(5)
         judge(["run"], self._written)
