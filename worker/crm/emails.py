@@ -18,7 +18,6 @@ from worker.domain.permissions import Module
 from worker.domain.records import SOURCE, Direction, RecordChange, RecordState, changed
 from worker.retries import retry_on_conflict
 from worker.store.columns import among_numbers
-from worker.store.originals import read_original
 from worker.store.tables import (
     AssociationRow,
     EmailOwnerRow,
@@ -150,6 +149,8 @@ def original_of(crm: Crm, email_id: int) -> bytes:
         Refused: when no email has that number.
         Damaged: when the stored bytes are not the message that was filed.
     """
+    from worker.store.originals import read_original  # noqa: PLC0415 - its compression takes long to load
+
     with crm.read() as work:
         raw = read_original(work.connection, work.account.id, email_id)
         if raw is None:
