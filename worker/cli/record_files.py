@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -219,7 +219,7 @@ class _Table:
             raise
         return row
 
-    def refuse_line_breaks(self, cells: Mapping[str, str]) -> None:
+    def refuse_line_breaks(self, row: list[str], places: Mapping[str, int]) -> None:
         """Refuse a row with a line break in a cell that no program writes there.
 
         Raises:
@@ -227,7 +227,8 @@ class _Table:
         """
         if len(self._lines.row) == 1:
             return
-        for column, cell in cells.items():
+        for column, place in places.items():
+            cell = row[place].rstrip() if place < len(row) else ""
             if "\n" in cell or "\r" in cell:
                 self._lines.give_back()
                 raise csv.Error(f"a line break within {column}: is a quotation mark left open?")
@@ -261,22 +262,22 @@ def _rows_below(table: _Table, heading: list[str], places: Mapping[str, int]) ->
             row = table.next_row()
             if row is None:
                 return
-            cells = _cells(row, places)
-            table.refuse_line_breaks(cells)
+            table.refuse_line_breaks(row, places)
         except csv.Error as error:
             yield BadRow(table.line, str(error))
             continue
         if row == heading:
             yield BadRow(table.line, "the names of the columns once more")
-        elif any(cell.strip() for cell in row[len(heading) :]):
+        elif len(row) > len(heading) and "".join(row[len(heading) :]).strip():
             yield BadRow(table.line, f"{len(row)} cells, but line 1 names {len(heading)} columns")
-        elif any(cell.strip() for cell in row):
-            yield _change(table.line, {column: cell.strip() for column, cell in cells.items()})
+        elif "".join(row).strip():
+            yield _change(table.line, _cells(row, places))
 
 
 def _cells(row: list[str], places: Mapping[str, int]) -> dict[str, str]:
     """Return the cells by column. A short row lacks some, and the record keeps its values there."""
-    return {column: row[place].rstrip() for column, place in places.items() if place < len(row)}
+    width = len(row)
+    return {column: row[place].strip() for column, place in places.items() if place < width}
 
 
 def _places(heading: Sequence[str], name: str, key: Key | None) -> dict[str, int]:
@@ -345,19 +346,34 @@ def _change(line: int, cells: Mapping[str, str]) -> RecordChange | BadRow:
         if _BROKEN in cell:
             return BadRow(line, f"{column} holds bytes that cannot be decoded")
         try:
-            values[column] = _value(column, cell)
+            values[column] = _READERS[column](cell)
         except NotAnAddress as error:
             return BadRow(line, clean(str(error), 200))
     return RecordChange(**values, line=line)
 
 
-def _value(column: str, cell: str) -> object:
-    if column in {"email", "secondary_email"}:
-        return Address.parse(cell) if cell else None
-    if column in {"external_id", "owner"}:
-        return cell or None
+def _address(cell: str) -> Address | None:
+    return Address.parse(cell) if cell else None
+
+
+def _text_or_null(cell: str) -> str | None:
+    return cell or None
+
+
+def _name(cell: str) -> str:
     return clean(cell, _LONGEST_NAME)
 
+
+_READERS: Mapping[str, Callable[[str], object]] = {
+    "external_id": _text_or_null,
+    "email": _address,
+    "last_name": _name,
+    "first_name": _name,
+    "secondary_email": _address,
+    "owner": _text_or_null,
+    "source": _name,
+}
+"""How each column is read."""
 
 _MOST_LISTED = 1000
 """Refused rows that the JSON names; stderr names them all."""

@@ -38,6 +38,9 @@ AT_ONCE = 10_000
 """Rows of one transaction: mail for the account waits for its end, a fraction of a second."""
 
 
+_NO_RECORD = RecordState()
+
+
 class Key(StrEnum):
     """What finds the record of a row."""
 
@@ -178,7 +181,7 @@ class _Matching:
             self._compare(row, states)
 
     def _compare(self, row: _Row, states: Mapping[int, RecordState]) -> None:
-        before = RecordState() if row.record_id is None else states[row.record_id]
+        before = _NO_RECORD if row.record_id is None else states[row.record_id]
         after = changed(before, row.change, row.owner_id)
         if row.record_id is None:
             self.new.append(after)
@@ -225,6 +228,8 @@ class _Matching:
     def _first_to_claim(self, rows: list[_Row], claims: list[tuple[str, _Row]]) -> list[_Row]:
         """Leave the rows that claim nothing which an earlier row of the file has claimed."""
         lines = self._claims.claim({(key, row.change.line) for key, row in claims})
+        if not lines:
+            return rows
         late = {row.change.line: key for key, row in claims if lines[key] != row.change.line}
         for row in rows:
             if key := late.get(row.change.line):
@@ -300,11 +305,16 @@ class _Claims:
         self._file.close()
 
     def claim(self, claims: Iterable[tuple[str, int]]) -> dict[str, int]:
-        """Claim each key for its line unless an earlier line has it; returns whose line has it."""
-        wanted = sorted(claims)
+        """Claim each key for its line unless an earlier line has it.
+
+        Returns the line that has each key, or nothing if no key was claimed before.
+        """
+        wanted = sorted(claims)  # in the order of the table, each page of which is then changed once
         self._file.execute("BEGIN")
-        self._file.executemany("INSERT INTO claim VALUES (?, ?) ON CONFLICT DO NOTHING", wanted)
+        new = self._file.executemany("INSERT INTO claim VALUES (?, ?) ON CONFLICT DO NOTHING", wanted).rowcount
         self._file.execute("COMMIT")
+        if new == len(wanted):
+            return {}
         keys = json.dumps([key for key, _ in wanted])
         return dict(
             self._file.execute("SELECT key, line FROM claim WHERE key IN (SELECT value FROM json_each(?))", [keys])

@@ -120,7 +120,7 @@ def ids_by_external_id(work: Work, module: Module, external_ids: Collection[str]
         col(RecordRow.external_id).is_not(None),
         among_texts(work.connection, col(RecordRow.external_id), external_ids),
     )
-    return {str(row.external_id): row.id for row in work.connection.execute(query)}
+    return {str(external_id): number for external_id, number in work.connection.execute(query).all()}
 
 
 def merged_by_external_id(work: Work, module: Module, external_ids: Collection[str]) -> dict[str, tuple[Module, int]]:
@@ -175,7 +175,7 @@ def holders(work: Work, module: Module, address_keys: Collection[str]) -> dict[s
         )
         .order_by(col(RecordAddressRow.address_key), col(RecordAddressRow.record_id))
     )
-    for key, number, position, external_id in work.connection.execute(query):
+    for key, number, position, external_id in work.connection.execute(query).all():
         found[key].append(Holder(number, position, external_id))
     return found
 
@@ -201,9 +201,9 @@ def read_states(work: Work, record_ids: Collection[int]) -> dict[int, RecordStat
         .order_by(*columns)
     )
     places: defaultdict[int, dict[int, Address]] = defaultdict(dict)
-    for number, position, key, text in work.connection.execute(addresses):
+    for number, position, key, text in work.connection.execute(addresses).all():
         places[number][position] = Address(key, text)
-    return {number: _state(row, places[number]) for number, *row in work.connection.execute(records)}
+    return {number: _state(row, places[number]) for number, *row in work.connection.execute(records).all()}
 
 
 def _state(row: Sequence[Any], places: dict[int, Address]) -> RecordState:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, cast
@@ -38,7 +38,7 @@ class CleanText(TypeDecorator[str]):
 
     def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:  # noqa: ARG002 - SQLAlchemy's
         """Drop the characters that cannot be stored. Bound directly for speed: a batch has thousands of texts."""
-        return _storable_or_null
+        return storable_or_null
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -73,7 +73,14 @@ def _in_utc(value: datetime | None) -> datetime | None:
     return value.astimezone(UTC)
 
 
-def _storable_or_null(value: str | None) -> str | None:
+def are_storable(texts: Iterable[str | None]) -> bool:
+    """Tell whether all are ASCII texts without NUL, which `storable` would return as they are."""
+    together = "".join(filter(None, texts))
+    return together.isascii() and "\0" not in together
+
+
+def storable_or_null(value: str | None) -> str | None:
+    """Return what `storable` makes of a text that may be missing."""
     return value if value is None else storable(value)
 
 
@@ -129,7 +136,8 @@ def among_numbers(connection: Connection, column: Mapped[Any], values: Collectio
 
 def among_texts(connection: Connection, column: Mapped[Any], values: Collection[str]) -> ColumnElement[bool]:
     """Return the condition that the column holds one of the texts."""
-    return _among(connection, column, [storable(value) for value in values], Text())
+    texts = list(values) if are_storable(values) else [storable(value) for value in values]
+    return _among(connection, column, texts, Text())
 
 
 def among_wanted(dialect: str, column: Mapped[Any]) -> ColumnElement[bool]:

@@ -10,6 +10,7 @@ from sqlalchemy import Sequence as DatabaseSequence
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
+from worker.store.columns import are_storable, storable_or_null
 from worker.store.tables import (
     AccountRow,
     DecisionRow,
@@ -109,7 +110,10 @@ def _bound(rows: Sequence[dict[str, Any]], names: tuple[str, ...], binds: list[_
     """Convert the values to the driver's types, column by column, which is the fastest order."""
     columns = zip(*map(itemgetter(*names), rows), strict=True)
     return zip(
-        *(column if bind is None else map(bind, column) for column, bind in zip(columns, binds, strict=True)),
+        *(
+            column if bind is None or (bind is storable_or_null and are_storable(column)) else map(bind, column)
+            for column, bind in zip(columns, binds, strict=True)
+        ),
         strict=True,
     )
 
