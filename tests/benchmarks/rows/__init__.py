@@ -43,6 +43,7 @@ ROWS: dict[str, Callable[[Stage], Finding]] = {
     "size-text": size.text_mail,
     "start-help": start.help_page,
     "start-status": start.status,
+    "start-users": start.users,
     "import-new": importing.new,
     "import-again": importing.unchanged,
 }
