@@ -18,7 +18,9 @@ def main() -> None:
     """Run the command that the process was started with; never returns."""
     gc.set_threshold(_ALLOCATIONS)
     atexit.register(gc.freeze)  # else the interpreter searches all modules for cycles as it ends, a quarter of the time
-    os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"  # we have no plugin, and the search reads every installed package
+    os.environ["PYDANTIC_DISABLE_PLUGINS"] = (
+        "__all__"  # we have no plugin, and the search reads every installed package
+    )
     from worker.cli.app import app, command_of  # noqa: PLC0415 - other modules of this package need no command line
 
     if isinstance(sys.stdout, io.TextIOWrapper):
