@@ -85,6 +85,13 @@ CASES: list[tuple[str, str, str, bool]] = [
     ("smtp.mailfrom twice, ours last", "mx.drop.example; spf=pass smtp.mailfrom=x@evil.example smtp.mailfrom=jane@sales.example", "sales.example", False),
     ("a local part that ends the comment it is told in", 'mx.drop.example; spf=pass (domain of "x) smtp.mailfrom=jane@sales.example (y"@evil.example)', "sales.example", False),
     ("a quoted reason that holds a bracket", 'mx.drop.example; dkim=pass reason="as (far" header.d=sales.example', "sales.example", True),
+    ("a local part with a space, without its quotes", "mx.drop.example; spf=pass smtp.mailfrom=jane@sales.example x@evil.example", "sales.example", False),
+    ("the same with an equals sign", "mx.drop.example; spf=pass smtp.mailfrom=jane@sales.example x=y@evil.example", "sales.example", False),
+    ("a local part that ends the comment, without its quotes", "mx.drop.example; spf=fail (domain of a); dkim=pass header.d=sales.example (@evil.example) smtp.mailfrom=x@evil.example", "sales.example", False),
+    ("Microsoft's words without a dot", "mx.drop.example; spf=pass (sender IP is 192.0.2.1) smtp.mailfrom=sales.example; dkim=pass (signature was verified) header.d=sales.example;dmarc=pass action=none header.from=sales.example;compauth=pass reason=100", "sales.example", True),
+    ("versions of the field and of a method", "mx.drop.example 1; dkim/1=pass header.d=sales.example", "sales.example", True),
+    ("comments everywhere", "(c) mx.drop.example (c) ; (c) dkim (c) = (c) pass (c) header.d (c) = (c) sales.example (c)", "sales.example", True),
+    ("a quoted reason that holds a semicolon", 'mx.drop.example; dkim=pass reason="a; b" header.d=sales.example', "sales.example", True),
     ("far too long", "mx.drop.example; dmarc=pass header.from=sales.example policy.note=" + "x" * 16_384, "sales.example", False),
     ("comments without end", "mx.drop.example; dmarc=pass " + "(" * 9000, "sales.example", False),
 ]  # fmt: skip

@@ -44,6 +44,10 @@ from worker.domain.outcomes import Outcome, Reason
         "X-Precedence: auto_reply",
         "Preference: auto-reply",
         "X-Failed-Recipients: bob@client.example",
+        'Auto-Submitted: "auto-replied"',
+        "Content-Class: urn:content-classes:mdn",
+        "X-Loop: Postfix Admin Virtual Vacation",
+        "X-MS-Exchange-Generated-Message-Source: Mailbox Rules Agent",
     ],
 )
 def test_automatic_mail_is_rejected(field: str) -> None:
@@ -52,7 +56,9 @@ def test_automatic_mail_is_rejected(field: str) -> None:
     assert verdict.trace.note
 
 
-@pytest.mark.parametrize("path", ["<>", " < > ", "<>\t"])
+@pytest.mark.parametrize(
+    "path", ["<>", " < > ", "<>\t", "<MAILER-DAEMON>", "MAILER-DAEMON", "<mailer-daemon@mx.drop.example>"]
+)
 def test_an_empty_return_path_is_a_sign(path: str) -> None:
     raw = raw_mail().replace(b"Return-Path: <jane@sales.example>", f"Return-Path: {path}".encode())
     assert World().verdict(raw).reason is Reason.AUTOMATIC
@@ -65,6 +71,12 @@ def test_an_empty_return_path_is_a_sign(path: str) -> None:
         "Auto-Submitted: No (a person wrote this)",
         "Auto-Submitted: ((auto-replied) auto-replied) no(t)",
         "Auto-Submitted:",
+        'Auto-Submitted: "no"',
+        "X-Autoreply: off",
+        "X-Loop: jane@sales.example",
+        "X-MS-Exchange-Inbox-Rules-Loop: jane@sales.example",
+        "Content-Class: urn:content-classes:message",
+        "Content-Class: urn:content-classes:calendarmessage",
         "X-Auto-Response-Suppress: All",
         "Precedence: bulk",
         "Precedence: list",

@@ -274,7 +274,9 @@ _REPORT = re.compile(
     r"\s*+(multipart/report|message/(?:delivery-status|disposition-notification|global-\S+|feedback-report))(?![\w-])"
 )
 """RFC 6522 and its parts. Bounces and read receipts of some systems have no report-type."""
-_ANYTHING = re.compile(r"^(?!(?:no|false|0|none)?$)")
+_EMPTY_PATH = re.compile(r"<>|<?mailer-daemon(?![^@>])")
+"""A Return-Path of nobody (RFC 5321 §4.5.5), and how sendmail writes it."""
+_ANYTHING = re.compile(r"^(?!(?:no|false|0|none|off)?$)")
 _MARKS = {
     **dict.fromkeys(("x-autoreply", "x-auto-reply", "x-autoreply-from", "x-mail-autoreply"), _ANYTHING),
     **dict.fromkeys(("x-autorespond", "x-autoresponder", "x-autoresponse", "autorespond"), _ANYTHING),
@@ -286,9 +288,13 @@ _MARKS = {
     "x-precedence": re.compile("auto.?reply"),
     "preference": re.compile("auto.?reply"),
     "x-failed-recipients": _ANYTHING,
+    "content-class": re.compile("urn:content-classes:(?:dsn|mdn)"),
+    "x-loop": re.compile("virtual vacation"),
+    "x-ms-exchange-generated-message-source": re.compile("mailbox rules agent"),
 }
 """Fields by which systems mark a vacation reply or a bounce without Auto-Submitted, and what they then say: Gmail and
-others, Domain Technologie Control, cPanel, iCloud, CommuniGate Pro, FirstClass, Mailtraq, BoxTrapper, Exim."""
+others, Domain Technologie Control, cPanel, iCloud, CommuniGate Pro, FirstClass, Mailtraq, BoxTrapper, Exim, Exchange,
+PostfixAdmin."""
 
 
 def automatic_sign(head: Head) -> Field | None:
@@ -296,11 +302,12 @@ def automatic_sign(head: Head) -> Field | None:
     if marks := head.all(LOOP_MARK.lower()):
         return Field(LOOP_MARK.lower(), marks[0][:40])
     for value in head.all("auto-submitted"):
-        keyword = _KEYWORD_END.split(without_comments(value[:998]).strip(), maxsplit=1)[0].lower()
+        said = without_comments(value[:998]).strip(' \t"')
+        keyword = _KEYWORD_END.split(said, maxsplit=1)[0].strip('"').lower()
         if keyword not in {"no", ""}:
             return Field("auto-submitted", keyword[:40])
-    if "".join(head.first("return-path").split()) == "<>":
-        return Field("return-path", "<>")
+    if empty := _EMPTY_PATH.match("".join(head.first("return-path").lower().split())):
+        return Field("return-path", empty[0])
     content_type = head.first("content-type")[:998].lower()
     if "report" in content_type or "message" in content_type:
         content_type = without_comments(content_type)

@@ -5,6 +5,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from worker.domain.authentication import AuthenticationResults, MethodResult
+from worker.domain.decoding import without_comments
 
 _MOST_CHARACTERS = 16 * 1024
 """authres takes time by the square of the length; receiving servers write one or two thousand characters."""
@@ -14,8 +15,15 @@ _OWN_WORD = re.compile(r"[\s;][A-Za-z0-9-]+=[A-Za-z]+\Z")
 """What the server itself writes before a comment: ``dmarc=pass(p=REJECT)``."""
 _UNQUOTED = re.compile(r"(?<==)(\[[0-9A-Za-z:.]+\]|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*)(?=[\s;]|\Z)")
 """An IPv6 address or an address literal, which RFC 8601 wants within quotes and Exim writes without."""
+_WITHIN_QUOTES = re.compile(r'"[^"]*"')
+_RESULT = re.compile(
+    r"\s*[\w-]+\s*(?:/\s*[0-9]+\s*)?=\s*[\w-]+"
+    r"(?:\s+[\w-]+\s*(?:\.\s*[\w-]+\s*=\s*\S*|=\s*[^\s@]+))*+\s*"
+)
+"""A result and its properties. authres passes over any other words, and they can be part of a stranger's address."""
 _BEGINNINGS, _ENDS = ("", " ", "\t", ";"), ("", " ", "\t", ";")
 _SIGNER = "header.d"
+_OF_ENVELOPE = "smtp."
 
 
 def read_results(value: str) -> AuthenticationResults | None:
@@ -35,6 +43,8 @@ def _read(value: str) -> AuthenticationResults | None:
     results = tuple(_method_result(result) for result in found.results)
     if value.lower().count(_SIGNER) != sum(_SIGNER in result.properties for result in results):
         return None  # one that stands there twice, or that authres passed over
+    if any(result.method == "dkim" and _OF_ENVELOPE in " ".join(result.properties) for result in results):
+        return None  # the end of another result, which a stranger's text has cut in two
     return AuthenticationResults(found.authserv_id, results)
 
 
@@ -60,7 +70,12 @@ def _is_plain(value: str) -> bool:
             depth -= 1
             if depth < 0 or not (depth or behind in _ENDS):
                 return False
-    return depth == 0
+    return depth == 0 and _has_plain_results(value)
+
+
+def _has_plain_results(value: str) -> bool:
+    stated = without_comments(_WITHIN_QUOTES.sub("x", value)).split(";")[1:]
+    return all(_RESULT.fullmatch(each) or each.strip().lower() in {"none", ""} for each in stated)
 
 
 def _with_results(value: str) -> str:
