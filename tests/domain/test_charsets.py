@@ -26,7 +26,7 @@ MULTI_BYTE = {
     ),
     **dict.fromkeys(["big5", "big5-hkscs", "cn-big5", "csbig5", "x-x-big5"], "報價單".encode("big5")),
     **dict.fromkeys(["cseucpkdfmtjapanese", "euc-jp", "x-euc-jp"], "見積書".encode("euc_jp")),
-    **dict.fromkeys(["csiso2022jp", "iso-2022-jp"], "見積書".encode("iso2022_jp")),
+    **dict.fromkeys(["csiso2022jp", "iso-2022-jp"], b"\x1b$B8+@Q=q!A0!\x1b$@-!-j\x1b(B Re: \x1b(IC=D\x1b(B\n"),
     **dict.fromkeys(
         ["csshiftjis", "ms932", "ms_kanji", "shift-jis", "shift_jis", "sjis", "windows-31j", "x-sjis"],
         "見積書①㈱".encode("cp932"),

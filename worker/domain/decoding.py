@@ -63,6 +63,7 @@ _BY_LABEL = {
     **dict.fromkeys(("gb_2312", "gb_2312-80", "csgb2312", "x-gbk"), "gb18030"),
     **dict.fromkeys(("cn-big5", "x-x-big5"), "big5hkscs"),
     **dict.fromkeys(("windows-31j", "x-sjis"), "cp932"),
+    **dict.fromkeys(("cp50220", "cp50221", "cp50222", "iso-2022-jp-ms"), "iso2022_jp"),
     **dict.fromkeys(("cseucpkdfmtjapanese", "x-euc-jp"), "euc_jp"),
     **dict.fromkeys(("ks_c_5601-1989", "ksc_5601", "windows-949", "iso-ir-149", "csksc56011987", "cseuckr"), "cp949"),
     **dict.fromkeys(("csmacintosh", "mac", "x-mac-roman"), "mac-roman"),
@@ -90,6 +91,9 @@ _WIDER = {
     "euc_kr": "cp949",
 }
 """By the name of Python's codec: the codec that the WHATWG table gives its labels."""
+_JIS = "iso2022_jp"
+_JIS_ESCAPE = re.compile(rb"\x1b(\$[@B]|\([BIJ])")
+_JIS_PAIR = re.compile(rb"[\x21-\x7e]{2}")
 _NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "ascii"})
 """Codecs that are no charset; and ASCII, which is said of mail of any charset."""
 
@@ -99,6 +103,8 @@ def decode(octets: bytes, label: str = "") -> str:
     codec = _codec(label)
     if codec is None:
         return _decode_unlabelled(octets)
+    if codec == _JIS:
+        return _decode_jis(octets)
     try:
         return octets.decode(codec, "replace")
     except (LookupError, ValueError):
@@ -112,6 +118,26 @@ def has_glued_word(address: str) -> bool:
     """
     local, _, domain = _WORD.sub("\0", address).rpartition("@")
     return ("\0" in local and bool(local.strip("\0"))) or bool(_GLUED.search(domain))
+
+
+def _decode_jis(octets: bytes) -> str:
+    """Decode ISO-2022-JP by way of Shift_JIS: Python's own codec lacks NEC's ``①`` and half-width katakana."""
+    first, *pieces = _JIS_ESCAPE.split(octets)
+    shifted = [first]
+    for charset, text in zip(pieces[::2], pieces[1::2], strict=True):
+        if charset.startswith(b"$"):
+            shifted.append(_JIS_PAIR.sub(_in_shift_jis, text))
+        else:
+            shifted.append(bytes(octet | 0x80 for octet in text) if charset == b"(I" else text)
+    return b"".join(shifted).decode("cp932", "replace")
+
+
+def _in_shift_jis(pair: re.Match[bytes]) -> bytes:
+    row, cell = pair[0]
+    lead = (row + 1) // 2 + (0x70 if row < 0x5F else 0xB0)  # noqa: PLR2004 - the rows below and above the gap
+    if row % 2 == 0:
+        return bytes((lead, cell + 0x7E))
+    return bytes((lead, cell + (0x1F if cell < 0x60 else 0x20)))  # noqa: PLR2004 - 0x7F is left out
 
 
 def decode_words(text: str) -> str:
