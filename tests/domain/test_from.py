@@ -21,6 +21,7 @@ CASES: list[tuple[str, str | bytes, str | Reason]] = [
     ("name with a dot (obsolete, common)", "From: Jane Q. Doe <jane@sales.example>", JANE),
     ("8-bit name (RFC 6532)", "From: Jané Döe <jane@sales.example>", JANE),
     ("encoded name", "From: =?utf-8?q?Jan=C3=A9?= <jane@sales.example>", JANE),
+    ("encoded name, glued to the bracket", "From: =?utf-8?q?Jan=C3=A9?=<jane@sales.example>", JANE),
     ("empty name", 'From: "" <jane@sales.example>', JANE),
     ("angle brackets only", "From: <jane@sales.example>", JANE),
     ("no space before the bracket", "From: Jane<jane@sales.example>", JANE),

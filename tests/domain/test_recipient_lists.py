@@ -115,7 +115,10 @@ CASES: list[tuple[str, str, list[str]]] = [
     ("square brackets, as Outlook shows it", f"Bob [mailto:{BOB}], [SMTP:{CAROL}]; [{DAVE}]", [BOB, CAROL, DAVE]),
     ("square brackets beside angle brackets", f"Bob [{DAVE}] <{BOB}>, {CAROL}", [BOB, CAROL]),
     ("two in square brackets", f"[{BOB}] [{CAROL}], {DAVE}", [DAVE]),
+    ("a quote that is not closed", f"'{BOB}, {CAROL}', `{DAVE}'", [BOB, CAROL, DAVE]),
+    ("an apostrophe within", f"o'hara@x.example, {CAROL}", ["o'hara@x.example", CAROL]),
     # What people paste
+    ("signs glued to an address", f"\u201cBob\u201d{BOB}, \u2022{CAROL}, \u2713{CAROL}, {DAVE}", [DAVE]),
     (
         "invisible characters around",
         f"\ufeff{BOB}\u200b, <\u202a{CAROL}\u202c>, \u00a0{DAVE}\u00a0",

@@ -137,6 +137,14 @@ def test_what_a_customers_mail_has_attached_makes_nobody_a_record() -> None:
     assert [records_of(each) for each in verdicts(attaching(mail(extra=extra, body=known)))] == [[BOB], [BOB]]
 
 
+@pytest.mark.parametrize(
+    "sender", ["=?utf-8?q?Bob?=bob@client.example", "Bob", "bob@client.example, eve@x.example", ""]
+)
+def test_an_attached_mail_of_nobody_for_certain_is_unreadable(sender: str) -> None:
+    (verdict,) = verdicts(attaching(mail(sender)))
+    assert (verdict.reason, verdict.associations) == (Reason.FORWARD_UNREADABLE, ())
+
+
 def test_an_automatic_mail_is_no_correspondence_when_it_is_forwarded_either() -> None:
     (verdict,) = verdicts(attaching(mail(extra="Auto-Submitted: auto-replied\n")))
     assert verdict.reason is Reason.AUTOMATIC

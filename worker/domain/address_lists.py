@@ -175,7 +175,7 @@ def _whole_address(text: str) -> Address:
         text = _without_name(decode_words(text).strip())
         if "=?" in text:
             raise NotAnAddress("an encoded word that cannot be decoded")
-    return Address.parse(text[1:-1] if _is_in_single_quotes(text) else text)
+    return Address.parse(text.strip("'`"))
 
 
 def _without_name(text: str) -> str:

@@ -126,10 +126,11 @@ def _is_local_part(local: str) -> bool:
 
 
 def _is_clean(text: str) -> bool:
-    """Tell whether there are no controls, surrogates, invisible characters, or U+FFFD, which may mean any byte."""
-    return "\ufffd" not in text and all(
-        unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"} for char in text
-    )
+    """Tell whether all that is not ASCII are letters, marks and digits.
+
+    Quotes, bullets and dashes belong to the text beside an address. Others are invisible, or U+FFFD: any byte.
+    """
+    return all(char.isascii() or unicodedata.category(char)[0] in "LMN" for char in text) and text.isprintable()
 
 
 def _local_key(local: str) -> str:

@@ -113,7 +113,7 @@ class _Letters:
         if end := automatic_end(self._claim, content.head):
             return end
         sender = sender_of(content.head)
-        if sender.address is None:
+        if sender.address is None or "=?" in sender.address.text:  # an encoded word that is glued to it
             return _unreadable(self._claim, sender.why or detail(Code.FORWARD_SENDER_UNREADABLE))
         what = detail(Code.FORWARDED_MAIL, sender=_shown(sender.address), number=number, count=count)
         addressees = content.head.addressees
