@@ -133,7 +133,7 @@ def log_filed(filing: Filing, seconds: float) -> None:
     if verdict.reason:
         fields["reason"] = verdict.reason.value
     if event is Event.MESSAGE_QUARANTINED:
-        fields["error"] = verdict.trace.note and verdict.trace.note.values.get("error")
+        fields["error"] = verdict.trace.note and verdict.trace.note.values.get("error", verdict.trace.note.code.value)
     fields["seconds"] = round(seconds, 3)
     log = structlog.get_logger()
     if event is Event.MESSAGE_QUARANTINED:

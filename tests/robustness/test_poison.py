@@ -8,7 +8,6 @@ import pytest
 from tests.robustness.dying import KILLED, Ended, Poison, Worker, Workers
 from tests.robustness.scene import Mail, Scene, everyday
 from worker.domain.outcomes import Folder, Outcome
-from worker.store.attempts import DIED
 from worker.store.tables import DecisionRow, VerdictRow
 
 BAD = 4
@@ -39,12 +38,12 @@ def deferred(ended: Ended) -> list[str]:
     return [event["message_id"] for event in told]
 
 
-def note_of(scene: Scene) -> tuple[str, str]:
-    """The Message-ID in the decision on the bad message, and the error."""
+def note_of(scene: Scene) -> tuple[str, dict[str, str]]:
+    """The Message-ID in the decision on the bad message, and its note."""
     with scene.reading() as crm:
         (decision,) = [row for row in crm.rows(DecisionRow) if row["outcome"] == "quarantined"]
         (verdict,) = [row for row in crm.rows(VerdictRow) if row["decision_id"] == decision["id"]]
-        return decision["message_id"], verdict["trace"]["note"]["error"]
+        return decision["message_id"], verdict["trace"]["note"]
 
 
 def test_a_message_that_the_code_fails_on_is_quarantined_after_three_polls_and_holds_nobody_up(
@@ -60,8 +59,8 @@ def test_a_message_that_the_code_fails_on_is_quarantined_after_three_polls_and_h
     assert scene.faults() == []
     message_id, note = note_of(scene)
     assert message_id == f"<{BAD}@acme.example>"
-    assert note.startswith("KeyError")
-    assert "dying.py:" in note
+    assert note["error"].startswith("KeyError")
+    assert "dying.py:" in note["error"]
 
 
 @pytest.mark.parametrize("batch", [4, 250], ids=["while the next batch is fetched", "in one batch"])
@@ -91,7 +90,7 @@ def test_a_message_that_kills_the_process_is_quarantined_and_nobody_beside_it_co
         assert strikes(scene) == [(True, poll - 1)], "the last death is counted by the next process"
     assert run(scene, workers, folder, deadly).code == 0
     assert scene.faults() == []
-    assert note_of(scene)[1] == DIED
+    assert note_of(scene)[1] == {"code": "process_crashed"}
 
 
 def test_a_message_that_kills_the_process_while_its_head_is_judged_is_quarantined_too(

@@ -7,7 +7,6 @@ import pytest
 from tests.store.crm import NOW, QUEUE, Crm, Mail, file
 from worker.domain.outcomes import Folder
 from worker.domain.ports import Known, Queue
-from worker.store.attempts import DIED
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 from worker.store.tables import AttemptRow
@@ -36,8 +35,8 @@ def test_what_was_in_hand_in_a_batch_when_the_worker_died_is_suspect_without_a_s
 def test_a_message_on_which_worker_after_worker_dies_alone_gathers_strikes(start: Start) -> None:
     for strikes in range(1, 4):
         start().mark(QUEUE, [1], alone=True)
-        assert start().known(QUEUE, [1]) == Known({}, {1: strikes}, {1: DIED})
-    assert start().known(QUEUE, [1]) == Known({}, {1: 3}, {1: DIED})
+        assert start().known(QUEUE, [1]) == Known({}, {1: strikes}, {})
+    assert start().known(QUEUE, [1]) == Known({}, {1: 3}, {})
 
 
 def test_an_outage_is_no_strike_and_no_suspicion(start: Start, crm: Crm) -> None:

@@ -101,7 +101,7 @@ def _undecided(desk: Desk, message: str, *, is_uid: bool) -> str:
     for attempt in attempts_on(desk.crm, int(message)) if is_uid else []:
         return (
             f"message {message} of {attempt.mailbox} is not decided yet: it was tried, and failed {attempt.strikes}"
-            f" times ({attempt.error or 'no error kept'}); after three it is quarantined"
+            f" times ({attempt.error or 'the process crashed'}); after three it is quarantined"
         )
     elsewhere = ", or went to no dropbox of this account" if desk.crm.account is not None else ""
     return (

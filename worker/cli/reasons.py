@@ -36,6 +36,7 @@ _SENTENCES = {
     Code.ATTACHMENTS_SIZE: "attachments of {size} bytes, the limit is {limit}",
     Code.MESSAGE_SIZE: "message of {size} bytes, the limit is {limit}",
     Code.ERROR: "{error}",
+    Code.PROCESS_CRASHED: "the process crashed each time it worked on this message",
     Code.OWN_RECORD: "the owner's own {module} with this address",
     Code.OLDEST_RECORD: "the oldest {module} with this address",
     Code.JUST_MADE: "{module} made by an earlier message of the same poll",

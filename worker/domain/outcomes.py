@@ -120,6 +120,7 @@ class Code(StrEnum):
     ATTACHMENTS_SIZE = "attachments_size"  # size, limit
     MESSAGE_SIZE = "message_size"  # size, limit
     ERROR = "error"  # error
+    PROCESS_CRASHED = "process_crashed"
 
     # Recipients: found, made or waiting (R15 to R17)
     OWN_RECORD = "own_record"  # module

@@ -280,8 +280,11 @@ def rejected_by_head(arrival: Arrival, head: Head, judgement: Judgement, subject
 
 
 def quarantined(arrival: Arrival, head: Head, error: str, claims: Sequence[Claim] = (), *, subject: str = "") -> Filing:
-    """Return the filing of a message with three strikes; pass ``claims`` if its head could be judged."""
-    note = detail(Code.ERROR, error=error)
+    """Return the filing of a message with three strikes; pass ``claims`` if its head could be judged.
+
+    Without an ``error`` the process crashed on it.
+    """
+    note = detail(Code.ERROR, error=error) if error else detail(Code.PROCESS_CRASHED)
     ends = [
         Verdict(Outcome.QUARANTINED, replace(claim.trace, note=note), owner=claim.owner, is_certain=claim.is_certain)
         for claim in claims

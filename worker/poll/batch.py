@@ -190,10 +190,13 @@ class Suspects:
 
 
 def error_text(failed: Failed) -> str:
-    """Describe the error on one line. A foreign error's own text may quote the mail, so only its place is given."""
+    """Describe the error on one line; return an empty text if the process crashed.
+
+    A foreign error's own text may quote the mail, so only its place is given.
+    """
     error = failed.error
     if error is None or isinstance(error, Unavailable):
-        return str(error or failed.batch.error or "the process died while it worked on this message")
+        return str(error or failed.batch.error)
     frames = traceback.extract_tb(error.__traceback__)
     place = f" ({PurePath(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
     text = str(error) if isinstance(error, DropboxError) else ""

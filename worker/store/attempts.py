@@ -10,8 +10,6 @@ from sqlmodel import col
 from worker.store.columns import among_numbers, to_json
 from worker.store.tables import AttemptRow
 
-DIED = "the worker ended while it worked on this message alone"
-
 _MARK = (
     "INSERT INTO attempt (mailbox_id, uidvalidity, uid, in_hand, worker, suspect, strikes)"
     " SELECT :mailbox_id, :uidvalidity, uid, :in_hand, :worker, FALSE, 0 FROM ({uids}) AS marked WHERE TRUE"
@@ -57,6 +55,7 @@ class Suspect:
 
     strikes: int
     error: str | None
+    """How the code failed at last; None if the process crashed."""
 
 
 def mark(connection: Connection, messages: Uids, worker: str, *, alone: bool) -> None:
@@ -149,7 +148,7 @@ def settle(connection: Connection, messages: Uids, worker: str) -> Mapping[int, 
         left_by_another = update(AttemptRow).where(known, col(AttemptRow.worker) != worker)
         alone, batch = (left_by_another.where(col(AttemptRow.in_hand) == how) for how in ("alone", "batch"))
         strikes = col(AttemptRow.strikes) + 1
-        connection.execute(alone.values(in_hand=None, suspect=True, strikes=strikes, error=DIED))
+        connection.execute(alone.values(in_hand=None, suspect=True, strikes=strikes, error=None))
         connection.execute(batch.values(in_hand=None, suspect=True))
         release(connection, messages)
         rows = connection.execute(query).all()
