@@ -62,7 +62,9 @@ def test_a_name_with_a_comma_and_no_quotes_gets_advice_of_its_own() -> None:
 
 VALUES: dict[str, Value] = {
     **dict.fromkeys(("count", "limit", "number", "size"), 7),
-    **dict.fromkeys(("method", "domain", "field", "value", "error", "text", "module", "sender", "top"), "this"),
+    **dict.fromkeys(
+        ("address", "method", "domain", "field", "value", "error", "text", "module", "sender", "top"), "this"
+    ),
     **dict.fromkeys(("faults", "fields", "searched"), ("this", "that")),
 }
 
