@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from worker.cli.explain import story_of
+from worker.cli.explain import explained
 from worker.cli.reasons import Ended, advice_on, sentence
 from worker.crm.decisions import Explanation, OwnersVerdict
 from worker.domain.address_lists import Syntax
@@ -17,7 +17,7 @@ ARRIVED = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 
 
 def told(*verdicts: OwnersVerdict) -> str:
-    return story_of(
+    return explained(
         Explanation(
             uid=7,
             uidvalidity=1,

@@ -128,11 +128,11 @@ users.list_users = fail
 sys.argv[1:] = ["user", "list"]
 """
 BROKEN_DEMO = """
-import worker.demo.steps as steps
+import worker.demo as demo
 def tell(commands, say):
     commands.run(["account", "list"])
     raise KeyError(TEXT)
-steps.tell = tell
+demo.tell = tell
 sys.argv[1:] = ["demo"]
 """
 

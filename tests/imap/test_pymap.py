@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.imap.opening import plain
-from worker.demo.steps import USER, EmbeddedMailbox, embedded_mailbox
+from worker.demo import USER, EmbeddedMailbox, embedded_mailbox
 from worker.domain.outcomes import Folder
 from worker.imap import IdleWatch, ImapAccess, ImapMailbox
 

@@ -13,7 +13,7 @@ from tests.harness.letters import letter
 from tests.harness.running import Installation
 from tests.imap.courier import Courier
 from tests.servers.dovecot import PASSWORD, Dovecot, DovecotSettings
-from worker.demo.steps import USER, embedded_mailbox
+from worker.demo import USER, embedded_mailbox
 
 Deliver = Callable[[bytes], None]
 KINDS = {

@@ -24,7 +24,7 @@ from tests.service.test_running import LETTER
 from tests.store.crm import QUEUE, Crm, Mail, commit, decide
 from worker.bootstrap import compose, imap_access
 from worker.cli.output import time_text
-from worker.cli.status_report import standing_of
+from worker.cli.status_report import report_of
 from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.database import Database
@@ -50,7 +50,7 @@ def polled(database: Database, mailbox: str, ago: timedelta, error: str | None =
 def test_health_is_the_age_of_the_last_good_poll(database: Database) -> None:
     polled(database, "a", timedelta(minutes=4))
     polled(database, "a", timedelta(minutes=1), error="the server is down")
-    standing = standing_of(database, "a", NOW)
+    standing = report_of(database, "a", NOW)
     assert standing.complaints(timedelta(minutes=5)) == []
     assert standing.complaints(timedelta(minutes=3)) == ["a: the last good poll was 4 min ago, more than 3 min"]
     assert standing.mailboxes[0].state(NOW) == "failing"
@@ -59,25 +59,25 @@ def test_health_is_the_age_of_the_last_good_poll(database: Database) -> None:
 def test_a_poll_in_the_future_is_no_sign_of_life(database: Database) -> None:
     """The clock was set back since, or the clocks of two hosts differ."""
     polled(database, "a", timedelta(seconds=-5))
-    assert standing_of(database, "a", NOW).complaints(timedelta(minutes=5)) == []
+    assert report_of(database, "a", NOW).complaints(timedelta(minutes=5)) == []
     polled(database, "a", timedelta(hours=-3))
-    standing = standing_of(database, "a", NOW)
+    standing = report_of(database, "a", NOW)
     (complaint,) = standing.complaints(timedelta(minutes=5))
     assert complaint.startswith("a: the last good poll is 3 h in the future")
     assert standing.mailboxes[0].state(NOW) == "silent"
 
 
 def test_a_mailbox_that_was_never_polled_is_not_healthy(database: Database) -> None:
-    assert standing_of(database, "a", NOW).complaints(timedelta(days=1)) == ["no mailbox has been polled yet"]
+    assert report_of(database, "a", NOW).complaints(timedelta(days=1)) == ["no mailbox has been polled yet"]
     polled(database, "a", timedelta(minutes=1), error="the server is down")
-    assert standing_of(database, "a", NOW).complaints(timedelta(days=1)) == ["a: no poll has gone well yet"]
+    assert report_of(database, "a", NOW).complaints(timedelta(days=1)) == ["a: no poll has gone well yet"]
 
 
 def test_a_retired_mailbox_alarms_nobody(database: Database) -> None:
     polled(database, "old", timedelta(days=30))
     polled(database, "new", timedelta(seconds=10))
-    assert standing_of(database, "new", NOW).complaints(timedelta(minutes=5)) == []
-    assert standing_of(database, None, NOW).complaints(timedelta(minutes=5)) == [
+    assert report_of(database, "new", NOW).complaints(timedelta(minutes=5)) == []
+    assert report_of(database, None, NOW).complaints(timedelta(minutes=5)) == [
         "old: the last good poll was 30 d ago, more than 5 min"
     ]
 
@@ -85,7 +85,7 @@ def test_a_retired_mailbox_alarms_nobody(database: Database) -> None:
 def test_a_worker_that_is_silent_is_told_from_one_that_works(database: Database) -> None:
     polled(database, "a", timedelta(seconds=100))
     polled(database, "b", timedelta(minutes=6))
-    states = {each.health.name: each.state(NOW) for each in standing_of(database, None, NOW).mailboxes}
+    states = {each.health.name: each.state(NOW) for each in report_of(database, None, NOW).mailboxes}
     assert states == {"a": "active", "b": "silent"}
 
 
@@ -198,9 +198,9 @@ def test_a_worker_that_stops_speaks_for_no_other(database: Database) -> None:
     polled(database, "a", timedelta(seconds=10))
     record_end(database, "a", "process 2 on there")
     record_end(database, "b", "process 1 on here")
-    assert standing_of(database, "a", NOW).mailboxes[0].state(NOW) == "active"
+    assert report_of(database, "a", NOW).mailboxes[0].state(NOW) == "active"
     record_end(database, "a", "process 1 on here")
-    assert standing_of(database, "a", NOW).mailboxes[0].state(NOW) == "stopped"
+    assert report_of(database, "a", NOW).mailboxes[0].state(NOW) == "stopped"
 
 
 @freeze_time(NOW)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from worker.cli.app import noun
+from worker.cli.app import DEFAULT_LIMIT, AccountName, Json, Limit, User, noun, open_desk, open_first_desk
 from worker.cli.dropbox import show_dropbox
-from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Json, Limit, User, open_desk, open_first_desk
 from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows
 from worker.domain.errors import Refused
 from worker.domain.permissions import Permission, Profile

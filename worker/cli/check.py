@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from worker.cli.invocation import Json, env_file_of, parse_duration
+from worker.cli.app import Json, env_file_of, parse_duration
 from worker.cli.output import note, print_json
 from worker.diagnostics.filed_mail import Finding, Result
 from worker.domain.text import clean

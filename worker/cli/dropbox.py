@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.app import noun
-from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Json, Limit, User, open_desk, parse_duration
+from worker.cli.app import DEFAULT_LIMIT, AccountName, Json, Limit, User, noun, open_desk, parse_duration
 from worker.cli.output import cut, note, print_fields, print_json, print_rows, write_result
 from worker.domain.errors import DropboxError
 from worker.domain.tokens import DropboxAddress

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.app import noun
-from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Acting, Json, Limit, open_desk
+from worker.cli.app import DEFAULT_LIMIT, AccountName, Acting, Json, Limit, noun, open_desk
 from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows, time_text, write_result
 from worker.domain.errors import Refused
 from worker.domain.permissions import Module

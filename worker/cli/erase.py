@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.invocation import AccountName, Desk, Json, open_desk
+from worker.cli.app import AccountName, Desk, Json, open_desk
 from worker.cli.output import note, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:

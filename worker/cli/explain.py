@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Desk, Json, Limit, env_file_of, open_desk, parse_duration
+from worker.cli.app import DEFAULT_LIMIT, AccountName, Desk, Json, Limit, env_file_of, open_desk, parse_duration
 from worker.cli.output import cut, note, one_more, print_json, print_rows, time_text
 from worker.cli.reasons import Ended, advice_on, advice_on_waiting, in_account, sentence
 from worker.domain.errors import Refused
@@ -61,7 +61,7 @@ def explain(  # noqa: PLR0913, PLR0917 - the parameters are the command line
     if as_json:
         print_json([_fields(explanation) for explanation in found])
     elif found:
-        typer.echo("\n\n".join(map(story_of, found)))
+        typer.echo("\n\n".join(map(explained, found)))
     else:
         note("no such message was decided in that time: `bcc-dropbox status` tells what still waits")
 
@@ -71,9 +71,9 @@ def _explain_one(found: Sequence["Explanation"], *, as_json: bool) -> None:
     if as_json:
         print_json({**_fields(latest), "others": [_fields(other) for other in others]})
         return
-    typer.echo(story_of(latest))
+    typer.echo(explained(latest))
     for other in others:
-        typer.echo(f"\n{_introduced(other, latest)}:\n" + story_of(other))
+        typer.echo(f"\n{_introduced(other, latest)}:\n" + explained(other))
 
 
 def _introduced(other: "Explanation", latest: "Explanation") -> str:
@@ -192,7 +192,7 @@ _LABEL_WIDTH = 11
 _TEXT_COLUMN = len("  ") + _LABEL_WIDTH + len(" ")
 
 
-def story_of(explanation: "Explanation") -> str:
+def explained(explanation: "Explanation") -> str:
     """Return the explanation in several lines."""
     return "\n".join(clean_lines(_lines(explanation)))
 

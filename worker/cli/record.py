@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.app import noun
-from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Acting, Json, Limit, open_desk, open_first_desk
+from worker.cli.app import DEFAULT_LIMIT, AccountName, Acting, Json, Limit, noun, open_desk, open_first_desk
 from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows
 from worker.domain.permissions import Module
 from worker.domain.text import clean

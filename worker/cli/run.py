@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.invocation import Json, env_file_of, open_desk
+from worker.cli.app import Json, env_file_of, open_desk
 from worker.cli.output import note, print_fields, print_json, progress_bar, size_text
 from worker.domain.errors import Refused
 
@@ -118,7 +118,7 @@ def _require_room(size: int, free: int | None) -> None:
 
 def demo() -> None:
     """Show everything on an embedded mailbox and a temporary database; keep nothing."""
-    from worker.demo.steps import tell  # noqa: PLC0415
+    from worker.demo import tell  # noqa: PLC0415
 
     tell(_Commands(), typer.echo)
 

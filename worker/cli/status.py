@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Never
 
 import typer
 
-from worker.cli.invocation import Json, env_file_of, open_present, parse_duration
+from worker.cli.app import Json, env_file_of, open_present, parse_duration
 from worker.cli.output import note, print_fields, print_json, print_rows
 from worker.domain.errors import Unavailable
 
 if TYPE_CHECKING:
-    from worker.cli.status_report import Standing
+    from worker.cli.status_report import StatusReport
     from worker.store.database import Database
 
 _REFRESH_SECONDS = 2
@@ -42,13 +42,13 @@ def status(
     try:
         if watch:
             _watch(database, settings.mailbox_name, as_json=as_json)
-        standing = _look(database, settings.mailbox_name)
+        report = _look(database, settings.mailbox_name)
     except KeyboardInterrupt:
         raise typer.Exit from None
     finally:
         database.close()
-    _show(standing, as_json=as_json)
-    if max_age is not None and (complaints := standing.complaints(max_age)):
+    _show(report, as_json=as_json)
+    if max_age is not None and (complaints := report.complaints(max_age)):
         for complaint in complaints:
             note(complaint)
         raise typer.Exit(1)
@@ -60,43 +60,43 @@ def _watch(database: "Database", mailbox: str | None, *, as_json: bool) -> Never
     signal.signal(signal.SIGINT, signal.default_int_handler)
     while True:
         try:
-            standing = _look(database, mailbox)
+            report = _look(database, mailbox)
         except Unavailable as outage:
             _clear()
             note(f"error: {outage}; asked again every {_REFRESH_SECONDS} seconds")
         else:
             _clear()
-            _show(standing, as_json=as_json)
+            _show(report, as_json=as_json)
         time.sleep(_REFRESH_SECONDS)
 
 
-def _look(database: "Database", mailbox: str | None) -> "Standing":
-    from worker.cli.status_report import standing_of  # noqa: PLC0415
+def _look(database: "Database", mailbox: str | None) -> "StatusReport":
+    from worker.cli.status_report import report_of  # noqa: PLC0415
     from worker.store.health import clock  # noqa: PLC0415
     from worker.store.schema import migrate  # noqa: PLC0415
 
     migrate(database)
-    return standing_of(database, mailbox, clock(database))
+    return report_of(database, mailbox, clock(database))
 
 
 def _clear() -> None:
     typer.echo(_CLEAR if sys.stdout.isatty() else "", nl=False)
 
 
-def _show(standing: "Standing", *, as_json: bool) -> None:
+def _show(report: "StatusReport", *, as_json: bool) -> None:
     from worker.cli.status_report import room_fields, webhook_fields  # noqa: PLC0415
 
     if as_json:
-        print_json(standing.as_json())
+        print_json(report.as_json())
         return
-    if not standing.mailboxes:
+    if not report.mailboxes:
         typer.echo("no mailbox has been polled yet")
-    for mailbox in standing.mailboxes:
-        print_fields(mailbox.fields(standing.now))
+    for mailbox in report.mailboxes:
+        print_fields(mailbox.fields(report.now))
         typer.echo()
-    for webhook in standing.webhooks:
-        print_fields(webhook_fields(webhook, standing.now))
+    for webhook in report.webhooks:
+        print_fields(webhook_fields(webhook, report.now))
         typer.echo()
-    print_fields(room_fields(standing.room))
+    print_fields(room_fields(report.room))
     typer.echo()
-    print_rows(("", "today", "this week"), standing.rows())
+    print_rows(("", "today", "this week"), report.rows())

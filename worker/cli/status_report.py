@@ -1,4 +1,4 @@
-"""How the worker stands: what `status` shows and a monitor asks."""
+"""What `status` shows and a monitor asks: workers, backlog, ends of messages, webhooks, room on the disk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _CLOCK_STEP = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
-class MailboxStanding:
+class MailboxStatus:
     """One mailbox, who empties it, and who is ready to."""
 
     health: MailboxHealth
@@ -79,11 +79,11 @@ class MailboxStanding:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StatusReport:
     """All that `status` shows."""
 
     now: datetime
-    mailboxes: tuple[MailboxStanding, ...]
+    mailboxes: tuple[MailboxStatus, ...]
     today: Ends
     week: Ends
     webhooks: tuple[EndpointHealth, ...]
@@ -124,17 +124,17 @@ class Standing:
         }
 
 
-def standing_of(database: Database, mailbox: str | None, now: datetime) -> Standing:
+def report_of(database: Database, mailbox: str | None, now: datetime) -> StatusReport:
     """Read what `status` shows; of one mailbox only, if the settings name one.
 
     Raises:
         Unavailable: the database is down.
     """
-    shown = tuple(MailboxStanding(each.health, each.standby) for each in health.attendance(database, mailbox))
+    shown = tuple(MailboxStatus(each.health, each.standby) for each in health.attendance(database, mailbox))
     lately = health.lately(database, mailbox, now)
     with database.read() as connection:
         webhooks = tuple(endpoints_health(connection))
-    return Standing(now, shown, lately.today, lately.week, webhooks, room_of(database, now))
+    return StatusReport(now, shown, lately.today, lately.week, webhooks, room_of(database, now))
 
 
 def webhook_fields(webhook: EndpointHealth, now: datetime) -> list[tuple[str, Cell]]:

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.app import noun
-from worker.cli.invocation import DEFAULT_LIMIT, AccountName, Json, Limit, open_desk, open_first_desk, parse_duration
+from worker.cli.app import DEFAULT_LIMIT, AccountName, Json, Limit, noun, open_desk, open_first_desk, parse_duration
 from worker.cli.output import cut, note, one_more, print_fields, print_json, print_rows
 
 if TYPE_CHECKING:

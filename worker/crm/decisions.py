@@ -1,4 +1,4 @@
-"""Stored decisions: why messages ended as they did, and those that a replay takes again."""
+"""Stored decisions: explain why messages ended as they did, and find the messages that a replay takes again."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence

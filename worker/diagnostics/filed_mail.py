@@ -1,4 +1,4 @@
-"""Findings of `check`, and those that the last filed mails give: envelope recorded, senders checked."""
+"""Findings of `check`, and what the last filed mails show: envelopes recorded, senders checked."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Where settings come from: env file, credentials, default places; and what is wrong, one line each, never a secret."""
+"""Where settings come from: env file, credentials, default places; and their problems, one line each, no secrets."""
 
 import os
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Keep a mailbox to one worker by a file or by a PostgreSQL session; the others stand by until it stops or crashes."""
+"""Keep a mailbox to one worker, by a file or a PostgreSQL session; the other workers are on standby until it stops."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""The demonstration: a mailbox, mail and a CRM of its own, and commands as a person would type them."""
+"""The demonstration: the whole worker on a mailbox and a CRM of its own, with commands as a person would type them."""
 
 import os
 import secrets
@@ -147,7 +147,7 @@ class Mail:
         return envelope + stamp + received + message.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
 
 
-RECEIVER = Path(__file__).parents[2] / "config" / "receiver.py"
+RECEIVER = Path(__file__).parents[1] / "config" / "receiver.py"
 _RECEIVER_START_SECONDS = 10.0
 
 

@@ -1,1 +1,0 @@
-"""The demo: the whole worker on an embedded mailbox and SQLite, without configuration."""
