@@ -123,11 +123,17 @@ def test_what_cannot_be_is_one_clear_line(cli: CommandLine) -> None:
         (f"unmatched assign {CARL} --new-lead", f"no email waits for {CARL} in account Default: `unmatched list`"),
         (f"contact edit {contact} --remove-address {NEW}", f"contact {contact} has no address {NEW}: `contact show"),
         (f"contact edit {contact} --remove-address {CARL}", f"{CARL} is the email of contact {contact}: --email"),
+        (
+            f"contact edit {contact} --external-id {'k' * 256}",
+            "an external ID has at most 255 characters, all of which",
+        ),
+        (f"contact add {NEW} --external-id 'a\tb'", "an external ID has at most 255 characters, all of which can be"),
         (f"contact edit {contact} --owner nobody@acme.example", "no user nobody@acme.example"),
         (f"contact edit {contact} --last-name X --as nobody@acme.example", "no user nobody@acme.example"),
     ):
         assert says in cli.refused(line)
     assert "name what is to be changed" in cli.misused(f"contact edit {contact}")
+    assert "a contact needs an email or --external-id" in cli.misused("contact add ''")
     assert "one of --contact ID" in cli.misused(f"unmatched assign {CARL} --new-lead --lead 1")
     cli.ok(f"profile revoke Standard leads --as {JANE}")
     assert f"{BEN} may not change leads" in cli.refused(f"lead edit {lead} --last-name X --as {BEN}")

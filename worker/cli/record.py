@@ -112,6 +112,8 @@ def _add_changing(app: typer.Typer, module: Module) -> None:
     ) -> None:
         from worker.crm.record_life import add_record  # noqa: PLC0415
 
+        if not email.strip() and not external_id:
+            raise typer.BadParameter(f"a {module} needs an email or --external-id", param_hint="EMAIL")
         change = _change(
             email=email or None,
             secondary_email=secondary_email,
@@ -264,7 +266,8 @@ def _by(acting: str | None) -> "By":
 
 def _change(*, add: list[str] = [], remove: list[str] = [], **given: str | None) -> "RecordChange":  # noqa: B006 - only read
     from worker.crm.work import address_of  # noqa: PLC0415
-    from worker.domain.records import RecordChange  # noqa: PLC0415
+    from worker.domain.errors import Refused  # noqa: PLC0415
+    from worker.domain.records import BAD_EXTERNAL_ID, RecordChange, is_external_id  # noqa: PLC0415
 
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name in ("email", "secondary_email"):
@@ -275,7 +278,9 @@ def _change(*, add: list[str] = [], remove: list[str] = [], **given: str | None)
             values[name] = clean(values[name], 200)
     for name in ("external_id", "owner"):
         if name in values:
-            values[name] = clean(values[name], 255) or None
+            values[name] = values[name].strip() or None
+    if not is_external_id(values.get("external_id") or ""):
+        raise Refused(BAD_EXTERNAL_ID)
     return RecordChange(
         **values,
         add=tuple(address_of(text, "an address") for text in add),

@@ -22,7 +22,7 @@ from worker.crm.record_import import BadRow, Imported, ImportPlan, Key, import_r
 from worker.crm.work import By, Crm
 from worker.domain.addresses import Address, NotAnAddress
 from worker.domain.errors import Refused
-from worker.domain.records import RecordChange
+from worker.domain.records import BAD_EXTERNAL_ID, RecordChange, is_external_id
 from worker.domain.text import clean
 
 COLUMNS = ("external_id", "email", "last_name", "first_name", "secondary_email", "owner", "source")
@@ -38,8 +38,6 @@ _OTHER_HEADINGS = {
 _SEPARATORS = ",;\t|"
 _LONGEST_NAME = 200
 """Characters of a name or source that are kept."""
-_LONGEST_KEY = 255
-"""Characters of an external ID: an index of PostgreSQL takes not much more."""
 _LONGEST_LINE = 1024 * 1024
 """Characters; a longer line is no row of people."""
 _MOST_LINES = 200
@@ -339,8 +337,8 @@ def _change(line: int, cells: Mapping[str, str]) -> RecordChange | BadRow:
     external_id = cells.get("external_id", "")
     if not external_id and not cells.get("email"):
         return BadRow(line, "no email" if "external_id" not in cells else "neither an external ID nor an email")
-    if len(external_id) > _LONGEST_KEY or not external_id.isprintable():
-        return BadRow(line, f"an external ID has at most {_LONGEST_KEY} characters, all of which can be shown")
+    if not is_external_id(external_id):
+        return BadRow(line, BAD_EXTERNAL_ID)
     values: dict[str, Any] = {}
     for column, cell in cells.items():
         if _BROKEN in cell:

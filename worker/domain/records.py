@@ -238,6 +238,14 @@ class RecordChange:
     """Of the file, counted from 1."""
 
 
+BAD_EXTERNAL_ID: Final = "an external ID has at most 255 characters, all of which can be shown"
+
+
+def is_external_id(text: str) -> bool:
+    """Tell whether the text can be the CRM's key of a record. An index of PostgreSQL takes not much more."""
+    return len(text) <= 255 and text.isprintable()  # noqa: PLR2004 - the number stands in the text above, too
+
+
 def changed(state: RecordState, change: RecordChange, owner_id: int | Unset | None) -> RecordState:
     """Return the record after the change. A changed address keeps matching (R25); a cleared one does not.
 
