@@ -97,7 +97,7 @@ def test_a_mail_of_our_own_to_nobody_is_unreadable(sender: str) -> None:
     ("words", "files"),
     [
         ("Jane Doe\nMail: jane@sales.example\n\n", True),
-        ("Ask our office@sales.example, or bob@client.example.\n\n", True),
+        ("Ask our office@sales.example or help@eu.sales.example, or bob@client.example.\n\n", True),
         (f"For john@sales.example and {TO_DROPBOX}\n\n", True),
         ("Kutoka: Eve <eve@other.example>\nKwa: Jane\n\nDear Jane,\n\n", False),
         ("Eve Roe <eve@other.example>\nWed, Oct 28, 12:46 PM\nto me\n\nDear Jane,\n\n", False),

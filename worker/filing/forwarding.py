@@ -69,14 +69,15 @@ class _Letters:
     def _foreign(self, above: Sequence[Address], sender: Address) -> Address | None:
         """Return an address above the block that is neither the sender's nor of our side, as in a signature."""
         owner = self._claim.owner
-        domains = {key.rpartition("@")[2] for key in owner.senders}
+        organisational = self._rules.organisational_domain
+        domains = {organisational(key.rpartition("@")[2]) for key in owner.senders}
         ours = (sender.key, *self._view.colleagues)
         return next(
             (
                 each
                 for each in above
                 if each.key not in ours
-                and each.domain not in domains
+                and organisational(each.domain) not in domains
                 and not owner.sends_as(each)
                 and not self._rules.dropbox.covers(each)
             ),
