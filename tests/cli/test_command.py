@@ -8,26 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import CommandLine
-from tests.secrecy import judge
+from tests.harness.command import COMMAND, Ran, as_variables, run_installed, with_variables
 from worker import __version__
 from worker.cli.app import ENTRIES
 
-COMMAND = Path(sys.executable).with_name("bcc-dropbox")
 
-
-def process(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("BCC_DROPBOX_")}
-    ran = subprocess.run(
-        [COMMAND, *arguments],
-        env=ours | {f"BCC_DROPBOX_{name}": value for name, value in settings.items()},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    judge(arguments, ran.stdout + ran.stderr)
-    return ran
+def process(*arguments: str, **settings: str) -> Ran:
+    return run_installed(arguments, with_variables(as_variables(settings)))
 
 
 @pytest.fixture
@@ -61,35 +48,35 @@ def test_an_env_file_gives_the_settings(tmp_path: Path) -> None:
     file = tmp_path / "worker.env"
     file.write_text(f"BCC_DROPBOX_ADDRESS=mail@in.example\nBCC_DROPBOX_DATABASE_URL=sqlite:///{tmp_path}/x.db\n")
     ran = process("--env-file", str(file), "user", "add", "jane@acme.example")
-    assert "@in.example" in ran.stdout
+    assert "@in.example" in ran.out
     assert (tmp_path / "x.db").exists()
 
 
 def test_every_wrong_setting_is_a_line_of_its_own(url: str) -> None:
     ran = process("user", "list", DATABASE_URL=url, POLL_SECONDS="soon", COLOUR="red")
-    assert (ran.returncode, ran.stdout) == (1, "")
-    lines = ran.stderr.splitlines()
+    assert (ran.code, ran.out) == (1, "")
+    lines = ran.err.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("error: BCC_DROPBOX_") for line in lines)
 
 
 def test_without_the_catch_all_address_no_user_is_made(url: str) -> None:
     ran = process("user", "add", "jane@acme.example", DATABASE_URL=url)
-    assert ran.returncode == 1
-    assert "BCC_DROPBOX_ADDRESS" in ran.stderr
-    assert process("account", "list", "--json", DATABASE_URL=url).stdout == "[]\n"
+    assert ran.code == 1
+    assert "BCC_DROPBOX_ADDRESS" in ran.err
+    assert process("account", "list", "--json", DATABASE_URL=url).out == "[]\n"
 
 
 def test_a_database_that_is_down_is_one_line() -> None:
     url = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
     ran = process("user", "list", DATABASE_URL=url)
-    assert (ran.returncode, ran.stdout) == (1, "")
-    [line] = ran.stderr.splitlines()
+    assert (ran.code, ran.out) == (1, "")
+    [line] = ran.err.splitlines()
     assert line.startswith("error: database: ")
 
 
 def test_a_reader_that_leaves_is_no_error(url: str) -> None:
-    assert process("never-log", "add", "bank.example", DATABASE_URL=url).returncode == 0
+    assert process("never-log", "add", "bank.example", DATABASE_URL=url).code == 0
     reader, writer = os.pipe()
     os.close(reader)
     environment = os.environ | {"BCC_DROPBOX_DATABASE_URL": url}

@@ -2,13 +2,11 @@
 
 import os
 import re
-import sys
 from pathlib import Path
 
 from tests.cli.conftest import JANE, CommandLine
+from tests.harness.command import COMMAND
 from tests.servers.terminal import run_on_terminal
-
-COMMAND = Path(sys.executable).with_name("bcc-dropbox")
 
 
 def on_terminal(*arguments: str) -> tuple[int, str]:

@@ -1,11 +1,10 @@
 """The worker behind a recipe: the settings that its worker.env names, and two users who share one sender address."""
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.harness.command import Ran
+from tests.harness.command import Ran, with_variables
 from tests.harness.dropbox import Dropbox
 from tests.recipes.chain import MAILBOX, Chain
 from tests.recipes.letters import JO
@@ -20,8 +19,7 @@ class ByItsEnvFile(Dropbox):
 
     @property
     def environment(self) -> dict[str, str]:
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("BCC_DROPBOX_")}
-        return {**ours, "BCC_DROPBOX_DATABASE_URL": self.database_url, **self.settings}
+        return with_variables({"BCC_DROPBOX_DATABASE_URL": self.database_url, **self.settings})
 
 
 @dataclass(frozen=True)

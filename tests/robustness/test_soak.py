@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.harness.command import COMMAND
+from tests.harness.command import COMMAND, with_variables
 from tests.harness.dropbox import Dropbox
 from tests.robustness.scene import Mail, Scene, everyday
 from worker.domain.outcomes import Folder
@@ -90,10 +90,9 @@ def soak(scene: Scene, messages: int, kills: int, chance: random.Random) -> Soak
 
 def _start_and_kill(scene: Scene, command: str, coming: list[Mail], chance: random.Random) -> bool:
     """Gives whether it was still alive. Half of them get as far as the log, the others may die while they start."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("BCC_DROPBOX_")}
     with subprocess.Popen(
         [COMMAND, command],
-        env=ours | scene.environment(**SETTINGS),
+        env=with_variables(scene.environment(**SETTINGS)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
