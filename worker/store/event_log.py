@@ -6,9 +6,8 @@ Where an account has no endpoint, an event is kept for a `resend` that seldom co
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import zstandard
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, select, update
 from sqlmodel import col
 
@@ -29,6 +28,9 @@ from worker.store.tables import (
     WebhookRow,
 )
 
+if TYPE_CHECKING:
+    import zstandard
+
 _EXAMPLES = (
     '"reason":"attachments_too_large","uid":1,"message_id":"<","subject":"Re: ","sender":"@","recipients":["@"],'
     '"arrived_at":"2026-01-01T00:00:00Z"},"owner":"@","source":"BCC Dropbox"}'
@@ -42,11 +44,6 @@ _EXAMPLES = (
 
 It is written by hand. One that was trained on stored events would hold what people wrote, and nothing could erase it.
 """
-_DICTIONARY = zstandard.ZstdCompressionDict(_EXAMPLES.encode(), dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-_FORM = zstandard.ZstdCompressionParameters.from_level(
-    3, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_dict_id=False, write_checksum=False
-)
-_DICTIONARY.precompute_compress(compression_params=_FORM)
 _RESTORED_AT_ONCE = 1000
 _RESTORE = (
     update(EventRow)
@@ -67,7 +64,7 @@ def write_events(connection: Connection, events: Sequence[Event], now: datetime)
         return
     accounts = _accounts(connection, {event.account_id for event in events})
     numbers = allocate(connection, EventRow, len(events))
-    compressor = zstandard.ZstdCompressor(dict_data=_DICTIONARY, compression_params=_FORM)
+    compressor = _compressor()
     rows = [
         _row(event, number, *accounts[event.account_id], now, compressor)
         for number, event in zip(numbers, events, strict=True)
@@ -79,7 +76,9 @@ def data_of(data: str, packed: bytes | None) -> str:
     """Return the JSON of an event from its two columns."""
     if packed is None:
         return data
-    decompressor = zstandard.ZstdDecompressor(dict_data=_DICTIONARY, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
+    import zstandard  # noqa: PLC0415 - most commands read no events
+
+    decompressor = zstandard.ZstdDecompressor(dict_data=_dictionary()[0], format=zstandard.FORMAT_ZSTD1_MAGICLESS)
     return decompressor.decompress(packed).decode()
 
 
@@ -98,8 +97,28 @@ def restore(connection: Connection, account_id: int, which: ColumnElement[bool])
         connection.execute(_RESTORE, restored)
 
 
+@cache
+def _dictionary() -> "tuple[zstandard.ZstdCompressionDict, zstandard.ZstdCompressionParameters]":
+    """Return the dictionary and the parameters of the compression, made at their first use."""
+    import zstandard  # noqa: PLC0415 - most commands write no events
+
+    dictionary = zstandard.ZstdCompressionDict(_EXAMPLES.encode(), dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    form = zstandard.ZstdCompressionParameters.from_level(
+        3, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_dict_id=False, write_checksum=False
+    )
+    dictionary.precompute_compress(compression_params=form)
+    return dictionary, form
+
+
+def _compressor() -> "zstandard.ZstdCompressor":
+    import zstandard  # noqa: PLC0415 - the same
+
+    dictionary, form = _dictionary()
+    return zstandard.ZstdCompressor(dict_data=dictionary, compression_params=form)
+
+
 def _row(  # noqa: PLR0913, PLR0917 - a row
-    event: Event, number: int, account: str, state: State, now: datetime, compressor: zstandard.ZstdCompressor
+    event: Event, number: int, account: str, state: State, now: datetime, compressor: "zstandard.ZstdCompressor"
 ) -> dict[str, Any]:
     data = f'{{"account":{account},{event.data[1:]}'
     is_packed = state is State.NO_ENDPOINT
