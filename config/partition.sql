@@ -7,8 +7,7 @@ DO $$
 DECLARE
     partitions CONSTANT int := 16;
     divided CONSTANT text[] := ARRAY['profile', 'dropbox_user', 'sender', 'never_log', 'record', 'record_address',
-        'former_record', 'record_quota', 'email', 'email_content', 'email_pack', 'email_owner', 'association',
-        'unmatched', 'event'];
+        'former_record', 'record_quota', 'email', 'email_content', 'email_owner', 'association', 'unmatched', 'event'];
     this text;
     kept record;
 BEGIN

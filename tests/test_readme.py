@@ -41,8 +41,6 @@ def quoted_in_first_cells(heading: str) -> list[str]:
 def shown_default(name: str) -> str:
     """Return the default of a setting as the table has to show it."""
     default = getattr(Settings.model_construct(), name)
-    if default is False:
-        return "off"
     if isinstance(default, tuple):
         return f"{default[0]} … {default[-1]}"
     if not default or isinstance(default, SecretStr):

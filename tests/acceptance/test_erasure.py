@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 from sqlalchemy import create_engine, text
 
 from tests.harness.dropbox import Dropbox
@@ -121,39 +120,6 @@ def test_afterwards_nothing_names_the_person(dropbox: Dropbox) -> None:
     assert kept == {"<alone@acme.example>", "<mention@acme.example>"}
     again = erase(dropbox, "--no-never-log")
     assert (again["tables"], again["folders"]) == ({}, {})
-
-
-def test_a_person_is_in_no_pack_afterwards_and_its_other_mails_are_exported_as_they_came(
-    dropbox: Dropbox, tmp_path: Path
-) -> None:
-    dropbox.settings["BCC_DROPBOX_PACK_ORIGINALS"] = "on"
-    address = dropbox.add_user(JANE)
-    for number in range(128):
-        to = DORA if number % 40 == 5 else f"customer{number}@client.example"
-        dropbox.deliver(letter(address, to=to, Message_ID=f"<{number}@acme.example>"))
-    dropbox.poll()
-    [packed] = packs(dropbox)
-    assert packed.count(b"Subject: ") == 128
-    assert traces_of(DORA, packed) != []
-    assert erase(dropbox, "--no-never-log")["tables"]["email_content"] == 4
-    [packed] = packs(dropbox)
-    assert packed.count(b"Subject: ") == 124
-    assert traces_of(DORA, packed) == []
-    assert traces_of(DORA, stored_texts(dropbox)) == []
-    [shown] = dropbox.sent_emails("contact", "customer127@client.example")
-    exported = tmp_path / "exported.eml"
-    dropbox.admin("email", "export", str(shown["id"]), "-o", str(exported))
-    assert packed.endswith(exported.read_bytes())
-    assert b"<127@acme.example>" in exported.read_bytes()
-
-
-def packs(dropbox: Dropbox) -> list[bytes]:
-    """Return the messages of each pack."""
-    engine = create_engine(dropbox.database_url)
-    with engine.connect() as connection:
-        found = [bytes(packed) for packed in connection.execute(text("SELECT packed FROM email_pack")).scalars()]
-    engine.dispose()
-    return [zstandard.ZstdDecompressor().decompress(packed) for packed in found]
 
 
 def test_a_never_log_entry_is_all_that_stays_and_keeps_the_person_away(dropbox: Dropbox) -> None:

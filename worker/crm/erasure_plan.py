@@ -22,7 +22,7 @@ from worker.domain.recipients import MOST_NAMED
 from worker.mime import read_head
 from worker.store.columns import among_numbers, among_texts
 from worker.store.event_log import data_of
-from worker.store.originals import leave_packs, read_original
+from worker.store.originals import read_original
 from worker.store.room import wipe_what_is_deleted
 from worker.store.tables import (
     AssociationRow,
@@ -137,8 +137,6 @@ def deleted(connection: Connection, parts: Iterable[Part]) -> Counter[str]:
     """
     counts: Counter[str] = Counter()
     for row, condition in parts:
-        if row is EmailContentRow:
-            leave_packs(connection, condition)
         counts[str(row.__tablename__)] += connection.execute(delete(row).where(condition)).rowcount
     return +counts
 

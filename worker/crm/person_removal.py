@@ -44,7 +44,6 @@ from worker.store.tables import (
     DecisionRow,
     EmailContentRow,
     EmailOwnerRow,
-    EmailPackRow,
     EmailRow,
     EventRow,
     FormerRecordRow,
@@ -61,7 +60,7 @@ _MOST_PASSES = 20
 
 
 EMPTIED = (
-    *(AssociationRow, UnmatchedRow, EmailOwnerRow, EmailContentRow, EmailPackRow, EmailRow, EventRow),
+    *(AssociationRow, UnmatchedRow, EmailOwnerRow, EmailContentRow, EmailRow, EventRow),
     *(NoticeRow, VerdictRow, DecisionRow, RecordAddressRow, RecordRow, FormerRecordRow),
 )
 

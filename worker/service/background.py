@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
 
 import structlog
 
@@ -26,7 +25,7 @@ from worker.retries import Backoff
 from worker.settings import Settings
 from worker.store.database import Database
 from worker.store.event_queue import EventOutbox
-from worker.store.originals import accounts_of, pack_old, pack_together
+from worker.store.originals import pack_old
 from worker.store.retention import Retention
 from worker.store.room import record_size
 
@@ -238,9 +237,6 @@ class Upkeep:
                 structlog.get_logger().info(Event.RETENTION_REMOVED, **removed)
         database = self._parts.database
         _repeat(lambda: pack_old(database, _PACKED_AT_ONCE), stop)
-        if settings.pack_originals:
-            for account_id in accounts_of(database):
-                _repeat(partial(pack_together, database, account_id), stop)
         record_size(database, datetime.now(UTC))
 
     def _remove(self, bounds: Bounds, shelves: AgedShelves, removed: Counter[str], stop: Stop) -> None:

@@ -262,7 +262,6 @@ class Variables(BaseSettings):
     keep_rejected_days: Days = Field(90, description=DAYS)
     keep_events_days: Days = Field(30, description=DAYS)
     keep_emails_days: Days = Field(None, description=DAYS)
-    pack_originals: bool = Field(default=False, description="on or off")
     forwards: ForwardsChoice = Field(Forwards.ALL, description="all, attached or off")
 
     smtp_url: SmtpUrl | None = Field(

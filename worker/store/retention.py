@@ -26,7 +26,6 @@ from worker.store.columns import among_numbers, among_texts
 from worker.store.commit import stored_message_id
 from worker.store.database import Database
 from worker.store.event_log import write_events
-from worker.store.originals import leave_packs
 from worker.store.tables import (
     EVENT_WAITS,
     NOT_FILED,
@@ -200,13 +199,6 @@ def erase_emails(connection: Connection, account_id: int, emails: Collection[int
     of_account = col(EmailRow.account_id) == account_id
     these = among_numbers(connection, col(EmailRow.id), emails)
     present = sorted(connection.scalars(select(col(EmailRow.id)).where(of_account, these).with_for_update()))
-    leave_packs(
-        connection,
-        and_(
-            col(EmailContentRow.account_id) == account_id,
-            among_numbers(connection, col(EmailContentRow.email_id), present),
-        ),
-    )
     for row in _PARTS_OF_EMAIL:
         _delete(connection, row, "email_id", present, column("account_id") == account_id)
     _delete(connection, EmailRow, "id", present, of_account)

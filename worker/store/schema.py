@@ -41,16 +41,7 @@ _VIEWS = {
     ),
     "v1_record_email": "SELECT account_id, record_id, email_id, {list}, created, claimed FROM association",
     "v1_unmatched": "SELECT account_id, email_id, address, {list}, claimed FROM unmatched",
-    "v1_original": "SELECT account_id, email_id, encoding, original FROM email_content WHERE pack_id IS NULL",
-    "v2_original": (
-        "SELECT content.account_id, content.email_id, CASE WHEN pack.id IS NULL THEN content.encoding"
-        " ELSE 'zstd' END AS encoding, coalesce(pack.packed, content.original) AS original,"
-        " coalesce(content.pack_start, 0) AS start, coalesce(content.pack_length, email.size) AS length"
-        " FROM email_content AS content"
-        " JOIN email ON email.account_id = content.account_id AND email.id = content.email_id"
-        " LEFT JOIN email_pack AS pack"
-        " ON pack.account_id = content.account_id AND pack.id = content.pack_id"
-    ),
+    "v1_original": "SELECT account_id, email_id, encoding, original FROM email_content",
 }
 VIEWS = tuple(_VIEWS)
 """The names of the views."""
@@ -94,7 +85,7 @@ def drop_views(connection: Connection) -> None:
             connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
 
 
-HEAD = "0015"
+HEAD = "0014"
 """The revision that `tables.py` describes. A constant, so that a start without migrations does not import alembic."""
 
 _MIGRATIONS = Path(__file__).parent / "migrations"

@@ -271,8 +271,7 @@ class EmailContentRow(SQLModel, table=True):
     """The original message, compressed (R20, R30); a table of its own, so that lists never read it.
 
     `worker.store.originals` writes and reads it. ``digest`` is the SHA-256 of the message; rows from before
-    compression have none. An original in a pack has no bytes here; it is ``pack_length`` bytes at ``pack_start`` of
-    the decompressed pack.
+    compression have none.
     """
 
     __tablename__ = "email_content"
@@ -285,23 +284,6 @@ class EmailContentRow(SQLModel, table=True):
     original: bytes = Field(sa_type=LargeBinary)
     encoding: str = Field(default="plain", sa_type=CleanText, sa_column_kwargs={"server_default": "plain"})
     digest: bytes | None = Field(default=None, sa_type=LargeBinary)
-    pack_id: int | None = Field(default=None, sa_type=BigInteger)
-    pack_start: int | None = Field(default=None, sa_type=BigInteger)
-    pack_length: int | None = Field(default=None, sa_type=BigInteger)
-
-
-class EmailPackRow(SQLModel, table=True):
-    """Originals of one account that are compressed together (R30): they have much in common.
-
-    The ID is that of the last email in the pack, so that the next pack begins behind it.
-    """
-
-    __tablename__ = "email_pack"
-    __table_args__ = (ForeignKeyConstraint(["account_id"], ["account.id"]),)
-    account_id: int = Field(primary_key=True, sa_type=BigInteger)
-    id: int = Field(primary_key=True, sa_type=BigInteger)
-    first_email_id: int = Field(sa_type=BigInteger)
-    packed: bytes = Field(sa_type=LargeBinary)
 
 
 class EmailOwnerRow(SQLModel, table=True):

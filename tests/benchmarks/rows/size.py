@@ -10,8 +10,7 @@ from tests.benchmarks.finding import Finding
 from tests.benchmarks.mix import PLAIN, Variation
 from tests.benchmarks.stage import Stage
 from worker.store.database import Database
-from worker.store.originals import accounts_of, pack_together
-from worker.store.room import Vacuum, parts_of, size_of
+from worker.store.room import parts_of, size_of
 
 TARGETS = {"sqlite": 0.62, "postgresql": 0.70}
 _TEXT_TARGET = 0.45
@@ -31,58 +30,26 @@ def text_mail(stage: Stage) -> Finding:
     return _stored(stage, "sqlite", "text", _TEXT_TARGET, _TEXT)
 
 
-def packed_sqlite(stage: Stage) -> Finding:
-    return _stored(stage, "sqlite", "mix", TARGETS["sqlite"], packs=True)
-
-
-def packed_postgresql(stage: Stage) -> Finding:
-    return _stored(stage, "postgresql", "mix", TARGETS["postgresql"], packs=True)
-
-
-def packed_text(stage: Stage) -> Finding:
-    return _stored(stage, "sqlite", "text", _TEXT_TARGET, _TEXT, packs=True)
-
-
-def _stored(
-    stage: Stage, kind: str, mail: str, target: float, variation: Variation = PLAIN, *, packs: bool = False
-) -> Finding:
-    """Measure after the drain; with ``packs`` after PACK_ORIGINALS and a vacuum, too."""
+def _stored(stage: Stage, kind: str, mail: str, target: float, variation: Variation = PLAIN) -> Finding:
     letters = stage.letters(stage.effort.sized, mail, variation)
     url = stage.database(kind)
     with closing(Database.open(url)) as database:
         before = _settled_size(database)
         stage.drain(letters, url)
-        unpacked = grown = _settled_size(database) - before
-        if packs:
-            _pack(database)
-            grown = _settled_size(database) - before
+        grown = _settled_size(database) - before
         parts = parts_of(database)
     stage.remove_database(url)
     octets = _octets(letters)
     ratio = grown / octets
     return Finding(
-        row=f"{'packed' if packs else 'size'}-{kind if variation is PLAIN else mail}",
-        what=f"bytes stored for a byte of mail, {len(letters):,} messages ({mail}), {kind}"
-        + (", PACK_ORIGINALS and vacuumed" if packs else ""),
+        row=f"size-{kind}" if variation is PLAIN else f"size-{mail}",
+        what=f"bytes stored for a byte of mail, {len(letters):,} messages ({mail}), {kind}",
         target=f"≤ {target:.2f}",
-        result=f"{ratio:.2f} ({grown / len(letters) / 1000:.1f} KB a message"
-        + (f"; {unpacked / octets:.2f} before)" if packs else ")"),
+        result=f"{ratio:.2f} ({grown / len(letters) / 1000:.1f} KB a message)",
         yardstick=f"the messages themselves: {octets / len(letters) / 1000:.1f} KB",
         passed=ratio <= target,
-        figures={"bytes": grown, "unpacked": unpacked, "mail": octets, "parts": parts},
+        figures={"bytes": grown, "mail": octets, "parts": parts},
     )
-
-
-def _pack(database: Database) -> None:
-    """Pack all that the worker would pack, and give the room of the single originals back to the disk."""
-    for account_id in accounts_of(database):
-        while pack_together(database, account_id):
-            pass
-    if database.is_sqlite:
-        list(Vacuum(database).steps())
-        return
-    with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("VACUUM FULL email_content"))
 
 
 def _octets(letters: Sequence[Path]) -> int:
