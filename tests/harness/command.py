@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import structlog
 from typer.testing import CliRunner
 
 from tests.harness.warm import run_warm
@@ -76,7 +77,10 @@ def run_here(arguments: Sequence[str], environment: Mapping[str, str] | None = N
     """Run the command in this process; in its environment unless another is given. An unexpected error is raised."""
     absent = dict.fromkeys(name for name in os.environ if name.startswith(PREFIX) and environment is not None)
     variables: dict[str, str | None] = {**absent, **(environment or {})}
-    result = CliRunner().invoke(app, list(arguments), input=stdin, env=variables, prog_name=COMMAND.name)
+    try:
+        result = CliRunner().invoke(app, list(arguments), input=stdin, env=variables, prog_name=COMMAND.name)
+    finally:
+        structlog.reset_defaults()  # the command logs to a file that is closed now
     if result.exception and not isinstance(result.exception, SystemExit):
         raise result.exception
     judge(arguments, result.stdout_bytes.decode(errors="replace") + result.stderr)
