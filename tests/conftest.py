@@ -15,14 +15,14 @@ from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.postfix import Postfix
 from tests.servers.postgres import Postgres
-from tests.servers.process import STARTED, memory
+from tests.servers.process import PYTESTS_FOLDER, STARTED, memory
 from tests.servers.requirement import require_root
 from worker.store.database import Database
 
 MOST_LOG = 10_000
 LOG_STARTS = pytest.StashKey[dict[str, int]]()
 if MEMORY := memory():
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+    os.environ.setdefault(PYTESTS_FOLDER, str(MEMORY))
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,8 @@ kill -KILL "-$1" 2>/dev/null
 rm -rf -- "$2"
 """
 SHARED_MEMORY = Path("/dev/shm")
+PYTESTS_FOLDER = "PYTEST_DEBUG_TEMPROOT"
+"""Environment variable by which pytest finds the folder for its own folders."""
 ROOM = 4 * 1024**3
 """Bytes: several times what a run of all tests leaves."""
 STARTED: list["ServerProcess"] = []
@@ -48,9 +50,12 @@ def memory() -> Path | None:
     return None
 
 
-def new_folder(name: str) -> Path:
-    """Make a folder that an unprivileged server can reach, which pytest's own are not."""
-    folder = Path(tempfile.mkdtemp(prefix=f"bcc-{name}-", dir=memory()))
+def new_folder(name: str, place: Path | None = None) -> Path:
+    """Make a folder that an unprivileged server can reach, which pytest's own are not.
+
+    It lies beside pytest's own folders unless a place is given. A benchmark runs without pytest, so it gets the disk.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"bcc-{name}-", dir=place or os.environ.get(PYTESTS_FOLDER)))
     folder.chmod(0o755)
     return folder
 

@@ -74,7 +74,7 @@ def test_a_worker_whose_clock_was_set_back_complains_of_its_last_poll_until_the_
     installation: Installation, clock: Clock
 ) -> None:
     """Otherwise a poll in the future would count as fresh for a day, even without a worker."""
-    clock.set(DAY + HOUR)
+    clock.set(DAY + HOUR // 2)
     service = clock.start()
     service.wait_for("poll.finished")
     service.kill()

@@ -31,7 +31,7 @@ def package() -> Iterator[Path]:
 
     An environment without pip is what an upgrade of the distribution's Python leaves.
     """
-    folder = new_folder("package")
+    folder = new_folder("package", Path("/tmp"))  # the booted system has a /dev/shm of its own
     try:
         subprocess.run(["/usr/bin/python3", "-m", "venv", "--without-pip", folder / "tree" / PROGRAM], check=True)
         environment = {**os.environ, "DESTDIR": "tree/"}
