@@ -2,8 +2,10 @@
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from shutil import rmtree
 
 import pytest
 
@@ -35,17 +37,19 @@ def refusal(dropbox: Dropbox, port: int, tls: str, **settings: str) -> str:
     return line.removeprefix(f"error: IMAP server localhost:{port}: ")
 
 
-@pytest.fixture(scope="module")
-def doubtful(dovecot_with: Callable[[DovecotSettings], Dovecot]) -> Callable[..., tuple[Dovecot, Path]]:
+@pytest.fixture(scope="session")
+def doubtful(dovecot_with: Callable[[DovecotSettings], Dovecot]) -> Iterator[Callable[..., tuple[Dovecot, Path]]]:
     """Start a Dovecot that shows another certificate; gives it and the authority to trust."""
+    with ExitStack() as folders:
 
-    def start(**how: object) -> tuple[Dovecot, Path]:
-        folder = new_folder("certificates")
-        made = make_certificates(folder, **how)  # type: ignore[arg-type]
-        folder.chmod(0o755)
-        return dovecot_with(DovecotSettings(extra=shown_certificate(made))), made.authority
+        def start(**how: object) -> tuple[Dovecot, Path]:
+            folder = new_folder("certificates")
+            folders.callback(rmtree, folder)
+            made = make_certificates(folder, **how)  # type: ignore[arg-type]
+            folder.chmod(0o755)
+            return dovecot_with(DovecotSettings(extra=shown_certificate(made))), made.authority
 
-    return start
+        yield start
 
 
 BOTH = pytest.mark.parametrize("tls", ["ssl", "starttls"])
