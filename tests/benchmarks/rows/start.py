@@ -46,7 +46,7 @@ def _start(stage: Stage, row: str, arguments: list[str], most: float) -> Finding
     return Finding(
         row=row,
         what=f"start of bcc-dropbox {' '.join(arguments)}",
-        target=f"≤ {most:.1f} s",
+        target=f"≤ {most:.2f} s",
         result=f"{seconds:.2f} s",
         yardstick=f"python -c pass: {median(bare):.2f} s; import sqlmodel: {median(library):.2f} s",
         passed=seconds <= most,
