@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -76,15 +77,8 @@ class Poll:
 
     def wait(self) -> Drained:
         """Look at its memory until it ends; the kernel keeps the peak, so that only the very last moments can hide."""
-        peak = 0
-        while True:
-            pid, status, usage = os.wait4(self._process.pid, os.WNOHANG)
-            if pid:
-                break
-            peak = max(peak, peak_octets(self._process.pid))
-            time.sleep(_SAMPLE_SECONDS)
+        usage, peak = wait(self._process)
         wall = time.monotonic() - self._started
-        self._process.returncode = os.waitstatus_to_exitcode(status)
         assert self._process.stdout is not None
         printed = self._process.stdout.read()
         self._process.stdout.close()
@@ -157,6 +151,22 @@ class Service:
             with suppress(json.JSONDecodeError), self._changed:
                 self.events.append((moment, json.loads(line)))
                 self._changed.notify_all()
+
+
+def wait(process: "subprocess.Popen[bytes]") -> tuple[resource.struct_rusage, int]:
+    """Wait for the end of a process; return what it used and the most memory that it held, in octets.
+
+    The peak that the kernel tells of an ended process may be that of the process which started it.
+    """
+    peak = 0
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            break
+        peak = max(peak, peak_octets(process.pid))
+        time.sleep(_SAMPLE_SECONDS)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage, peak
 
 
 def peak_octets(pid: int) -> int:

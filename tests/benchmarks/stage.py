@@ -139,7 +139,7 @@ class Stage:
             self.postgres.drop_database(url.rpartition("/")[2])
 
     def _make_template(self, kind: str, past: int, company: Company) -> str:
-        template = str(self.folder / f"template{past}-{company.accounts}.sqlite3")
+        template = str(self.folder / f"template{past}-{company.accounts}x{company.users}.sqlite3")
         url = f"sqlite:///{template}"
         if kind == "postgresql":
             template = self.postgres.create_database()
