@@ -31,6 +31,7 @@ from worker.domain.permissions import Module
 from worker.domain.records import PRIMARY, UNSET, RecordChange, RecordState, Unset, changed
 from worker.domain.text import clean
 from worker.retries import retry_on_conflict
+from worker.store.database import widen_cache
 from worker.store.tables import UserRow, WebhookRow
 from worker.store.waiting import lock
 
@@ -112,6 +113,7 @@ def _import_chunk(
     crm: Crm, plan: ImportPlan, rows: Sequence[RecordChange | BadRow], claims: "_Claims", by: By
 ) -> Imported:
     with crm.begin() as work:
+        widen_cache(work.connection)
         make_first_account(work, by.now)
         author = author_of(work, by, plan.module)
         lock(work.connection, [work.account.id], alone=True)
