@@ -156,7 +156,7 @@ class Service:
 def wait(process: "subprocess.Popen[bytes]") -> tuple[resource.struct_rusage, int]:
     """Wait for the end of a process; return what it used and the most memory that it held, in octets.
 
-    The peak that the kernel tells of an ended process may be that of the process which started it.
+    For a process that has ended, the kernel may give the peak of the process which started it.
     """
     peak = 0
     while True:

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from queue import Queue
+from threading import Lock
+from time import sleep
 
 import pytest
 
@@ -18,6 +20,16 @@ from worker.store.database import Database
 from worker.store.event_queue import EventOutbox
 
 EVENTS = (1, 1, 2, 3, 3, 3)
+
+
+_answering = Lock()
+
+
+def one_by_one(handler: Handler, got: Got) -> None:
+    """Answer well, one request after the other: answers that come together are noted in fewer steps."""
+    with _answering:
+        sleep(0.02)
+        answers(204)(handler, got)
 
 
 def deliver(url: str, record: Path, dies_at: str | None) -> int:
@@ -47,6 +59,7 @@ def test_a_crash_at_any_step_of_delivering_loses_nothing(
     url: str,
     tmp_path: Path,
 ) -> None:
+    receiver.behaviour = one_by_one
     connect(joe.account_id, receiver.url)
     happen(crm, joe.account_id, *EVENTS)
     crm.database.close()
@@ -54,15 +67,11 @@ def test_a_crash_at_any_step_of_delivering_loses_nothing(
     steps = (tmp_path / "rehearsal").read_text().splitlines()
     assert any("UPDATE event" in step for step in steps)
     assert any("before the commit" in step for step in steps)
-    missed = []
     for number, step in enumerate(steps):
         receiver.got.clear()
         happen(crm, joe.account_id, *EVENTS)
         crm.database.close()
-        ended = deliver(url, tmp_path / str(number), step)
-        assert ended in {-signal.SIGKILL, 0}, step
-        if ended == 0:  # answers that came together were noted with fewer statements than in the rehearsal
-            missed.append(step)
+        assert deliver(url, tmp_path / str(number), step) == -signal.SIGKILL, step
         first = [(got.id, got.data["record_id"]) for got in receiver.got]
         hurry(crm)
         Courier(EventOutbox(crm.database)).deliver_due()
@@ -73,7 +82,6 @@ def test_a_crash_at_any_step_of_delivering_loses_nothing(
             came = [got.id for got in receiver.got if got.data["record_id"] == record]
             fresh = list(dict.fromkeys(came))
             assert fresh == sorted(fresh, key=lambda each: int(each.rpartition("_")[2])), (step, first)
-    assert len(missed) <= len(steps) // 10, missed
 
 
 def test_an_answer_that_is_lost_with_the_process_is_asked_for_again_under_the_same_id(

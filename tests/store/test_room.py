@@ -18,11 +18,11 @@ from worker.store.tables import RoomRow
 GB = 10**9
 
 
-def filled(database: Database, store: PollStore) -> None:
+def filled(database: Database, store: PollStore, mails: int = 10) -> None:
     crm = Crm(database)
     joe = crm.user(crm.account(), "joe@acme.example")
     noise = bytes(range(256)) * 800
-    for uid in range(1, 11):
+    for uid in range(1, mails + 1):
         body = noise[uid:] + bytes(uid)
         file(store, Mail(uid, joe.token, joe.login, body=body, subject=f"Offer {uid}"))
     with database.begin() as connection:
@@ -53,14 +53,16 @@ def test_a_new_sqlite_file_gives_room_back_in_small_steps(tmp_path: Path) -> Non
 
     database = Database.open(f"sqlite:///{tmp_path}/new.db")
     migrate(database)
-    filled(database, PollStore(database))
-    Retention(database, QUEUE.name).remove_emails(datetime.now(UTC) + timedelta(days=1))
+    filled(database, PollStore(database), mails=20)
+    retention = Retention(database, QUEUE.name)
+    while retention.remove_emails(datetime.now(UTC) + timedelta(days=1)):
+        pass
     vacuum = Vacuum(database)
     before = size_of(database)
     assert vacuum.can_step()
     assert before.unused
     steps = list(vacuum.steps())
-    assert len(steps) > 1, "at most 64 pages at once, of whatever size this SQLite's pages are"
+    assert len(steps) > 2
     assert steps[-1][0] == steps[-1][1]
     assert size_of(database).used < before.used - 1_000_000
     assert list(vacuum.steps()) == []

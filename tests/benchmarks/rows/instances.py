@@ -8,7 +8,7 @@ from tests.benchmarks.machine import CORES, busy_seconds
 from tests.benchmarks.stage import Stage
 
 TARGET = 0.95
-"""Of the messages that the cores could file if each cost no more than it does where one instance runs alone."""
+"""Share of the messages that the cores could file at the cost of a message where one instance runs alone."""
 
 
 def measure(stage: Stage) -> Finding:
