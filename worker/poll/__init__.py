@@ -3,7 +3,7 @@
 Nothing in the mailbox changes before the database has committed.
 """
 
-from worker.poll.poller import Limits, Poller
+from worker.poll.poller import Limits, Poller, Stop
 from worker.poll.report import PollReport, Watcher, Watchers
 
-__all__ = ["Limits", "PollReport", "Poller", "Watcher", "Watchers"]
+__all__ = ["Limits", "PollReport", "Poller", "Stop", "Watcher", "Watchers"]

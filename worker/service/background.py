@@ -20,6 +20,7 @@ from worker.logs import Event, described
 from worker.outgoing import Post, Undeliverable
 from worker.outgoing.letters import pause_letter
 from worker.outgoing.post import post_of
+from worker.poll import Stop
 from worker.poll.own_folders import AgedShelves, remove_old
 from worker.retries import Backoff
 from worker.settings import Settings
@@ -32,6 +33,20 @@ from worker.store.room import record_size
 _STOP_SECONDS = 2.0
 _BUG_SECONDS = 60.0
 
+_LOOK_SECONDS = 2.5
+"""Between two looks for events that are due. With a claim's five seconds, another worker takes over within ten."""
+_IDLE_SECONDS = 10.0
+"""The same where no account has an endpoint."""
+_ONCE_SECONDS = 60.0
+
+_EVERY_SECONDS = 3600.0
+"""Between two rounds of removing and packing."""
+_REST_SECONDS = 0.1
+"""Between two steps, each of which takes some milliseconds: a poll comes in between."""
+_PACKED_AT_ONCE = 10
+_UPKEEP_SECONDS = 5.0
+"""What `poll` spends on removing and packing before it ends. The next one goes on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -43,7 +58,7 @@ class Job:
     """
 
     name: str
-    run: Callable[[Callable[[], bool]], float]
+    run: Callable[[Stop], float]
     backoff: Backoff = field(default_factory=Backoff)
     is_woken: bool = True
     """`wake` lets it run before it is due."""
@@ -103,13 +118,6 @@ class Background:
             self._changed.wait_for(lambda: self._is_stopping or (seen is not None and self._wakes > seen), seconds)
 
 
-_LOOK_SECONDS = 2.5
-"""Between two looks for events that are due. With a claim's five seconds, another worker takes over within ten."""
-_IDLE_SECONDS = 10.0
-"""The same where no account has an endpoint."""
-_ONCE_SECONDS = 60.0
-
-
 class Deliverer:
     """Delivers the events of one database that are due. For one thread, except `wake`."""
 
@@ -118,13 +126,13 @@ class Deliverer:
         self._post = post_of(settings) if settings.notice_from else None
         self._operator = settings.notice_from
         self._wanted = threading.Event()
-        self._deliver: Callable[[Callable[[], bool]], int] | None = None
+        self._deliver: Callable[[Stop], int] | None = None
 
     def wake(self) -> None:
         """Look for events at once, also during `deliver_due`: something was filed."""
         self._wanted.set()
 
-    def deliver_due(self, stop: Callable[[], bool]) -> float:
+    def deliver_due(self, stop: Stop) -> float:
         """Deliver until nothing is due or ``stop`` says so; return the seconds until the next look.
 
         Raises:
@@ -166,7 +174,7 @@ class Deliverer:
         return found
 
 
-def deliver_once(settings: Settings, database: Database, stop: Callable[[], bool]) -> None:
+def deliver_once(settings: Settings, database: Database, stop: Stop) -> None:
     """Deliver the events that are due now, for a minute at most.
 
     Raises:
@@ -174,16 +182,6 @@ def deliver_once(settings: Settings, database: Database, stop: Callable[[], bool
     """
     until = time.monotonic() + _ONCE_SECONDS
     Deliverer(settings, database).deliver_due(lambda: stop() or time.monotonic() > until)
-
-
-Stop = Callable[[], bool]
-
-_EVERY_SECONDS = 3600.0
-_REST_SECONDS = 0.1
-"""Between two steps, each of which takes some milliseconds: a poll comes in between."""
-_PACKED_AT_ONCE = 10
-_UPKEEP_SECONDS = 5.0
-"""What `poll` spends on it before it ends. The next one goes on."""
 
 
 class Upkeep:

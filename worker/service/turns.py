@@ -18,7 +18,7 @@ from worker.domain.verdicts import Notice
 from worker.imap import Backlog, IdleState, IdleWatch
 from worker.logs import Event, described
 from worker.outgoing import Round
-from worker.poll import PollReport
+from worker.poll import PollReport, Stop
 from worker.retries import Backoff
 from worker.service.background import Background, Deliverer, Job, Upkeep
 from worker.service.supervisor import at_work
@@ -31,6 +31,8 @@ SLACK_SECONDS = 1.0
 """How much later than the schedule the loop polls by itself: when the clock was set back, the schedule stands still."""
 
 _JOB = "poll"
+_NOTICE_SECONDS = 60.0
+"""Between two looks for notices. A poll that may have left some wakes the job at once."""
 
 
 class Side(Enum):
@@ -161,12 +163,6 @@ class WakeUps:
         """End the schedule."""
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-
-
-Stop = Callable[[], bool]
-
-_NOTICE_SECONDS = 60.0
-"""Between two looks for notices. A poll that may have left some wakes the job at once."""
 
 
 def _never() -> bool:
