@@ -24,7 +24,7 @@ from tests.service.test_running import LETTER
 from tests.store.crm import QUEUE, Crm, Mail, commit, decide
 from worker.bootstrap import compose, imap_access
 from worker.cli.output import time_text
-from worker.cli.status_report import report_of
+from worker.cli.status import report_of, state_of
 from worker.service.turns import Turns
 from worker.settings import Settings
 from worker.store.database import Database
@@ -53,7 +53,7 @@ def test_health_is_the_age_of_the_last_good_poll(database: Database) -> None:
     standing = report_of(database, "a", NOW)
     assert standing.complaints(timedelta(minutes=5)) == []
     assert standing.complaints(timedelta(minutes=3)) == ["a: the last good poll was 4 min ago, more than 3 min"]
-    assert standing.mailboxes[0].state(NOW) == "failing"
+    assert state_of(standing.mailboxes[0], NOW) == "failing"
 
 
 def test_a_poll_in_the_future_is_no_sign_of_life(database: Database) -> None:
@@ -64,7 +64,7 @@ def test_a_poll_in_the_future_is_no_sign_of_life(database: Database) -> None:
     standing = report_of(database, "a", NOW)
     (complaint,) = standing.complaints(timedelta(minutes=5))
     assert complaint.startswith("a: the last good poll is 3 h in the future")
-    assert standing.mailboxes[0].state(NOW) == "silent"
+    assert state_of(standing.mailboxes[0], NOW) == "silent"
 
 
 def test_a_mailbox_that_was_never_polled_is_not_healthy(database: Database) -> None:
@@ -85,7 +85,7 @@ def test_a_retired_mailbox_alarms_nobody(database: Database) -> None:
 def test_a_worker_that_is_silent_is_told_from_one_that_works(database: Database) -> None:
     polled(database, "a", timedelta(seconds=100))
     polled(database, "b", timedelta(minutes=6))
-    states = {each.health.name: each.state(NOW) for each in report_of(database, None, NOW).mailboxes}
+    states = {each.health.name: state_of(each, NOW) for each in report_of(database, None, NOW).mailboxes}
     assert states == {"a": "active", "b": "silent"}
 
 
@@ -198,9 +198,9 @@ def test_a_worker_that_stops_speaks_for_no_other(database: Database) -> None:
     polled(database, "a", timedelta(seconds=10))
     record_end(database, "a", "process 2 on there")
     record_end(database, "b", "process 1 on here")
-    assert report_of(database, "a", NOW).mailboxes[0].state(NOW) == "active"
+    assert state_of(report_of(database, "a", NOW).mailboxes[0], NOW) == "active"
     record_end(database, "a", "process 1 on here")
-    assert report_of(database, "a", NOW).mailboxes[0].state(NOW) == "stopped"
+    assert state_of(report_of(database, "a", NOW).mailboxes[0], NOW) == "stopped"
 
 
 @freeze_time(NOW)

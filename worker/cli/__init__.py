@@ -21,7 +21,7 @@ def main() -> None:
     os.environ["PYDANTIC_DISABLE_PLUGINS"] = (
         "__all__"  # we have no plugin, and the search reads every installed package
     )
-    from worker.cli.app import app, command_of  # noqa: PLC0415 - other modules of this package need no command line
+    from worker.cli.app import app, command_of  # other modules of this package need no command line
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that knows no UTF-8 shall not end the program

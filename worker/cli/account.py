@@ -2,21 +2,19 @@
 
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from worker.cli.app import DEFAULT_LIMIT, AccountName, Json, Limit, User, noun, open_desk, open_first_desk
 from worker.cli.dropbox import show_dropbox
-from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows
+from worker.cli.output import cut, note, one_more, print_json, print_list, print_one
 from worker.domain.errors import Refused
 from worker.domain.permissions import Permission, Profile
 from worker.domain.records import RecordNames
 from worker.domain.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from worker.crm.accounts import AccountSummary
     from worker.crm.work import User as CrmUser
 
@@ -29,14 +27,11 @@ def add(
     ctx: typer.Context, name: Annotated[str, typer.Argument(metavar="NAME", help="Its name.")], as_json: Json = False
 ) -> None:
     """Make an account with the profiles Administrator and Standard."""
-    from worker.crm.accounts import add_account  # noqa: PLC0415
+    from worker.crm.accounts import add_account
 
     with open_first_desk(ctx) as desk:
         account = add_account(desk.crm, name, now=datetime.now(UTC))
-    if as_json:
-        print_json({"id": account.id, "name": account.name})
-    else:
-        print_fields([("id", account.id), ("name", account.name)])
+    print_one({"id": account.id, "name": account.name}, as_json=as_json)
 
 
 @app.command("set")
@@ -52,31 +47,23 @@ def set_(
 
     With --record-names display-name a record gets the name that the mail gives the recipient.
     """
-    from worker.crm.accounts import set_record_names  # noqa: PLC0415
+    from worker.crm.accounts import set_record_names
 
     with open_desk(ctx) as desk:
-        fields = _fields(set_record_names(desk.crm, name, record_names))
-    if as_json:
-        print_json(fields)
-    else:
-        print_fields(fields.items())
+        print_one(_fields(set_record_names(desk.crm, name, record_names)), as_json=as_json)
 
 
 @app.command("list")
 def list_(ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, as_json: Json = False) -> None:
     """List the accounts by name."""
-    from worker.crm.accounts import list_accounts  # noqa: PLC0415
+    from worker.crm.accounts import list_accounts
 
     with open_desk(ctx) as desk:
         accounts = [_fields(account) for account in cut(list_accounts(desk.crm), limit)]
-    if as_json:
-        print_json(accounts)
-    else:
-        names = ("id", "name", "users", "record names", "created at")
-        print_rows(names, [tuple(account.values()) for account in accounts])
+    print_list(("id", "name", "users", "record names", "created at"), accounts, as_json=as_json)
 
 
-def _fields(account: "AccountSummary") -> dict[str, Cell]:
+def _fields(account: "AccountSummary") -> dict[str, Any]:
     return {
         "id": account.id,
         "name": account.name,
@@ -100,17 +87,17 @@ def add_profile(
     ctx: typer.Context, name: ProfileName, acting: Acting, account: AccountName = None, as_json: Json = False
 ) -> None:
     """Make a profile; it begins with leads and contacts."""
-    from worker.crm.accounts import add_profile  # noqa: PLC0415
+    from worker.crm.accounts import add_profile
 
     with open_desk(ctx, account) as desk:
-        _show_profile(add_profile(desk.crm, name, acting=acting), as_json=as_json)
+        print_one(_profile_fields(add_profile(desk.crm, name, acting=acting)), as_json=as_json)
 
 
 def _add_change(verb: str, summary: str) -> None:
     """Make the command that grants or revokes one permission."""
 
     @profile_app.command(verb, help=summary)
-    def change(  # noqa: PLR0913, PLR0917 - the parameters are the command line
+    def change(
         ctx: typer.Context,
         name: ProfileName,
         permission: PermissionName,
@@ -118,13 +105,12 @@ def _add_change(verb: str, summary: str) -> None:
         account: AccountName = None,
         as_json: Json = False,
     ) -> None:
-        from worker.crm.accounts import grant, revoke  # noqa: PLC0415
+        from worker.crm.accounts import grant, revoke
 
         wanted = _permission_named(permission)
         with open_desk(ctx, account) as desk:
-            _show_profile(
-                {"grant": grant, "revoke": revoke}[verb](desk.crm, name, wanted, acting=acting), as_json=as_json
-            )
+            changed = {"grant": grant, "revoke": revoke}[verb](desk.crm, name, wanted, acting=acting)
+            print_one(_profile_fields(changed), as_json=as_json)
 
 
 _add_change("grant", "Give a profile a permission.")
@@ -136,30 +122,16 @@ def list_profiles_of(
     ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, account: AccountName = None, as_json: Json = False
 ) -> None:
     """List the profiles with their permissions."""
-    from worker.crm.accounts import list_profiles  # noqa: PLC0415
+    from worker.crm.accounts import list_profiles
 
     with open_desk(ctx, account) as desk:
-        found = cut(list_profiles(desk.crm), limit)
-    if as_json:
-        print_json(
-            [{"profile": s.profile.name, "permissions": _names(s.profile.permissions), "users": s.users} for s in found]
-        )
-    else:
-        print_rows(
-            ("profile", "permissions", "users"),
-            [(s.profile.name, _names(s.profile.permissions), s.users) for s in found],
-        )
+        profiles = [{**_profile_fields(s.profile), "users": s.users} for s in cut(list_profiles(desk.crm), limit)]
+    print_list(("profile", "permissions", "users"), profiles, as_json=as_json)
 
 
-def _show_profile(profile: Profile, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"profile": profile.name, "permissions": _names(profile.permissions)})
-    else:
-        print_fields([("profile", profile.name), ("permissions", _names(profile.permissions))])
-
-
-def _names(permissions: "Iterable[Permission]") -> list[str]:
-    return [permission.value for permission in Permission if permission in permissions]
+def _profile_fields(profile: Profile) -> dict[str, Any]:
+    permissions = [permission.value for permission in Permission if permission in profile.permissions]
+    return {"profile": profile.name, "permissions": permissions}
 
 
 def _permission_named(name: str) -> Permission:
@@ -177,19 +149,19 @@ Entry = Annotated[str, typer.Argument(metavar="ADDRESS|DOMAIN", help="Such as bo
 @never_log_app.command("add")
 def add_entry(ctx: typer.Context, entry: Entry, account: AccountName = None, as_json: Json = False) -> None:
     """Never log mail to this address or domain."""
-    from worker.crm import accounts  # noqa: PLC0415
+    from worker.crm import accounts
 
     with open_first_desk(ctx, account) as desk:
-        _show_entries(accounts.never_log(desk.crm, entry, now=datetime.now(UTC)), as_json=as_json)
+        print_one({"entry": accounts.never_log(desk.crm, entry, now=datetime.now(UTC))}, as_json=as_json)
 
 
 @never_log_app.command("remove")
 def remove_entry(ctx: typer.Context, entry: Entry, account: AccountName = None, as_json: Json = False) -> None:
     """Log mail to it again."""
-    from worker.crm import accounts  # noqa: PLC0415
+    from worker.crm import accounts
 
     with open_desk(ctx, account) as desk:
-        _show_entries(accounts.log_again(desk.crm, entry), as_json=as_json)
+        print_one({"entry": accounts.log_again(desk.crm, entry)}, as_json=as_json)
 
 
 @never_log_app.command("list")
@@ -197,21 +169,11 @@ def list_entries(
     ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, account: AccountName = None, as_json: Json = False
 ) -> None:
     """List what is never logged."""
-    from worker.crm import accounts  # noqa: PLC0415
+    from worker.crm import accounts
 
     with open_desk(ctx, account) as desk:
         entries = cut(accounts.list_never_log(desk.crm, limit=one_more(limit)), limit)
-    if as_json:
-        print_json([{"entry": entry} for entry in entries])
-    else:
-        print_rows(("never logged",), [(entry,) for entry in entries])
-
-
-def _show_entries(entry: str, *, as_json: bool) -> None:
-    if as_json:
-        print_json({"entry": entry})
-    else:
-        print_fields([("entry", entry)])
+    print_list(("never logged",), [{"entry": entry} for entry in entries], as_json=as_json)
 
 
 user_app = noun("user")
@@ -228,7 +190,7 @@ def add_login(
     The login is the first sender address. The first user of an account gets the profile
     Administrator, later ones Standard, unless --profile names another.
     """
-    from worker.crm.users import add_user  # noqa: PLC0415
+    from worker.crm.users import add_user
 
     with open_first_desk(ctx, account) as desk:
         base = desk.settings.require_address()
@@ -245,16 +207,11 @@ def list_logins(
     ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, account: AccountName = None, as_json: Json = False
 ) -> None:
     """List the users by login."""
-    from worker.crm.users import list_users  # noqa: PLC0415
+    from worker.crm.users import list_users
 
     with open_desk(ctx, account) as desk:
-        users = cut(list_users(desk.crm, limit=one_more(limit)), limit)
-    if as_json:
-        print_json([_user_fields(user) for user in users])
-    else:
-        print_rows(
-            ("user", "profile", "enabled", "pattern", "dropbox"), [tuple(_user_fields(m).values()) for m in users]
-        )
+        users = [_user_fields(user) for user in cut(list_users(desk.crm, limit=one_more(limit)), limit)]
+    print_list(("user", "profile", "enabled", "pattern", "dropbox"), users, as_json=as_json)
 
 
 @user_app.command("enable")
@@ -265,23 +222,23 @@ def enable_login(
 
     With --profile the user is under that profile from now on.
     """
-    from worker.crm.users import enable_user  # noqa: PLC0415
+    from worker.crm.users import enable_user
 
     with open_desk(ctx, account) as desk:
-        _show_user(enable_user(desk.crm, login, profile=profile), as_json=as_json)
+        print_one(_user_fields(enable_user(desk.crm, login, profile=profile)), as_json=as_json)
 
 
 @user_app.command("disable")
 def disable_login(ctx: typer.Context, login: User, account: AccountName = None, as_json: Json = False) -> None:
     """Reject mail to the user's dropbox from now on."""
-    from worker.crm.users import disable_user  # noqa: PLC0415
+    from worker.crm.users import disable_user
 
     with open_desk(ctx, account) as desk:
-        _show_user(disable_user(desk.crm, login), as_json=as_json)
+        print_one(_user_fields(disable_user(desk.crm, login)), as_json=as_json)
 
 
 @user_app.command("remove")
-def remove_login(  # noqa: PLR0913, PLR0917 - the options of the command
+def remove_login(
     ctx: typer.Context,
     login: User,
     into: Annotated[
@@ -298,8 +255,8 @@ def remove_login(  # noqa: PLR0913, PLR0917 - the options of the command
 
     The old dropbox address stays revoked for ever. The login and the sender addresses become free.
     """
-    from worker.cli.erase import copies_of, print_counts  # noqa: PLC0415
-    from worker.crm.user_removal import erase_user, hand_over  # noqa: PLC0415
+    from worker.cli.erase import copies_of, print_counts
+    from worker.crm.user_removal import erase_user, hand_over
 
     if (into is not None) == erase:
         raise typer.BadParameter("say --into USER or --erase: one of these")
@@ -319,14 +276,7 @@ def remove_login(  # noqa: PLR0913, PLR0917 - the options of the command
         note(f"{removed.login} is removed")
 
 
-def _show_user(user: "CrmUser", *, as_json: bool) -> None:
-    if as_json:
-        print_json(_user_fields(user))
-    else:
-        print_fields(_user_fields(user).items())
-
-
-def _user_fields(user: "CrmUser") -> dict[str, str | bool]:
+def _user_fields(user: "CrmUser") -> dict[str, Any]:
     return {
         "user": user.login,
         "profile": user.profile,

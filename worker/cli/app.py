@@ -84,7 +84,7 @@ def open_present(settings: "Settings") -> "Database":
 
 
 def _open(settings: "Settings", *, create: bool = True) -> "Database":
-    from worker.store.database import Database  # noqa: PLC0415
+    from worker.store.database import Database
 
     url = settings.database_url.get_secret_value()
     return Database.open(url, statement_seconds=settings.statement_seconds, create=create)
@@ -92,9 +92,9 @@ def _open(settings: "Settings", *, create: bool = True) -> "Database":
 
 @contextmanager
 def _opened(ctx: typer.Context, account: str | None, opening: "Callable[[Settings], Database]") -> Iterator[Desk]:
-    from worker.crm.work import Crm  # noqa: PLC0415
-    from worker.settings import Settings  # noqa: PLC0415
-    from worker.store.schema import migrate  # noqa: PLC0415
+    from worker.crm.work import Crm
+    from worker.settings import Settings
+    from worker.store.schema import migrate
 
     settings = Settings.load(env_file_of(ctx))
     database = opening(settings)
@@ -198,7 +198,7 @@ class LazyCommands(TyperGroup):
             error.message = error.message.removeprefix("Value error, ")  # pydantic's words
             raise
         except DropboxError as error:
-            from worker.cli.reasons import with_hint  # noqa: PLC0415 - only a failure needs it
+            from worker.cli.reasons import with_hint  # only a failure needs it
 
             for line in with_hint(error).splitlines():
                 typer.echo(f"error: {clean(line)}", err=True)

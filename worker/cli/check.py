@@ -31,7 +31,7 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Try everything the worker needs; exit 1 when something does not work."""
-    from worker.diagnostics import check_all  # noqa: PLC0415
+    from worker.diagnostics import check_all
 
     if probe:
         note("a probe is sent through the mail server and awaited in the mailbox")

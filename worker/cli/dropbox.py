@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.app import DEFAULT_LIMIT, AccountName, Json, Limit, User, noun, open_desk, parse_duration
-from worker.cli.output import cut, note, print_fields, print_json, print_rows, write_result
+from worker.cli.output import cut, note, print_list, print_one, write_result
 from worker.domain.errors import DropboxError
 from worker.domain.tokens import DropboxAddress
 
@@ -27,7 +27,7 @@ app = noun("dropbox")
 @app.command("show")
 def show(ctx: typer.Context, login: User, account: AccountName = None, as_json: Json = False) -> None:
     """Show a user's address, pattern and senders."""
-    from worker.crm import users  # noqa: PLC0415
+    from worker.crm import users
 
     with open_desk(ctx, account) as desk:
         base = desk.settings.require_address()
@@ -49,7 +49,7 @@ def regenerate(
 
     The old one stops at once, or after the grace period.
     """
-    from worker.crm import users  # noqa: PLC0415
+    from worker.crm import users
 
     with open_desk(ctx, account) as desk:
         base = desk.settings.require_address()
@@ -69,7 +69,7 @@ def pattern(
 
     The pattern also says what is made when nobody is found.
     """
-    from worker.crm import users  # noqa: PLC0415
+    from worker.crm import users
 
     with open_desk(ctx, account) as desk:
         base = desk.settings.require_address()
@@ -86,7 +86,7 @@ def vcard(
     account: AccountName = None,
 ) -> None:
     """Give the address as a vCard (.vcf)."""
-    from worker.crm import users  # noqa: PLC0415
+    from worker.crm import users
 
     with open_desk(ctx, account) as desk:
         base = desk.settings.require_address()
@@ -101,12 +101,10 @@ UNPROVEN = "(not proven: does not count)"
 def show_dropbox(dropbox: "Dropbox", base: DropboxAddress, *, as_json: bool) -> None:
     """Print a dropbox for people, or as JSON."""
     fields = dropbox_fields(dropbox, base)
-    if as_json:
-        print_json(fields)
-    else:
-        senders = [_sender_text(sender, dropbox) for sender in dropbox.senders]
-        shown = {**fields, "senders": senders, "profile": dropbox.user.profile, "enabled": dropbox.user.enabled}
-        print_fields(shown.items())
+    if not as_json:
+        fields["senders"] = [_sender_text(sender, dropbox) for sender in dropbox.senders]
+        fields |= {"profile": dropbox.user.profile, "enabled": dropbox.user.enabled}
+    print_one(fields, as_json=as_json)
 
 
 def dropbox_fields(dropbox: "Dropbox", base: DropboxAddress) -> dict[str, Any]:
@@ -126,7 +124,7 @@ def _sender_text(sender: str, dropbox: "Dropbox") -> str:
 
 def _vcard_of(address: str, login: str) -> bytes:
     """Return a vCard 3.0 in UTF-8 (RFC 2426) with FN, N and EMAIL, which Outlook, Apple and Google require."""
-    import vobject  # noqa: PLC0415 - costs time and memory, and other commands do without it
+    import vobject  # costs time and memory, and other commands do without it
 
     card = vobject.vCard()
     card.add("fn").value = f"BCC Dropbox ({login})"
@@ -144,7 +142,7 @@ AddressText = Annotated[str, typer.Argument(metavar="ADDRESS", help="The e-mail 
 
 
 @sender_app.command("add")
-def add_address(  # noqa: PLR0913, PLR0917 - the parameters are the command line
+def add_address(
     ctx: typer.Context,
     login: User,
     address: AddressText,
@@ -157,7 +155,7 @@ def add_address(  # noqa: PLR0913, PLR0917 - the parameters are the command line
     Where SMTP_URL is set, one outside the login's own domain counts once it is proven: by the code that is mailed to
     it, or by its first authenticated mail.
     """
-    from worker.crm.sender_addresses import add_sender, list_senders  # noqa: PLC0415
+    from worker.crm.sender_addresses import add_sender, list_senders
 
     with open_desk(ctx, account) as desk:
         post = None if trusted else _post_for_code(desk.settings, login, address)
@@ -181,7 +179,7 @@ def verify_address(
 
     The code was mailed to the address and is good for an hour and five tries.
     """
-    from worker.crm.sender_addresses import verify_code  # noqa: PLC0415
+    from worker.crm.sender_addresses import verify_code
 
     with open_desk(ctx, account) as desk:
         _show_senders(verify_code(desk.crm, login, code, now=datetime.now(UTC)), as_json=as_json)
@@ -195,7 +193,7 @@ def remove_address(
 
     The login's own may go too, as long as another one stays.
     """
-    from worker.crm.sender_addresses import remove_sender  # noqa: PLC0415
+    from worker.crm.sender_addresses import remove_sender
 
     with open_desk(ctx, account) as desk:
         _show_senders(remove_sender(desk.crm, login, address), as_json=as_json)
@@ -206,7 +204,7 @@ def list_addresses(
     ctx: typer.Context, login: User, limit: Limit = DEFAULT_LIMIT, account: AccountName = None, as_json: Json = False
 ) -> None:
     """List a user's registered addresses."""
-    from worker.crm.sender_addresses import list_senders  # noqa: PLC0415
+    from worker.crm.sender_addresses import list_senders
 
     with open_desk(ctx, account) as desk:
         _show_senders(cut(list_senders(desk.crm, login), limit), as_json=as_json)
@@ -216,9 +214,9 @@ def _post_for_code(settings: "Settings", login: str, address: str) -> "Post | No
     """Return the mail server that sends the code; None when the address needs no code."""
     if settings.smtp_url is None:
         return None
-    from worker.crm.work import address_of  # noqa: PLC0415
-    from worker.domain.senders import needs_proof  # noqa: PLC0415
-    from worker.outgoing.post import post_of  # noqa: PLC0415
+    from worker.crm.work import address_of
+    from worker.domain.senders import needs_proof
+    from worker.outgoing.post import post_of
 
     is_outside = needs_proof(address_of(login, "the user"), address_of(address, "a sender"))
     return post_of(settings) if is_outside else None
@@ -226,8 +224,8 @@ def _post_for_code(settings: "Settings", login: str, address: str) -> "Post | No
 
 def _send_code(crm: "Crm", post: "Post", login: str, address: str) -> None:
     """Register the address and mail it its code; when that fails it stays registered, and does not count."""
-    from worker.crm.sender_addresses import await_code, void_code  # noqa: PLC0415
-    from worker.outgoing import code_letter  # noqa: PLC0415
+    from worker.crm.sender_addresses import await_code, void_code
+    from worker.outgoing import code_letter
 
     now = datetime.now(UTC)
     awaited = await_code(crm, login, address, now=now)
@@ -247,7 +245,6 @@ def _send_code(crm: "Crm", post: "Post", login: str, address: str) -> None:
 
 
 def _show_senders(senders: "Sequence[RegisteredSender]", *, as_json: bool) -> None:
-    if as_json:
-        print_json([{"address": sender.address, "proven_at": sender.proven_at} for sender in senders])
-    else:
-        print_rows(("address", "proven at"), [(sender.address, sender.proven_at or UNPROVEN) for sender in senders])
+    missing = None if as_json else UNPROVEN
+    rows = [{"address": sender.address, "proven_at": sender.proven_at or missing} for sender in senders]
+    print_list(("address", "proven at"), rows, as_json=as_json)

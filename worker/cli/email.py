@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.app import DEFAULT_LIMIT, AccountName, Acting, Json, Limit, noun, open_desk
-from worker.cli.output import Cell, cut, note, one_more, print_fields, print_json, print_rows, time_text, write_result
+from worker.cli.output import (
+    Cell,
+    cut,
+    note,
+    one_more,
+    print_fields,
+    print_json,
+    print_list,
+    print_one,
+    print_rows,
+    time_text,
+    write_result,
+)
 from worker.domain.errors import Refused
 from worker.domain.permissions import Module
 
@@ -22,7 +34,7 @@ EmailId = Annotated[int, typer.Argument(metavar="ID", min=1, max=2**63 - 1, help
 
 
 @app.command("list")
-def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
+def list_(
     ctx: typer.Context,
     contact: Annotated[
         str | None,
@@ -39,7 +51,7 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
 
     With --contact or --lead these are that record's "Sent Emails from CRM" and "Received Emails".
     """
-    from worker.crm.emails import list_emails  # noqa: PLC0415
+    from worker.crm.emails import list_emails
 
     wanted = _filter(contact, lead, owner, waits=unmatched)
     with open_desk(ctx, account) as desk:
@@ -72,7 +84,7 @@ def list_(  # noqa: PLR0913, PLR0917 - the parameters are the command line
 @app.command("show")
 def show(ctx: typer.Context, email_id: EmailId, account: AccountName = None, as_json: Json = False) -> None:
     """Show one email and its records."""
-    from worker.crm.emails import show_email  # noqa: PLC0415
+    from worker.crm.emails import show_email
 
     with open_desk(ctx, account) as desk:
         email = show_email(desk.crm, email_id)
@@ -92,7 +104,7 @@ def export(
     account: AccountName = None,
 ) -> None:
     """Give the original message, byte for byte (.eml)."""
-    from worker.crm.emails import original_of  # noqa: PLC0415
+    from worker.crm.emails import original_of
 
     if output is None and sys.stdout.isatty():
         raise Refused("a message may hold anything and is not written to a terminal: -o FILE, or > FILE")
@@ -102,7 +114,7 @@ def export(
 
 
 def _filter(contact: str | None, lead: str | None, owner: str | None, *, waits: bool) -> "EmailFilter":
-    from worker.crm.emails import EmailFilter  # noqa: PLC0415
+    from worker.crm.emails import EmailFilter
 
     if contact is not None and lead is not None:
         raise typer.BadParameter("--contact and --lead exclude each other")
@@ -211,23 +223,18 @@ def list_waiting(
 
     The one that waits longest comes first.
     """
-    from worker.crm.emails import list_unmatched  # noqa: PLC0415
+    from worker.crm.emails import list_unmatched
 
     with open_desk(ctx, account) as desk:
-        waiting = cut(list_unmatched(desk.crm, limit=one_more(limit)), limit)
-    if as_json:
-        print_json(
-            [{"address": w.address, "emails": w.emails, "first_at": w.first_at, "last_at": w.last_at} for w in waiting]
-        )
-    else:
-        print_rows(
-            ("address", "emails", "first at", "last at"),
-            [(w.address, w.emails, w.first_at, w.last_at) for w in waiting],
-        )
+        waiting = [
+            {"address": each.address, "emails": each.emails, "first_at": each.first_at, "last_at": each.last_at}
+            for each in cut(list_unmatched(desk.crm, limit=one_more(limit)), limit)
+        ]
+    print_list(("address", "emails", "first at", "last at"), waiting, as_json=as_json)
 
 
 @unmatched_app.command("assign")
-def assign(  # noqa: PLR0913, PLR0917 - the parameters are the command line
+def assign(
     ctx: typer.Context,
     address: Annotated[str, typer.Argument(metavar="ADDRESS", help="An address that waits.")],
     contact: Annotated[str | None, typer.Option(metavar="ID", help="Put its emails on this contact.")] = None,
@@ -242,8 +249,8 @@ def assign(  # noqa: PLR0913, PLR0917 - the parameters are the command line
 
     The record matches by the address from now on.
     """
-    from worker.crm.emails import assign_unmatched  # noqa: PLC0415
-    from worker.crm.work import By  # noqa: PLC0415
+    from worker.crm.emails import assign_unmatched
+    from worker.crm.work import By
 
     chosen = [contact is not None, lead is not None, new_contact, new_lead]
     if chosen.count(True) != 1:
@@ -254,10 +261,9 @@ def assign(  # noqa: PLR0913, PLR0917 - the parameters are the command line
         assigned = assign_unmatched(desk.crm, address, module, by, to=contact if contact is not None else lead)
     record = assigned.record.summary
     fields = {"address": address, "module": module.value, "id": record.id, "attached": assigned.attached}
+    print_one(fields, as_json=as_json)
     if as_json:
-        print_json(fields)
         return
-    print_fields(fields.items())
     if assigned.is_waited_for:
         note(f"some emails still wait for {address}: the profile of their owner has no permission for {module}s")
     elif not assigned.attached:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="One of the person's addresses.")]
 
 
-def erase(  # noqa: PLR0913, PLR0917 - the options of the command
+def erase(
     ctx: typer.Context,
     address: Address,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -36,9 +36,9 @@ def erase(  # noqa: PLR0913, PLR0917 - the options of the command
 
     Without --yes it shows what would go, and asks. If it is interrupted, give the same command again.
     """
-    from worker.bootstrap import start_log  # noqa: PLC0415
-    from worker.crm.person_removal import Options, plan_erasure  # noqa: PLC0415
-    from worker.crm.person_removal import erase as erase_person  # noqa: PLC0415
+    from worker.bootstrap import start_log
+    from worker.crm.person_removal import Options, plan_erasure
+    from worker.crm.person_removal import erase as erase_person
 
     options = Options(keeps_shared=keep_shared, never_logs=not no_never_log)
     with open_desk(ctx, account) as desk, copies_of(desk) as copies:
@@ -57,8 +57,8 @@ def erase(  # noqa: PLR0913, PLR0917 - the options of the command
 @contextmanager
 def copies_of(desk: Desk) -> "Iterator[MailboxCopies | None]":
     """Give access to the copies in the mailbox, or None where no mailbox is configured."""
-    from worker.bootstrap import copies_in_mailbox  # noqa: PLC0415
-    from worker.crm.person_removal import account_of  # noqa: PLC0415
+    from worker.bootstrap import copies_in_mailbox
+    from worker.crm.person_removal import account_of
 
     if desk.settings.mailbox_name is None:
         note("no mailbox is configured: its folders are not searched")
@@ -120,9 +120,9 @@ def _shared_fields(email: Any) -> dict[str, Any]:
 
 def _log(erased: "Erased") -> None:
     """Log how much was removed, and not whose it was."""
-    import structlog  # noqa: PLC0415
+    import structlog
 
-    from worker.logs import Event  # noqa: PLC0415
+    from worker.logs import Event
 
     tables = erased.tables
     structlog.get_logger().info(

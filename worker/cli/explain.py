@@ -27,7 +27,7 @@ _GREATEST_UID = 0xFFFFFFFF  # RFC 9051 §2.3.1.1
 _SINCE = timedelta(days=30)
 
 
-def explain(  # noqa: PLR0913, PLR0917 - the parameters are the command line
+def explain(
     ctx: typer.Context,
     message: Annotated[
         str | None, typer.Argument(metavar="UID|MESSAGE-ID", help="Which message, as the log names it.")
@@ -83,7 +83,7 @@ def _introduced(other: "Explanation", latest: "Explanation") -> str:
 
 
 def _named(desk: Desk, message: str) -> Sequence["Explanation"]:
-    from worker.crm import decisions  # noqa: PLC0415
+    from worker.crm import decisions
 
     is_uid = message.isascii() and message.isdigit() and int(message) <= _GREATEST_UID
     if is_uid:
@@ -96,7 +96,7 @@ def _named(desk: Desk, message: str) -> Sequence["Explanation"]:
 
 
 def _undecided(desk: Desk, message: str, *, is_uid: bool) -> str:
-    from worker.crm.decisions import attempts_on  # noqa: PLC0415
+    from worker.crm.decisions import attempts_on
 
     for attempt in attempts_on(desk.crm, int(message)) if is_uid else []:
         return (
@@ -114,8 +114,8 @@ def _undecided(desk: Desk, message: str, *, is_uid: bool) -> str:
 def _matching(
     desk: Desk, since: timedelta, recipient: str | None, sender: str | None, limit: int
 ) -> Sequence["Explanation"]:
-    from worker.crm.decision_search import MessageFilter  # noqa: PLC0415
-    from worker.crm.decisions import explain_matching  # noqa: PLC0415
+    from worker.crm.decision_search import MessageFilter
+    from worker.crm.decisions import explain_matching
 
     wanted = MessageFilter(datetime.now(UTC) - since, recipient, sender)
     return cut(explain_matching(desk.crm, wanted, limit=one_more(limit)), limit)
@@ -313,11 +313,11 @@ def replay(
 
     What was filed stays filed once. May be repeated; the service may be running.
     """
-    from contextlib import closing  # noqa: PLC0415
+    from contextlib import closing
 
-    from worker.bootstrap import compose, start_log  # noqa: PLC0415
-    from worker.settings import Settings  # noqa: PLC0415
-    from worker.store.schema import migrate  # noqa: PLC0415
+    from worker.bootstrap import compose, start_log
+    from worker.settings import Settings
+    from worker.store.schema import migrate
 
     if [bool(uids), quarantined, rejected is not None].count(True) != 1:
         raise typer.BadParameter("name messages by their UID, or --quarantined, or --rejected REASON: one of these")
@@ -332,7 +332,7 @@ def replay(
 
 def _chosen(parts: "Parts", uids: list[int], rejected: Reason | None) -> tuple[list[int], "list[Decided]"]:
     """Return the undecided messages whose strikes were cleared, and the decided ones to put back."""
-    from worker.crm import decisions  # noqa: PLC0415
+    from worker.crm import decisions
 
     database, mailbox = parts.database, parts.mailbox_name
     if rejected is not None:
@@ -349,7 +349,7 @@ def _chosen(parts: "Parts", uids: list[int], rejected: Reason | None) -> tuple[l
 
 
 def _replayed(parts: "Parts", decided: "list[Decided]") -> "list[Result]":
-    from worker.poll.own_folders import replay as put_back  # noqa: PLC0415
+    from worker.poll.own_folders import replay as put_back
 
     return put_back(parts.mailbox, decided) if decided else []
 

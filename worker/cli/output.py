@@ -4,7 +4,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +40,22 @@ def print_rows(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
 def print_fields(fields: Iterable[tuple[str, Cell]]) -> None:
     """Print one thing, a line for each of its fields."""
     _print_columns([[name, text_of(cell)] for name, cell in fields])
+
+
+def print_one(fields: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one thing: JSON for programs, a line for each of its fields for people."""
+    if as_json:
+        print_json(fields)
+    else:
+        print_fields(fields.items())
+
+
+def print_list(headings: Sequence[str], rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print a list of things: JSON for programs, a table of their fields for people."""
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(headings, [tuple(row.values()) for row in rows])
 
 
 def note(text: str) -> None:
@@ -84,8 +100,8 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     if not sys.stderr.isatty():
         yield lambda _done: None
         return
-    from rich.console import Console  # noqa: PLC0415 - costs more than a small import takes
-    from rich.progress import Progress  # noqa: PLC0415
+    from rich.console import Console  # costs more than a small import takes
+    from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=total)
@@ -107,10 +123,10 @@ def _to_json(value: object) -> object:
 
 
 def _print_table(headings: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
-    from rich import box  # noqa: PLC0415 - costs more than the rest of the command
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich import box  # costs more than the rest of the command
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(*headings, box=box.SIMPLE_HEAD)
     for row in texts:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.app import Json, env_file_of, open_desk
-from worker.cli.output import note, print_fields, print_json, progress_bar, size_text
+from worker.cli.output import note, print_fields, print_json, print_one, progress_bar, size_text
 from worker.domain.errors import Refused
 
 if TYPE_CHECKING:
-    from worker.poll import PollReport
     from worker.store.room import Vacuum
 
 
@@ -23,10 +22,10 @@ def run(ctx: typer.Context) -> None:
 
     SIGTERM stops it after the current batch. SIGHUP reads the env file again.
     """
-    from worker.bootstrap import start_log  # noqa: PLC0415
-    from worker.service.loop import Service  # noqa: PLC0415
-    from worker.service.supervisor import keep_little  # noqa: PLC0415
-    from worker.settings import Settings  # noqa: PLC0415
+    from worker.bootstrap import start_log
+    from worker.service.loop import Service
+    from worker.service.supervisor import keep_little
+    from worker.settings import Settings
 
     env_file = env_file_of(ctx)
     settings = Settings.load_for_filing(env_file)
@@ -37,10 +36,10 @@ def run(ctx: typer.Context) -> None:
 
 def poll(ctx: typer.Context, as_json: Json = False) -> None:
     """Poll the mailbox once, deliver the events that are due, then exit; shows how many messages ended how."""
-    from worker.bootstrap import start_log  # noqa: PLC0415
-    from worker.service.loop import Service  # noqa: PLC0415
-    from worker.service.supervisor import keep_little  # noqa: PLC0415
-    from worker.settings import Settings  # noqa: PLC0415
+    from worker.bootstrap import start_log
+    from worker.service.loop import Service
+    from worker.service.supervisor import keep_little
+    from worker.settings import Settings
 
     settings = Settings.load_for_filing(env_file_of(ctx))
     start_log(settings)
@@ -50,17 +49,9 @@ def poll(ctx: typer.Context, as_json: Json = False) -> None:
         raise Refused(
             "another worker empties this mailbox: its log shows what it does, `bcc-dropbox status` how it goes"
         )
-    _show(report, as_json=as_json)
+    print_one({str(outcome): count for outcome, count in report.counts.items()}, as_json=as_json)
     if report.outage is not None:
         raise report.outage
-
-
-def _show(report: "PollReport", *, as_json: bool) -> None:
-    counts = {str(outcome): count for outcome, count in report.counts.items()}
-    if as_json:
-        print_json(counts)
-    else:
-        print_fields(counts.items())
 
 
 def vacuum(
@@ -72,7 +63,7 @@ def vacuum(
     as_json: Json = False,
 ) -> None:
     """Give room that removed mail has left back to the disk, in small steps: the worker may run."""
-    from worker.store.room import Vacuum, size_of  # noqa: PLC0415
+    from worker.store.room import Vacuum, size_of
 
     with open_desk(ctx) as desk:
         database = desk.crm.database
@@ -118,7 +109,7 @@ def _require_room(size: int, free: int | None) -> None:
 
 def demo() -> None:
     """Show everything on an embedded mailbox and a temporary database; keep nothing."""
-    from worker.demo import tell  # noqa: PLC0415
+    from worker.demo import tell
 
     tell(_Commands(), typer.echo)
 
@@ -128,7 +119,7 @@ class _Commands:
 
     def run(self, arguments: Sequence[str]) -> None:
         """Run one and let it show what it answers."""
-        from worker.cli.app import app, command_of  # noqa: PLC0415 - other modules of this package need no command line
+        from worker.cli.app import app, command_of
 
         sys.stdout.flush()
         command_of(app)(list(arguments), prog_name="bcc-dropbox", standalone_mode=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from worker.cli.app import DEFAULT_LIMIT, AccountName, Json, Limit, noun, open_desk, open_first_desk, parse_duration
-from worker.cli.output import cut, note, one_more, print_fields, print_json, print_rows
+from worker.cli.output import cut, note, one_more, print_json, print_list, print_one, print_rows
 
 if TYPE_CHECKING:
     from worker.crm.webhooks import EventSummary
@@ -36,23 +36,21 @@ def add(
 
     The secret is shown once: the receiver verifies each event by it.
     """
-    from worker.crm import webhooks  # noqa: PLC0415
+    from worker.crm import webhooks
 
     if url is None and not rotate:
         raise typer.BadParameter("a URL is needed, or --rotate", param_hint="URL")
     with open_first_desk(ctx, account) as desk:
         added = webhooks.add_webhook(desk.crm, url, rotate=rotate, now=datetime.now(UTC))
-    if as_json:
-        print_json({"id": added.id, "url": added.url, "secret": added.secret})
-    else:
-        print_fields([("id", added.id), ("url", added.url), ("secret", added.secret)])
+    print_one({"id": added.id, "url": added.url, "secret": added.secret}, as_json=as_json)
+    if not as_json:
         note("the secret is not shown again: give it to the receiver now")
 
 
 @app.command("list")
 def list_(ctx: typer.Context, account: AccountName = None, as_json: Json = False) -> None:
     """List the webhooks, and how they are doing."""
-    from worker.crm import webhooks  # noqa: PLC0415
+    from worker.crm import webhooks
 
     with open_desk(ctx, account) as desk:
         found = webhooks.list_webhooks(desk.crm)
@@ -73,9 +71,9 @@ def send_test(
 
     Exit 1 when the receiver did not take it.
     """
-    from worker.crm import webhooks  # noqa: PLC0415
-    from worker.domain.events import trial  # noqa: PLC0415
-    from worker.outgoing.event_delivery import send_once  # noqa: PLC0415
+    from worker.crm import webhooks
+    from worker.domain.events import trial
+    from worker.outgoing.event_delivery import send_once
 
     with open_desk(ctx, account) as desk:
         now = datetime.now(UTC)
@@ -86,14 +84,11 @@ def send_test(
         "id": event_id,
         "ok": answer.is_success,
         "status": answer.status,
-        "seconds": round(answer.seconds, 3),
+        "seconds": round(answer.seconds, 3) if as_json else f"{answer.seconds:.3f}",
         "error": answer.error,
         "body": answer.body,
     }
-    if as_json:
-        print_json(fields)
-    else:
-        print_fields({**fields, "seconds": f"{answer.seconds:.3f}"}.items())
+    print_one(fields, as_json=as_json)
     if not answer.is_success:
         raise typer.Exit(1)
 
@@ -103,10 +98,10 @@ def enable(
     ctx: typer.Context, webhook_id: WebhookId = None, account: AccountName = None, as_json: Json = False
 ) -> None:
     """Deliver again, beginning with the events that wait."""
-    from worker.crm import webhooks  # noqa: PLC0415
+    from worker.crm import webhooks
 
     with open_desk(ctx, account) as desk:
-        _show(webhooks.enable_webhook(desk.crm, webhook_id, now=datetime.now(UTC)), as_json=as_json)
+        print_one(health_fields(webhooks.enable_webhook(desk.crm, webhook_id, now=datetime.now(UTC))), as_json=as_json)
 
 
 @app.command("disable")
@@ -114,10 +109,10 @@ def disable(
     ctx: typer.Context, webhook_id: WebhookId = None, account: AccountName = None, as_json: Json = False
 ) -> None:
     """Deliver nothing until it is enabled; events wait."""
-    from worker.crm import webhooks  # noqa: PLC0415
+    from worker.crm import webhooks
 
     with open_desk(ctx, account) as desk:
-        _show(webhooks.disable_webhook(desk.crm, webhook_id), as_json=as_json)
+        print_one(health_fields(webhooks.disable_webhook(desk.crm, webhook_id)), as_json=as_json)
 
 
 @app.command("remove")
@@ -128,10 +123,10 @@ def remove(
 
     Its events are kept for a while: `event resend --since` delivers them to another one.
     """
-    from worker.crm import webhooks  # noqa: PLC0415
+    from worker.crm import webhooks
 
     with open_desk(ctx, account) as desk:
-        _show(webhooks.remove_webhook(desk.crm, webhook_id), as_json=as_json)
+        print_one(health_fields(webhooks.remove_webhook(desk.crm, webhook_id)), as_json=as_json)
 
 
 def health_fields(health: "EndpointHealth") -> dict[str, Any]:
@@ -156,14 +151,6 @@ def _state(health: "EndpointHealth") -> str:
     return f"{health.state}: {health.paused_because}" if health.paused_because else health.state.value
 
 
-def _show(health: "EndpointHealth", *, as_json: bool) -> None:
-    fields = health_fields(health)
-    if as_json:
-        print_json(fields)
-    else:
-        print_fields(fields.items())
-
-
 event_app = noun("event")
 
 
@@ -176,17 +163,12 @@ def list_sent(
     as_json: Json = False,
 ) -> None:
     """List events, the newest first."""
-    from worker.crm import webhooks  # noqa: PLC0415
+    from worker.crm import webhooks
 
     with open_desk(ctx, account) as desk:
-        events = cut(webhooks.list_events(desk.crm, failed=failed, limit=one_more(limit)), limit)
-    if as_json:
-        print_json([_event_fields(event) for event in events])
-    else:
-        print_rows(
-            ("id", "type", "created at", "state", "attempts", "next attempt", "last error"),
-            [(e.id, e.type, e.created_at, e.state, e.attempts, e.next_attempt_at, e.last_error) for e in events],
-        )
+        found = cut(webhooks.list_events(desk.crm, failed=failed, limit=one_more(limit)), limit)
+    headings = ("id", "type", "created at", "state", "attempts", "next attempt", "last error")
+    print_list(headings, [_event_fields(event) for event in found], as_json=as_json)
 
 
 @event_app.command("resend")
@@ -204,7 +186,7 @@ def resend(
 
     The service does it within seconds, or the next `poll`.
     """
-    from worker.crm import webhooks  # noqa: PLC0415
+    from worker.crm import webhooks
 
     if (event_id is None) == (since is None):
         raise typer.BadParameter("either an ID or --since is needed", param_hint="ID")
@@ -214,10 +196,8 @@ def resend(
             resent = webhooks.resend_event(desk.crm, event_id, now=now)
         else:
             resent = webhooks.resend_since(desk.crm, now - (since or timedelta()), now=now)
-    if as_json:
-        print_json({"resent": resent})
-    else:
-        print_fields([("resent", resent)])
+    print_one({"resent": resent}, as_json=as_json)
+    if not as_json:
         note("they wait for the service, or for the next poll")
 
 
