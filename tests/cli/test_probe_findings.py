@@ -5,20 +5,21 @@ from email.utils import format_datetime
 
 import pytest
 
-from worker.diagnostics import probe as probing
-from worker.diagnostics.filed_mail import Result
-from worker.diagnostics.probe import Returned
+from worker.diagnostics.filed_mail import Finding, Result
+from worker.diagnostics.probe import Returned, findings
 from worker.diagnostics.probe_mails import Copies, Copy, Probe
 from worker.domain.addresses import Address
 from worker.domain.messages import Field, Head
 from worker.domain.tokens import DropboxAddress, new_token
+from worker.settings import Settings
 
+CLOCK = "probe: the mail server's clock"
 SENT = datetime(2026, 11, 25, 12, tzinfo=UTC)
 DROPBOX = DropboxAddress(Address.parse("drop@drop.example"))
 
 
-def returned(after: timedelta, stamped: datetime | None = None) -> Returned:
-    """One copy, that long after it was sent, with the mail server's own time of its delivery."""
+def found(what: str, after: timedelta, stamped: datetime | None = None) -> list[Finding]:
+    """Return what is said of this about one copy, that long after it was sent, stamped with the mail server's time."""
     probe = Probe(
         dropbox=DROPBOX,
         sender=DROPBOX.base,
@@ -30,15 +31,17 @@ def returned(after: timedelta, stamped: datetime | None = None) -> Returned:
         authserv_id=None,
     )
     value = "from a by mx.drop.example" + (f"; {format_datetime(stamped)}" if stamped else "")
-    return Returned(Copies(probe, (Copy(Head((Field("received", value),))),)), after.total_seconds(), SENT, left=0)
+    copies = Copies(probe, (Copy(Head((Field("received", value),))),))
+    returned = Returned(copies, after.total_seconds(), SENT, left=0)
+    return [finding for finding in findings(returned, Settings.load()) if finding.what == what]
 
 
 @pytest.mark.parametrize(("seconds", "result"), [(179, Result.PASS), (181, Result.WARN)])
 def test_a_copy_that_takes_longer_than_three_minutes_is_late(seconds: int, result: Result) -> None:
     # R22
-    found = probing._way(returned(timedelta(seconds=seconds)))
-    assert found.result is result
-    assert f"1 copy after {seconds}.0 s" in found.seen
+    [way] = found("probe", timedelta(seconds=seconds))
+    assert way.result is result
+    assert f"1 copy after {seconds}.0 s" in way.seen
 
 
 @pytest.mark.parametrize(
@@ -52,9 +55,9 @@ def test_a_copy_that_takes_longer_than_three_minutes_is_late(seconds: int, resul
     ids=["behind", "a little behind", "a little ahead", "ahead"],
 )
 def test_a_clock_may_be_two_minutes_off_beside_what_the_copy_took(off: timedelta, result: Result) -> None:
-    [found] = probing._clock(returned(timedelta(minutes=1), SENT + off))
-    assert found.result is result
+    [clock] = found(CLOCK, timedelta(minutes=1), SENT + off)
+    assert clock.result is result
 
 
 def test_where_the_mail_server_writes_no_time_nothing_is_said_of_its_clock() -> None:
-    assert list(probing._clock(returned(timedelta(minutes=1)))) == []
+    assert found(CLOCK, timedelta(minutes=1)) == []

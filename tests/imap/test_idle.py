@@ -1,6 +1,7 @@
 """IDLE: new mail is heard of at once, and a watch that was lost comes back."""
 
 import queue
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,7 +26,12 @@ class Watched:
         self.told: queue.Queue[tuple[IdleState, str]] = queue.Queue()
         self.mail: queue.Queue[None] = queue.Queue()
         self.watch = IdleWatch(access, lambda state, text: self.told.put((state, text)), renew_seconds)
+        self.threads_before = threading.enumerate()
         self.watch.start(lambda: self.mail.put(None))
+
+    def is_running(self) -> bool:
+        threads = set(threading.enumerate()).difference(self.threads_before)
+        return "idle" in {thread.name for thread in threads}
 
     def state(self) -> IdleState:
         return self.told.get(timeout=SOON)[0]
@@ -92,9 +98,9 @@ def test_stopping_does_not_wait_for_a_dead_connection(cut: Cut, mailbox_user: st
     watched = watching(plain(cut.port, mailbox_user, timeout_seconds=60.0), 600.0)
     watched.heard()
     cut.stall()
+    assert watched.is_running()
     watched.watch.stop()
-    assert watched.watch._thread is not None
-    assert not watched.watch._thread.is_alive()
+    assert not watched.is_running()
     assert watched.state() is IdleState.WATCHING
     assert watched.told.empty()
 
@@ -105,9 +111,9 @@ def test_stopping_reaches_a_connection_that_is_only_being_made(
     cut.stall()
     watched = watching(plain(cut.port, mailbox_user, timeout_seconds=60.0), 600.0)
     await_true(lambda: cut.connections)
+    assert watched.is_running()
     watched.watch.stop()
-    assert watched.watch._thread is not None
-    assert not watched.watch._thread.is_alive()
+    assert not watched.is_running()
     assert watched.told.empty()
 
 
@@ -155,9 +161,7 @@ def test_a_server_without_idle_is_told_once(mailbox_user: str, watching: type[Wa
     with Scripted(without) as server:
         watched = watching(plain(server.port), 60.0)
         assert watched.state() is IdleState.ABSENT
-        assert watched.watch._thread is not None
-        watched.watch._thread.join(SOON)
-        assert not watched.watch._thread.is_alive()
+        await_true(lambda: not watched.is_running(), SOON)
         assert watched.told.empty()
 
 

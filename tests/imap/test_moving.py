@@ -143,8 +143,8 @@ def test_moving_goes_on_beside_reading_on_a_second_connection_that_knows_the_new
 ) -> None:
     dovecot.deliver_many(mailbox_user, mails(20))
     mailbox = opened(plain(cut.port, mailbox_user))
-    with ThreadPoolExecutor(1) as beside, mailbox._reader.lock:
-        beside.submit(mailbox.move, range(1, 11), Folder.ASSOCIATED).result(timeout=20)
+    mailbox.expect_heads(range(11, 21))
+    mailbox.move(range(1, 11), Folder.ASSOCIATED)
     assert cut.connections == 2
     dovecot.deliver_many(mailbox_user, [b"Subject: late\r\n\r\n"])
     mailbox.open()
@@ -160,10 +160,12 @@ def test_moving_goes_on_beside_reading_on_a_second_connection_that_knows_the_new
 def test_a_dead_second_connection_is_replaced(dovecot: Dovecot, cut: Cut, opened: Opened, mailbox_user: str) -> None:
     dovecot.deliver_many(mailbox_user, mails(2))
     mailbox = opened(plain(cut.port, mailbox_user))
-    with mailbox._reader.lock, ThreadPoolExecutor(1) as beside:
-        beside.submit(mailbox.move, [1], Folder.ASSOCIATED).result(timeout=20)
-        cut.cut()
-        beside.submit(mailbox.move, [2], Folder.ASSOCIATED).result(timeout=20)
+    mailbox.expect_heads([2])
+    mailbox.move([1], Folder.ASSOCIATED)
+    assert cut.connections == 2
+    cut.cut()
+    mailbox.move([2], Folder.ASSOCIATED)
+    assert cut.connections == 3
     assert len(dovecot.folder(mailbox_user, "Associated")) == 2
 
 

@@ -1,5 +1,6 @@
 """Answers that servers are known to give and RFC 9051 has otherwise: understood where they can be, spoiling nothing."""
 
+import gc
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -13,6 +14,9 @@ from worker.domain.errors import Unavailable
 from worker.domain.messages import Arrival
 from worker.domain.outcomes import Folder
 from worker.imap import ImapMailbox
+from worker.imap.answers import BODY_ITEMS
+from worker.imap.protocol import Protocol
+from worker.imap.session import Session
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 HEAD = b"Subject: x\r\n\r\n"
@@ -182,19 +186,20 @@ def test_a_copy_that_was_done_is_not_done_again_because_others_removed_messages(
     assert len(copies) == (1 if b"OK" in answer else 2)
 
 
-def test_messages_that_others_remove_are_counted_and_not_remembered_one_by_one(opened: Opened) -> None:
+def test_messages_that_others_remove_are_counted_and_not_remembered_one_by_one() -> None:
     removing = b"* 1 EXPUNGE\r\n" * 500 + b"* 1 FETCH (UID 5 BODY[] {1}\r\nx)\r\nTAG OK done\r\n"
     selected = b"* 2000 EXISTS\r\n* OK [UIDVALIDITY 7] v\r\nTAG OK [READ-WRITE] s\r\n"
     with Scripted({"SELECT": selected, "UID FETCH": removing}) as server:
-        mailbox = opened(plain(server.port))
-        session = mailbox._reader._session
-        assert session is not None
+        session = Session(plain(server.port))
+        session.select("INBOX")
         for _ in range(3):
-            mailbox.bodies([5])
+            session.fetch("5", BODY_ITEMS)
         assert (session.expunged(), session.present()) == (1500, 500)
-        assert not session._client._imap.untagged_responses.get("EXPUNGE")
-        mailbox.open()
+        [protocol] = (each for each in gc.get_objects() if isinstance(each, Protocol) and each.port == server.port)
+        assert "EXPUNGE" not in protocol.untagged_responses
+        session.select("INBOX")
         assert (session.expunged(), session.present()) == (0, 2000)
+        session.close()
 
 
 def test_a_copy_that_is_refused_leaves_the_message_alone(opened: Opened) -> None:

@@ -10,7 +10,8 @@ import pytest
 from tests.imap.conftest import Opened
 from tests.imap.opening import access_to, plain
 from tests.imap.scripted import Scripted
-from tests.servers.cut import Cut
+from tests.outages.patience import await_true
+from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot
 from worker.domain.errors import Unavailable
 from worker.domain.outcomes import Folder
@@ -73,10 +74,10 @@ def test_a_server_that_is_restarted_is_found_again(dovecot: Dovecot, opened: Ope
 def test_closing_wakes_whoever_waits_for_a_server_that_is_silent(cut: Cut, opened: Opened, mailbox_user: str) -> None:
     mailbox = opened(plain(cut.port, mailbox_user, timeout_seconds=60.0))
     cut.stall()
+    before = cut.received(Towards.SERVER)
     with ThreadPoolExecutor(1) as reader:
         waiting = reader.submit(mailbox.open)
-        while not mailbox._reader.lock.locked():
-            threading.Event().wait(0.001)
+        await_true(lambda: cut.received(Towards.SERVER) > before)
         mailbox.close()
         cut.close()  # the open that follows the lost one finds nobody
         with pytest.raises(Unavailable):

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,15 @@ from worker.imap.protocol import Protocol, ReadAhead
 
 SAID = b"* 1 FETCH (BODY[] {11}\r\nhello\r\nworld)\r\n* 2 EXISTS\r\n"
 Pair = tuple[ReadAhead, socket.socket]
+
+
+class Slow(socket.socket):
+    """Gives a few bytes at a time."""
+
+    most = 0
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        return super().recv_into(memoryview(buffer)[: self.most], nbytes, flags)
 
 
 @pytest.fixture
@@ -23,14 +33,16 @@ def pair() -> Iterator[Pair]:
 
 @pytest.mark.parametrize("size", [1, 2, 7, len(SAID)])
 def test_lines_and_literals_are_whole_in_pieces_of_any_size(pair: Pair, size: int) -> None:
-    reader, server = pair
-    reader._piece = bytearray(size)
+    whole, server = pair
     server.sendall(SAID)
-    assert reader.readline(100) == b"* 1 FETCH (BODY[] {11}\r\n"
-    assert reader.read(11) == b"hello\r\nworl"
-    assert reader.readline(100) == b"d)\r\n"
-    assert reader.read(0) == b""
-    assert reader.readline(100) == b"* 2 EXISTS\r\n"
+    with Slow(fileno=whole.connection.detach()) as connection:
+        connection.most = size
+        reader = ReadAhead(connection)
+        assert reader.readline(100) == b"* 1 FETCH (BODY[] {11}\r\n"
+        assert reader.read(11) == b"hello\r\nworl"
+        assert reader.readline(100) == b"d)\r\n"
+        assert reader.read(0) == b""
+        assert reader.readline(100) == b"* 2 EXISTS\r\n"
 
 
 def test_a_part_of_a_line_waits_for_the_rest(pair: Pair) -> None:

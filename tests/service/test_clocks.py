@@ -12,7 +12,7 @@ from tests.outages.patience import await_true
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.service.test_running import LETTER
-from worker.service.turns import WakeUps, _Interval
+from worker.service.turns import Interval, WakeUps
 
 HOUR, DAY, YEAR = 3_600, 86_400, 31_557_600
 
@@ -104,7 +104,7 @@ def test_hosts_whose_clocks_differ_agree_on_the_age_of_a_poll(
 
 def test_missed_times_are_skipped_in_one_step() -> None:
     start = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-    trigger = _Interval(seconds=60, start_date=start, timezone=UTC)
+    trigger = Interval(seconds=60, start_date=start, timezone=UTC)
     assert trigger.get_next_fire_time(start, start) == start + timedelta(seconds=60)
     later = start + timedelta(days=3653, seconds=7)
     assert trigger.get_next_fire_time(start, later) == later + timedelta(seconds=53)

@@ -19,7 +19,7 @@ from tests.harness.running import Installation
 from tests.servers.dovecot import Dovecot
 from tests.servers.process import free_port
 from tests.service.test_running import LETTER
-from worker.service.metrics import Figures, MetricsServer
+from worker.service.metrics import Figures, Handler, MetricsServer
 from worker.settings import Settings
 from worker.settings.variables import ListenAddress
 from worker.store.database import Database
@@ -57,7 +57,7 @@ def port(installation: Installation) -> int:
 
 @pytest.mark.parametrize("said", [b"", b"GET /met"], ids=["nothing", "half a line"])
 def test_a_connection_that_is_silent_ends(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.service.metrics._Handler.timeout", 0.2)
+    monkeypatch.setattr(Handler, "timeout", 0.2)
     address = ListenAddress("127.0.0.1", free_port())
     with closing(MetricsServer(address, Figures(Settings.load, lambda: False))), closing(socket()) as client:
         client.settimeout(10)

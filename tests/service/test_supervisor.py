@@ -67,22 +67,6 @@ def test_a_reload_does_not_end_the_work() -> None:
     assert Supervisor(10).run(work, stop=must_not, overdue=must_not, reload=is_reloaded.set)
 
 
-def test_work_that_does_not_stop_in_time_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "_GRACE_SECONDS", 0.05)
-    goes_on, given_up = threading.Event(), threading.Event()
-
-    def work() -> bool:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return goes_on.wait(10)
-
-    def give_up() -> None:
-        given_up.set()
-        goes_on.set()
-
-    Supervisor(10).run(work, stop=lambda _name: None, overdue=give_up)
-    assert given_up.is_set()
-
-
 def test_work_without_progress_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
     goes_on = threading.Event()
@@ -191,8 +175,7 @@ def test_a_job_that_asks_for_it_runs_only_when_it_is_due() -> None:
     assert counting.runs == 1
 
 
-def test_a_job_that_does_not_end_is_left_behind_and_never_runs_twice_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.service.background._STOP_SECONDS", 0.05)
+def test_a_job_that_does_not_end_is_left_behind_and_never_runs_twice_at_once() -> None:
     runs: list[int] = []
     goes_on = threading.Event()
 
@@ -201,7 +184,7 @@ def test_a_job_that_does_not_end_is_left_behind_and_never_runs_twice_at_once(mon
         goes_on.wait(10)
         return 3600
 
-    background = Background(Job("hang", hang))
+    background = Background(Job("hang", hang), stop_seconds=0.05)
     background.start()
     await_true(lambda: runs)
     background.stop()

@@ -44,7 +44,7 @@ def test_the_migrations_make_what_the_tables_describe(database: Database) -> Non
 
 def test_the_head_named_in_code_is_the_head_of_the_migrations() -> None:
     config = Config()
-    config.set_main_option("script_location", str(schema._MIGRATIONS))
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_current_head() == schema.HEAD
 
 
@@ -102,7 +102,7 @@ def test_a_database_of_an_earlier_release_keeps_what_it_holds_and_becomes_as_a_n
     database = open_database(empty_url)
     with database.begin() as connection:
         config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(schema._MIGRATIONS))
+        config.set_main_option("script_location", str(schema.MIGRATIONS))
         upgrade(config, earlier)
         for row in EARLIER_ROWS:
             connection.execute(
@@ -205,7 +205,7 @@ def test_the_traces_of_an_earlier_release_are_read_as_codes(
     database = open_database(empty_url)
     with database.begin() as connection:
         config = Config(attributes={"connection": connection})
-        config.set_main_option("script_location", str(schema._MIGRATIONS))
+        config.set_main_option("script_location", str(schema.MIGRATIONS))
         upgrade(config, "0007")
         rows = (row for row in EARLIER_ROWS if "INTO record" not in row and "INTO association" not in row)
         mailbox = "INSERT INTO mailbox (id, name, backlog) VALUES (1, 'drop@mx.example/INBOX', 0)"

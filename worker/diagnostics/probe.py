@@ -174,10 +174,11 @@ def check_probe(settings: Settings, wait: timedelta) -> Iterator[Finding]:
             f" {probe.sender}",
         )
         return
-    yield from _findings(returned, settings)
+    yield from findings(returned, settings)
 
 
-def _findings(returned: Returned, settings: Settings) -> Iterator[Finding]:
+def findings(returned: Returned, settings: Settings) -> Iterator[Finding]:
+    """Say what the copies show, with advice for these settings."""
     copies = returned.copies
     yield _way(returned)
     yield _tokens(copies)

@@ -30,7 +30,6 @@ from worker.store.originals import pack_old
 from worker.store.retention import Retention
 from worker.store.room import record_size
 
-_STOP_SECONDS = 2.0
 _BUG_SECONDS = 60.0
 
 _LOOK_SECONDS = 2.5
@@ -65,10 +64,11 @@ class Job:
 
 
 class Background:
-    """Runs jobs from `start` to `stop`."""
+    """Runs jobs from `start` to `stop`, which waits ``stop_seconds`` for those in work."""
 
-    def __init__(self, *jobs: Job) -> None:
+    def __init__(self, *jobs: Job, stop_seconds: float = 2.0) -> None:
         self._jobs = jobs
+        self._stop_seconds = stop_seconds
         self._threads: dict[str, threading.Thread] = {}
         self._changed = threading.Condition()
         self._is_stopping = False
@@ -91,11 +91,11 @@ class Background:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """End all jobs. One that does not end within two seconds is left behind, and ends with its present step."""
+        """End all jobs. One that does not end in time is left behind, and ends with its present step."""
         with self._changed:
             self._is_stopping = True
             self._changed.notify_all()
-        until = time.monotonic() + _STOP_SECONDS
+        until = time.monotonic() + self._stop_seconds
         for thread in self._threads.values():
             thread.join(max(0.0, until - time.monotonic()))
 

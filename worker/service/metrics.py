@@ -54,7 +54,7 @@ class MetricsServer:
     def __init__(self, address: ListenAddress, figures: "Figures") -> None:
         try:
             self._server, self._thread = start_http_server(address.port, address.host, figures.registry)
-            self._server.RequestHandlerClass = _Handler
+            self._server.RequestHandlerClass = Handler
         except OSError as error:
             raise Refused(
                 f"BCC_DROPBOX_METRICS_ADDRESS is {address.host}:{address.port}, where nobody can listen:"
@@ -68,7 +68,7 @@ class MetricsServer:
         self._thread.join()
 
 
-class _Handler(WSGIRequestHandler):
+class Handler(WSGIRequestHandler):
     """Answers one request. A connection that is silent for `timeout` seconds ends, and its thread with it."""
 
     timeout = _SILENT_SECONDS

@@ -109,10 +109,11 @@ class Outages:
             backoff.reset()
 
 
-class _Interval(IntervalTrigger):  # type: ignore[misc]
+class Interval(IntervalTrigger):  # type: ignore[misc]
     """Skips missed times in one step. APScheduler lists each of them: those of years, if the clock was set forward."""
 
     def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime | None:
+        """Return the first time after now."""
         later: datetime | None = super().get_next_fire_time(None, now + timedelta(microseconds=1))
         return later
 
@@ -129,7 +130,7 @@ class WakeUps:
 
     def each(self, seconds: int) -> None:
         """Ask for a poll every so many seconds from now on."""
-        trigger = _Interval(seconds=seconds, timezone=UTC)
+        trigger = Interval(seconds=seconds, timezone=UTC)
         self._scheduler.add_job(self.poll, trigger, id=_JOB, replace_existing=True, misfire_grace_time=None)
         if not self._scheduler.running:
             self._scheduler.start()

@@ -87,8 +87,8 @@ def drop_views(connection: Connection) -> None:
 
 HEAD = "0014"
 """The revision that `tables.py` describes. A constant, so that a start without migrations does not import alembic."""
+MIGRATIONS = Path(__file__).parent / "migrations"
 
-_MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 7_243_392_104_518_211
 """Number of the PostgreSQL advisory lock under which migrations run; arbitrary, but the same for all workers."""
 
@@ -147,7 +147,7 @@ def _upgrade(connection: Connection) -> None:
     from alembic.script import ScriptDirectory  # noqa: PLC0415
 
     config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     revision = revision_of(connection)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if revision is not None and revision not in known:
