@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.servers.dovecot import Dovecot
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 from worker.domain.outcomes import Folder
 
@@ -36,7 +36,7 @@ def test_a_day_of_mail_ends_the_same_on_both_databases(
 
 def _the_day(dropbox: Dropbox, name: str) -> dict[str, list[Any]]:
     """Return the outcome of each message, each email and each record, and the content of each folder."""
-    dropbox.mailbox = f"{dropbox.mailbox}-{name}"
+    dropbox.settings["imap_user"] = f"{dropbox.mailbox}-{name}"
     addresses = {login: dropbox.add_user(login) for login in USERS}
     for login, pattern in USERS.items():
         dropbox.admin("dropbox", "pattern", login, pattern)

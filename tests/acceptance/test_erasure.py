@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import create_engine, text
 
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 from tests.servers.dovecot import Dovecot, DovecotSettings
 
@@ -146,7 +146,7 @@ def test_shared_emails_stay_where_that_is_asked_for(dropbox: Dropbox) -> None:
 
 def test_the_log_and_the_events_say_what_was_erased_and_not_whose(dropbox: Dropbox) -> None:
     people_write(dropbox)
-    ran = dropbox.ok("erase", DORA, "--yes", settings={"BCC_DROPBOX_LOG_FORMAT": "json"})
+    ran = dropbox.ok("erase", DORA, "--yes", log_format="json")
     [line] = [event for event in ran.events if event["event"] == "person.erased"]
     assert (line["emails"], line["records"], line["messages"]) == (7, 1, 11)
     assert "dora" not in str(line)

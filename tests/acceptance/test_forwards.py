@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 
 JANE, BEN = "jane@acme.example", "ben@acme.example"
@@ -147,7 +147,7 @@ def test_a_customer_who_waits_for_a_record_gets_the_mail_as_received(dropbox: Dr
 )
 def test_forwards_can_be_switched_off(dropbox: Dropbox, setting: str, counts: dict[str, int]) -> None:
     address = dropbox.add_user(JANE)
-    dropbox.settings["BCC_DROPBOX_FORWARDS"] = setting
+    dropbox.settings["forwards"] = setting
     dropbox.deliver(attaching(address, CARLS))
     dropbox.deliver(letter(address, to=address, subject="Fwd: Re: Our offer", body=INLINE))
     assert dropbox.poll() == counts

@@ -1,6 +1,6 @@
 """A guessed token: what it costs the worker, and what the guesser learns (R2, R4)."""
 
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 from tests.servers.cut import Cut
 
@@ -13,9 +13,9 @@ def test_a_guessed_token_costs_a_head_and_tells_its_sender_nothing(dropbox: Drop
     """Neither a body is fetched nor a letter sent: a known sender's mail to it ends as a stranger's does."""
     dropbox.add_user("jane@acme.example")
     dropbox.settings |= {
-        "BCC_DROPBOX_IMAP_PORT": str(cut.port),
-        "BCC_DROPBOX_SMTP_URL": "smtp://127.0.0.1:1",
-        "BCC_DROPBOX_NOTICE_FROM": "drop@acme.example",
+        "imap_port": str(cut.port),
+        "smtp_url": "smtp://127.0.0.1:1",
+        "notice_from": "drop@acme.example",
     }
     for sender in ("jane@acme.example", "stranger@elsewhere.example"):
         dropbox.deliver(letter(GUESSED, sender=sender, body=("x" * 76 + "\n") * 60_000))

@@ -13,7 +13,7 @@ import pytest
 
 from tests.acceptance.hostile import letters_of_size, letters_of_text
 from tests.harness.command import COMMAND, Ran
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 from tests.raw import RAW
 from tests.servers.terminal import run_on_terminal

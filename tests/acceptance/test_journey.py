@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from tests.harness.command import COMMAND, run_installed
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 from tests.servers.dovecot import Dovecot
 from tests.servers.terminal import run_on_terminal
 
 
 def test_a_bcc_stands_on_the_new_contact(empty_url: str, dropbox_on: Callable[[str], Dropbox]) -> None:
-    dropbox = replace(dropbox_on(empty_url), run_command=run_installed)
+    dropbox = dropbox_on(empty_url)
+    dropbox.run_command = run_installed
     address = dropbox.ok("user", "add", "jane@acme.example", "--json").json["address"]
     mail = letter(address, subject="Our offer")
     dropbox.deliver(mail)
@@ -81,8 +81,7 @@ def test_the_log_is_for_people_on_a_terminal_and_json_elsewhere(dropbox: Dropbox
 
 
 def test_a_wrong_password_is_one_clear_line(dropbox: Dropbox, forgiving_dovecot: Dovecot) -> None:
-    dropbox.dovecot = forgiving_dovecot
-    polled = dropbox.run("poll", settings={"BCC_DROPBOX_IMAP_PASSWORD": "a-wrong-one"})
+    polled = dropbox.run("poll", imap_port=str(forgiving_dovecot.imap), imap_password="a-wrong-one")
     assert (polled.code, polled.out) == (1, "")
     [line] = polled.err.splitlines()
     server = f"IMAP server 127.0.0.1:{forgiving_dovecot.imap}"
@@ -91,8 +90,8 @@ def test_a_wrong_password_is_one_clear_line(dropbox: Dropbox, forgiving_dovecot:
 
 
 def test_an_unknown_host_is_one_clear_line(dropbox: Dropbox) -> None:
-    settings = {"BCC_DROPBOX_IMAP_HOST": "imap.invalid", "BCC_DROPBOX_IMAP_PORT": "993", "BCC_DROPBOX_IMAP_TLS": "ssl"}
-    polled = dropbox.run("poll", settings=settings)
+    settings = {"imap_host": "imap.invalid", "imap_port": "993", "imap_tls": "ssl"}
+    polled = dropbox.run("poll", **settings)
     assert (polled.code, polled.out) == (1, "")
     [line] = polled.err.splitlines()
     assert line.startswith("error: IMAP server imap.invalid:993: the host is unknown: ")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 from worker.store.database import Database
 
@@ -75,7 +75,7 @@ def test_old_emails_go_only_where_a_bound_is_set(dropbox: Dropbox) -> None:
     execute(dropbox, "UPDATE email SET stored_at = :then")
     dropbox.poll()
     assert (len(dropbox.folder("Associated")), len(message_ids(dropbox))) == (1, 1)
-    dropbox.settings["BCC_DROPBOX_KEEP_EMAILS_DAYS"] = "99"
+    dropbox.settings["keep_emails_days"] = "99"
     dropbox.poll()
     assert (dropbox.folder("Associated"), message_ids(dropbox)) == ([], [])
     assert dropbox.admin("email", "list", "--json").json == []
@@ -88,9 +88,9 @@ def test_old_events_go_after_their_days(dropbox: Dropbox) -> None:
     dropbox.poll()
     assert dropbox.admin("event", "list", "--json").json != []
     execute(dropbox, "UPDATE event SET created_at = :then")
-    dropbox.settings["BCC_DROPBOX_KEEP_EVENTS_DAYS"] = "never"
+    dropbox.settings["keep_events_days"] = "never"
     dropbox.poll()
     assert dropbox.admin("event", "list", "--json").json != []
-    dropbox.settings["BCC_DROPBOX_KEEP_EVENTS_DAYS"] = "30"
+    dropbox.settings["keep_events_days"] = "30"
     dropbox.poll()
     assert dropbox.admin("event", "list", "--json").json == []

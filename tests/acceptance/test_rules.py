@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 from tests.servers.cut import Cut
 
@@ -82,7 +82,7 @@ def test_r4_openly_addressed_mail_is_routed_too(dropbox: Dropbox) -> None:
 
 def test_r5_a_forged_field_below_the_servers_own_does_not_count(dropbox: Dropbox) -> None:
     address = dropbox.add_user(JANE)
-    dropbox.settings["BCC_DROPBOX_RECEIVED_BY"] = "mx.drop.example"
+    dropbox.settings["received_by"] = "mx.drop.example"
     assert reason(dropbox, letter(None, X_Original_To=address)) == "no_token"
 
 
@@ -188,7 +188,7 @@ def test_r12_case_and_idna_do_not_matter(dropbox: Dropbox) -> None:
 
 def test_r13_without_authentication_the_sender_is_not_believed(dropbox: Dropbox) -> None:
     address = dropbox.add_user(JANE)
-    dropbox.settings["BCC_DROPBOX_AUTHSERV_ID"] = "mx.drop.example"
+    dropbox.settings |= {"authserv_id": "mx.drop.example", "sender_auth": "required"}
     assert reason(dropbox, letter(address)) == "sender_unauthenticated"
     vouched = "mx.drop.example; dmarc=pass header.from=acme.example; dkim=pass header.d=acme.example"
     dropbox.deliver(letter(address, Authentication_Results=vouched))
@@ -207,7 +207,7 @@ def stamped(dropbox: str, *stamps: str, top: str = "", **more: str) -> bytes:
 def test_r13_what_mail_servers_write_in_their_own_ways(dropbox: Dropbox) -> None:
     """Exim writes IPv6 addresses without quotes; others write several fields, and DMARC in one of its own."""
     address = dropbox.add_user(JANE)
-    dropbox.settings |= {"BCC_DROPBOX_AUTHSERV_ID": OURS}
+    dropbox.settings |= {"authserv_id": OURS, "sender_auth": "required"}
     exim = (
         "iprev=pass (mail.acme.example) smtp.remote-ip=2001:db8::25;\r\n\tdkim=pass header.d=acme.example header.s=k1"
     )
@@ -215,7 +215,7 @@ def test_r13_what_mail_servers_write_in_their_own_ways(dropbox: Dropbox) -> None
     dropbox.deliver(stamped(address, exim))
     assert dropbox.poll() == {"associated": 1}
     assert reason(dropbox, stamped(address, *several)) == "sender_unauthenticated"
-    dropbox.settings |= {"BCC_DROPBOX_RECEIVED_BY": OURS}
+    dropbox.settings |= {"received_by": OURS}
     dropbox.deliver(stamped(address, *several))
     assert dropbox.poll() == {"associated": 1}
     disagreeing = ("dkim=fail header.d=acme.example", "dkim=pass header.d=acme.example")
@@ -228,7 +228,7 @@ def test_r13_a_field_on_top_of_a_signed_mail_proves_nobody(dropbox: Dropbox) -> 
     replayed = stamped(address, passes, top="Subject: Win a prize\r\nTo: carl@client.example\r\n")
     dropbox.deliver(replayed)
     assert dropbox.poll() == {"associated": 1}, "nobody is asked to vouch"
-    dropbox.settings |= {"BCC_DROPBOX_AUTHSERV_ID": OURS}
+    dropbox.settings |= {"authserv_id": OURS, "sender_auth": "required"}
     assert reason(dropbox, replayed) == "fields_repeated"
     told = dropbox.admin("explain", "2").out
     assert "these fields stand more than once: To" in told
@@ -238,7 +238,7 @@ def test_r13_an_email_says_whether_its_sender_was_verified(dropbox: Dropbox) -> 
     address = dropbox.add_user(JANE)
     dropbox.deliver(stamped(address, "dkim=pass header.d=acme.example"))
     assert dropbox.poll() == {"associated": 1}
-    dropbox.settings |= {"BCC_DROPBOX_AUTHSERV_ID": OURS}
+    dropbox.settings |= {"authserv_id": OURS, "sender_auth": "required"}
     dropbox.deliver(stamped(address, "dkim=pass header.d=acme.example"))
     assert dropbox.poll() == {"associated": 1}
     emails = dropbox.admin("email", "list", "--json").json
@@ -253,7 +253,7 @@ def test_r13_an_email_says_whether_its_sender_was_verified(dropbox: Dropbox) -> 
 
 def test_r13_beyond_the_day_s_records_recipients_wait(dropbox: Dropbox) -> None:
     address = dropbox.add_user(JANE)
-    dropbox.settings |= {"BCC_DROPBOX_MAX_NEW_RECORDS_PER_DAY": "1"}
+    dropbox.settings |= {"max_new_records_per_day": "1"}
     dropbox.deliver(letter(address, to="carl@client.example, dora@client.example"))
     polled = dropbox.ok("poll", "--json")
     assert [event["owner"] for event in polled.events if event["event"] == "records.limited"] == [JANE]
@@ -263,10 +263,10 @@ def test_r13_beyond_the_day_s_records_recipients_wait(dropbox: Dropbox) -> None:
 
 @pytest.mark.parametrize("command", ["run", "poll"])
 def test_r13_nothing_is_filed_before_somebody_says_whom_to_believe(dropbox: Dropbox, command: str) -> None:
-    ran = dropbox.run(command, settings={"BCC_DROPBOX_SENDER_AUTH": ""})
+    ran = dropbox.run(command, sender_auth="")
     assert (ran.code, ran.out) == (1, "")
     assert [line.split()[1] for line in ran.err.splitlines()] == ["BCC_DROPBOX_AUTHSERV_ID", "BCC_DROPBOX_SENDER_AUTH"]
-    checked = dropbox.run("check", "--json", settings={"BCC_DROPBOX_SENDER_AUTH": ""})
+    checked = dropbox.run("check", "--json", sender_auth="")
     assert checked.code == 1
     assert [finding["result"] for finding in checked.json] == ["fail", "fail"]
 
@@ -347,7 +347,7 @@ def test_r21_attachments_over_the_limit_are_rejected(dropbox: Dropbox) -> None:
 
 def test_r21_what_the_server_knows_to_be_too_large_is_not_downloaded(dropbox: Dropbox, cut: Cut) -> None:
     mail = with_attachment(dropbox.add_user(JANE), 12 * 1024 * 1024)
-    dropbox.settings["BCC_DROPBOX_IMAP_PORT"] = str(cut.port)
+    dropbox.settings["imap_port"] = str(cut.port)
     assert reason(dropbox, mail) == "attachments_too_large"
     assert 0 < cut.passed() < MOST_OCTETS
     assert dropbox.folder("Rejected") == [mail]
@@ -360,7 +360,7 @@ def test_r21_attachments_of_exactly_the_limit_are_taken(dropbox: Dropbox) -> Non
 
 def test_r14_r21_the_limits_are_settings(dropbox: Dropbox) -> None:
     address = dropbox.add_user(JANE)
-    dropbox.settings |= {"BCC_DROPBOX_MAX_RECIPIENTS": "1", "BCC_DROPBOX_MAX_ATTACHMENT_BYTES": "1000"}
+    dropbox.settings |= {"max_recipients": "1", "max_attachment_bytes": "1000"}
     assert reason(dropbox, with_attachment(address, 1001)) == "attachments_too_large"
     two = "carl@client.example, dora@client.example"
     dropbox.deliver(with_attachment(address, 1000, to=two, Message_ID="<limits@acme.example>"))

@@ -9,24 +9,21 @@ import pytest
 from freezegun import freeze_time
 from structlog.testing import capture_logs
 
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 from worker.bootstrap import compose
 from worker.service.turns import Turns
-from worker.settings import Settings
 
 JANE = "jane@acme.example"
 PollLater = Callable[[int], list[tuple[str, str | None]]]
 
 
 @pytest.fixture
-def poll_later(dropbox: Dropbox, monkeypatch: pytest.MonkeyPatch) -> PollLater:
+def poll_later(dropbox: Dropbox) -> PollLater:
     """One poll in this process, whose clock is so many days ahead of the mail server's; gives its message events."""
 
     def poll(days: int) -> list[tuple[str, str | None]]:
-        for name, value in dropbox.environment.items():
-            monkeypatch.setenv(name, value)
-        settings = Settings.load_for_mailbox()
+        settings = dropbox.loaded()
         with (
             capture_logs() as events,
             freeze_time(datetime.now(UTC) + timedelta(days=days), tick=True),

@@ -9,7 +9,7 @@ from shutil import rmtree
 
 import pytest
 
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.imap.scripted import Scripted
 from tests.servers.certificates import make_certificates
 from tests.servers.dovecot import Dovecot, DovecotSettings
@@ -18,12 +18,7 @@ from tests.servers.process import new_folder
 
 
 def point_at(dropbox: Dropbox, port: int, tls: str, **settings: str) -> None:
-    dropbox.settings |= {
-        "BCC_DROPBOX_IMAP_HOST": "localhost",
-        "BCC_DROPBOX_IMAP_PORT": str(port),
-        "BCC_DROPBOX_IMAP_TLS": tls,
-        **{f"BCC_DROPBOX_{name.upper()}": value for name, value in settings.items()},
-    }
+    dropbox.settings |= {"imap_host": "localhost", "imap_port": str(port), "imap_tls": tls, **settings}
 
 
 def refusal(dropbox: Dropbox, port: int, tls: str, **settings: str) -> str:
@@ -118,7 +113,7 @@ def test_no_tls_at_all_on_the_port_for_tls(dropbox: Dropbox, dovecot: Dovecot) -
 
 @pytest.mark.parametrize("host", ["mail.example.com", "192.0.2.7", "0.0.0.0", "::2", "localhost.example.com"])
 def test_plain_text_to_another_machine_is_no_setting(dropbox: Dropbox, host: str) -> None:
-    dropbox.settings |= {"BCC_DROPBOX_IMAP_HOST": host, "BCC_DROPBOX_IMAP_TLS": "none"}
+    dropbox.settings |= {"imap_host": host, "imap_tls": "none"}
     ran = dropbox.run("poll")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (

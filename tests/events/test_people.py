@@ -3,12 +3,10 @@
 import json
 from typing import Any
 
-import pytest
-
 from tests.events.receiver import SECRET, Receiver, answers
 from tests.events.test_worker import OWNER, states
 from tests.events.test_worker import connect as connect_webhook
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 
 
@@ -85,14 +83,8 @@ def metrics(dropbox: Dropbox) -> dict[str, float]:
     from prometheus_client import generate_latest
 
     from worker.service.metrics import Figures
-    from worker.settings import Settings
 
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in dropbox.environment.items():
-            if name.startswith("BCC_DROPBOX_"):
-                patch.setenv(name, value)
-        settings = Settings.load_for_mailbox()
-    lines = generate_latest(Figures(lambda: settings, lambda: False).registry).decode().splitlines()
+    lines = generate_latest(Figures(dropbox.loaded, lambda: False).registry).decode().splitlines()
     found: dict[str, Any] = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in found.items()}
 

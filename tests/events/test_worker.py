@@ -1,12 +1,11 @@
 """From a mail in the mailbox to the event at the CRM, through the command line."""
 
-import signal
-import time
 from collections.abc import Callable
 
 from tests.events.receiver import Receiver, answers
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
+from tests.outages.patience import await_true
 
 OWNER = "jane@acme.example"
 CARL = "carl@client.example"
@@ -61,16 +60,11 @@ def test_a_receiver_that_fails_gets_the_event_again_under_the_same_id(dropbox: D
 def test_the_service_delivers_at_once_and_stops_at_once(dropbox: Dropbox, receiver: Receiver) -> None:
     address = connect(dropbox, receiver)
     dropbox.deliver(letter(address))
-    service = dropbox.start("run")
-    try:
-        until = time.monotonic() + 20
-        while len(receiver.got) < 2 and time.monotonic() < until:
-            time.sleep(0.05)
+    with dropbox.start() as service:
+        await_true(lambda: len(receiver.got) == 2)
         assert [got.type for got in receiver.got] == ["record.created", "email.associated"]
-    finally:
-        service.send_signal(signal.SIGTERM)
-        _, log = service.communicate(timeout=10)
-    assert service.returncode == 0, log.decode()
+        code, seconds = service.end()
+        assert (code, seconds < 10) == (0, True)
 
 
 def test_events_from_before_the_webhook_are_listed_and_can_be_resent(dropbox: Dropbox, receiver: Receiver) -> None:

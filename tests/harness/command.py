@@ -87,9 +87,9 @@ def run_here(arguments: Sequence[str], environment: Mapping[str, str] | None = N
     return Ran(result.exit_code, result.stdout, result.stderr, result.stdout_bytes)
 
 
-def run_process(arguments: Sequence[str], environment: Mapping[str, str], timeout: float = 60) -> Ran:
+def run_process(arguments: Sequence[str], environment: Mapping[str, str]) -> Ran:
     """Run the command as a process to its end."""
-    return _judged(arguments, run_warm(arguments, environment, timeout))
+    return _judged(arguments, run_warm(arguments, environment, 60))
 
 
 def run_installed(arguments: Sequence[str], environment: Mapping[str, str], timeout: float = 60) -> Ran:

@@ -5,54 +5,15 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from tests.harness.command import COMMAND, Ran, run_here, run_process, with_variables
 from tests.secrecy import judge
 
 PATIENCE = 45.0
 """Seconds to wait for what comes at once on a quiet machine; a test of speed has a clock of its own."""
-
-
-@dataclass
-class Installation:
-    """An env file, and the services that were started with it."""
-
-    env_file: Path
-    settings: dict[str, str]
-    environment: dict[str, str] = field(default_factory=dict)
-    started: list["Running"] = field(default_factory=list)
-
-    def write(self, **changes: str) -> None:
-        """Rewrite the env file."""
-        self.settings |= changes
-        lines = (f"BCC_DROPBOX_{name.upper()}={value}\n" for name, value in self.settings.items())
-        self.env_file.write_text("".join(lines))
-
-    def start(self, command: str = "run", **changes: str) -> "Running":
-        return self.start_as([COMMAND], command, **changes)
-
-    def start_as(self, program: Sequence[str | Path], command: str = "run", **changes: str) -> "Running":
-        """Start a program of one's own in place of the installed one."""
-        self.write(**changes)
-        running = Running([*program, "--env-file", self.env_file, command], with_variables(self.environment))
-        self.started.append(running)
-        return running
-
-    def run(self, *arguments: str) -> Ran:
-        """Run the command to its end."""
-        self.write()
-        command = ["--env-file", str(self.env_file), *arguments]
-        return run_process(command, with_variables({}), PATIENCE)
-
-    def admin(self, *arguments: str) -> Any:
-        """Run a command with --json in this process, require exit code 0, and return its output."""
-        self.write()
-        return run_here(["--env-file", str(self.env_file), *arguments, "--json"], {}).require_success().json
 
 
 class Running:

@@ -7,21 +7,18 @@ from pathlib import Path
 import pytest
 
 from tests.events.receiver import Receiver, answers
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 from tests.notices.conftest import Outside
 from tests.servers.dovecot import PASSWORD
 from tests.servers.process import free_port
-from worker.bootstrap import compose, head_fields_of, rules_of
+from worker.bootstrap import compose
 from worker.domain.messages import Head
 from worker.domain.outcomes import Outcome
 from worker.domain.verdicts import Filing
-from worker.imap import ImapAccess, ImapMailbox, Tls
-from worker.poll import Poller, Watcher
+from worker.poll import Watcher
 from worker.service.turns import Turns
-from worker.settings import Settings
 from worker.store.database import Database
-from worker.store.poll_store import PollStore
 from worker.store.traces import NoticeOutbox
 
 VOUCHED = "mx.drop.example; dmarc=pass header.from=acme.example; dkim=pass header.d=acme.example"
@@ -30,9 +27,10 @@ VOUCHED = "mx.drop.example; dmarc=pass header.from=acme.example; dkim=pass heade
 @pytest.fixture
 def dropbox(outside: Outside, mailbox_user: str, tmp_path: Path) -> Dropbox:
     settings = {
-        "BCC_DROPBOX_AUTHSERV_ID": "mx.drop.example",
-        "BCC_DROPBOX_SMTP_URL": f"smtp://localhost:{outside.postfix.port}",
-        "BCC_DROPBOX_NOTICE_FROM": "dropbox@acme.example",
+        "authserv_id": "mx.drop.example",
+        "smtp_url": f"smtp://localhost:{outside.postfix.port}",
+        "sender_auth": "required",
+        "notice_from": "dropbox@acme.example",
     }
     return Dropbox(outside.dovecot, mailbox_user, f"sqlite:///{tmp_path / 'dropbox.db'}", settings)
 
@@ -104,7 +102,7 @@ def test_a_mail_server_that_is_down_stops_no_filing_and_the_word_comes_later(
     address = dropbox.add_user(login)
     dropbox.deliver(to_nobody(address, login))
     url = f"smtp://u:{PASSWORD}-hidden@localhost:{free_port()}"
-    ran = dropbox.ok("poll", "--json", settings={"BCC_DROPBOX_SMTP_URL": url})
+    ran = dropbox.ok("poll", "--json", smtp_url=url)
     (delayed,) = [event for event in ran.events if event["event"].startswith("notice.")]
     assert (ran.json["rejected"], delayed["event"]) == (1, "notice.delayed")
     assert "nothing listens there" in delayed["error"]
@@ -114,10 +112,10 @@ def test_a_mail_server_that_is_down_stops_no_filing_and_the_word_comes_later(
 
 
 def test_without_notice_from_nobody_is_told(dropbox: Dropbox, outside: Outside, login: str) -> None:
-    del dropbox.settings["BCC_DROPBOX_NOTICE_FROM"]
+    del dropbox.settings["notice_from"]
     dropbox.deliver(to_nobody(dropbox.add_user(login), login))
     assert dropbox.poll() == {"rejected": 1}
-    dropbox.settings["BCC_DROPBOX_NOTICE_FROM"] = "dropbox@acme.example"
+    dropbox.settings["notice_from"] = "dropbox@acme.example"
     ran = dropbox.ok("poll", "--json")
     assert not [event for event in ran.events if event["event"].startswith("notice.")]
 
@@ -133,16 +131,13 @@ class Filed(Watcher):
 
 
 def test_a_poll_that_is_stopped_leaves_the_rest_to_the_next_and_notices_do_not_wait_for_that(
-    dropbox: Dropbox, outside: Outside, login: str, monkeypatch: pytest.MonkeyPatch
+    dropbox: Dropbox, outside: Outside, login: str
 ) -> None:
     address = dropbox.add_user(login)
     for number in range(8):
         dropbox.deliver(to_nobody(address, login, subject=f"Lunch {number}"))
-    for name, value in (dropbox.environment | {"BCC_DROPBOX_BATCH_MESSAGES": "1"}).items():
-        if name.startswith("BCC_DROPBOX_"):
-            monkeypatch.setenv(name, value)
     filed = Filed()
-    with closing(compose(Settings.load_for_mailbox(), filed)) as parts:
+    with closing(compose(dropbox.loaded(batch_messages="1"), filed)) as parts:
         turns = Turns(parts)
         first = turns.take(lambda: filed.one)
         assert first is not None
@@ -154,21 +149,13 @@ def test_a_poll_that_is_stopped_leaves_the_rest_to_the_next_and_notices_do_not_w
         assert (second.found, second.backlog) == (first.backlog, 0)
 
 
-def quarantine(dropbox: Dropbox, monkeypatch: pytest.MonkeyPatch) -> NoticeOutbox:
+def quarantine(dropbox: Dropbox) -> NoticeOutbox:
     """Poll until the message that the code fails on is quarantined."""
-    for name, value in dropbox.environment.items():
-        if name.startswith("BCC_DROPBOX_"):
-            monkeypatch.setenv(name, value)
-    database = Database.open(dropbox.database_url)
-    access = ImapAccess("127.0.0.1", dropbox.dovecot.imap, Tls.NONE, dropbox.mailbox, PASSWORD)
-    store = PollStore(database, gives_notice=True)
-    mailbox = ImapMailbox(access, head_fields_of(Settings.load()))
-    poller = Poller(mailbox, store, rules_of(Settings.load()))
-    for _ in range(3):
-        report = poller.poll()
-    mailbox.close()
-    assert report.outcomes[Outcome.QUARANTINED] == 1
-    return NoticeOutbox(database)
+    with closing(compose(dropbox.loaded())) as parts:
+        for _ in range(3):
+            report = parts.poller.poll()
+        assert report.outcomes[Outcome.QUARANTINED] == 1
+    return NoticeOutbox(Database.open(dropbox.database_url))
 
 
 def test_an_owner_is_told_of_a_mail_that_the_program_fails_on(
@@ -181,7 +168,7 @@ def test_an_owner_is_told_of_a_mail_that_the_program_fails_on(
         raise KeyError(len(raw))
 
     monkeypatch.setattr("worker.mime.read_content", fail)
-    outbox = quarantine(dropbox, monkeypatch)
+    outbox = quarantine(dropbox)
     notice = outbox.take(datetime.now(UTC))
     assert notice is not None
     assert (notice.login.text, notice.key.cause, notice.subject) == (login, Outcome.QUARANTINED, "Our offer")
@@ -198,7 +185,7 @@ def test_a_mail_whose_head_the_program_fails_on_is_put_aside_all_the_same(
         raise KeyError(len(raw), is_complete)
 
     monkeypatch.setattr("worker.mime.read_head", fail)
-    outbox = quarantine(dropbox, monkeypatch)
+    outbox = quarantine(dropbox)
     assert outbox.take(datetime.now(UTC)) is None
     assert dropbox.folder("Quarantine")
 
@@ -206,7 +193,7 @@ def test_a_mail_whose_head_the_program_fails_on_is_put_aside_all_the_same(
 def test_the_operator_and_the_administrators_are_told_of_a_paused_webhook(
     dropbox: Dropbox, outside: Outside, login: str
 ) -> None:
-    dropbox.settings["BCC_DROPBOX_NOTICE_FROM"] = f"operator-{login}"
+    dropbox.settings["notice_from"] = f"operator-{login}"
     address = dropbox.add_user(login)
     with Receiver(answers(410)) as receiver:
         receiver.secrets = (dropbox.admin("webhook", "add", receiver.url, "--json").json["secret"],)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 from tests.oauth.provider import CLIENT_ID, Provider
 from tests.secrecy import CLIENT_SECRET, REFRESH_TOKEN
@@ -15,20 +15,26 @@ from tests.servers.dovecot import Dovecot
 
 
 @pytest.fixture
-def dropbox(oauth_dovecot: Dovecot, mail_provider: Provider, mailbox_user: str, tmp_path: Path) -> Dropbox:
+def dropbox(
+    oauth_dovecot: Dovecot,
+    mail_provider: Provider,
+    mailbox_user: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Dropbox:
     mail_provider.user = mailbox_user
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "state"))
     settings = {
-        "BCC_DROPBOX_IMAP_PASSWORD": "",
-        "BCC_DROPBOX_IMAP_AUTH": "oauthbearer",
-        "BCC_DROPBOX_OAUTH_TOKEN_URL": mail_provider.token_url,
-        "BCC_DROPBOX_OAUTH_CLIENT_ID": CLIENT_ID,
-        "STATE_DIRECTORY": str(tmp_path / "state"),
+        "imap_password": "",
+        "imap_auth": "oauthbearer",
+        "oauth_token_url": mail_provider.token_url,
+        "oauth_client_id": CLIENT_ID,
     }
     return Dropbox(oauth_dovecot, mailbox_user, f"sqlite:///{tmp_path / 'dropbox.db'}", settings)
 
 
 def test_a_poll_by_client_credentials(dropbox: Dropbox) -> None:
-    dropbox.settings |= {"BCC_DROPBOX_OAUTH_CLIENT_SECRET": CLIENT_SECRET, "BCC_DROPBOX_IMAP_AUTH": "xoauth2"}
+    dropbox.settings |= {"oauth_client_secret": CLIENT_SECRET, "imap_auth": "xoauth2"}
     dropbox.deliver(letter(dropbox.add_user("jane@acme.example")))
     assert dropbox.poll() == {"associated": 1}
 
@@ -39,7 +45,7 @@ def test_a_poll_by_a_refresh_token_that_is_renewed_and_kept(
     file = tmp_path / "refresh-token"
     file.write_text(REFRESH_TOKEN + "\n")
     file.chmod(0o400)
-    dropbox.settings["BCC_DROPBOX_OAUTH_REFRESH_TOKEN_FILE"] = str(file)
+    dropbox.settings["oauth_refresh_token_file"] = str(file)
     mail_provider.renews_refresh_token = True
     dropbox.deliver(letter(dropbox.add_user("jane@acme.example")))
     assert dropbox.poll() == {"associated": 1}
@@ -52,8 +58,8 @@ def test_a_poll_by_a_refresh_token_that_is_renewed_and_kept(
 
 @pytest.mark.parametrize("mechanism", ["xoauth2", "oauthbearer"])
 def test_a_debug_log_shows_no_token_in_the_clear_or_in_base64(dropbox: Dropbox, mechanism: str) -> None:
-    dropbox.settings |= {"BCC_DROPBOX_OAUTH_CLIENT_SECRET": CLIENT_SECRET, "BCC_DROPBOX_IMAP_AUTH": mechanism}
-    written = dropbox.ok("poll", settings={"BCC_DROPBOX_LOG_LEVEL": "debug"}).err
+    dropbox.settings |= {"oauth_client_secret": CLIENT_SECRET, "imap_auth": mechanism}
+    written = dropbox.ok("poll", log_level="debug").err
     assert "library" in written
     coded = re.findall(r"[A-Za-z0-9+/]{16,}", written)
     decoded = b"".join(b64decode(word[: len(word) // 4 * 4]) for word in coded)
@@ -61,7 +67,7 @@ def test_a_debug_log_shows_no_token_in_the_clear_or_in_base64(dropbox: Dropbox, 
 
 
 def test_a_refused_grant_is_one_clear_line_without_a_secret(dropbox: Dropbox) -> None:
-    dropbox.settings |= {"BCC_DROPBOX_OAUTH_CLIENT_SECRET": "not-the-client-secret", "BCC_DROPBOX_LOG_LEVEL": "debug"}
+    dropbox.settings |= {"oauth_client_secret": "not-the-client-secret", "log_level": "debug"}
     ran = dropbox.run("poll")
     assert ran.code == 1
     (error,) = [line for line in ran.err.splitlines() if line.startswith("error: ")]

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.command import mailbox_settings
 from tests.harness.databases import Databases
-from tests.harness.running import Installation
 from tests.outages.between import Between, Rewrite, as_it_is
 from tests.outages.ledger import Ledger
 from tests.servers.cut import Cut
@@ -26,16 +24,12 @@ def ledger_on(mailbox_user: str, databases: Databases, tmp_path: Path) -> Iterat
 
     def ledger_on(server: Dovecot, database_url: str | None = None) -> Ledger:
         url = database_url or databases.copy("sqlite", tmp_path / "worker.sqlite3")
-        settings = mailbox_settings(server.imap, mailbox_user, url) | {"idle": "off", "poll_seconds": "1"}
-        ledger = Ledger(server, mailbox_user, Installation(tmp_path / "worker.env", settings))
-        opened.append(ledger)
-        ledger.open()
-        return ledger
+        opened.append(Ledger(server, mailbox_user, url, tmp_path / "worker.env"))
+        return opened[-1]
 
     yield ledger_on
     for ledger in opened:
-        for running in ledger.installation.started:
-            running.kill()
+        ledger.kill()
 
 
 @pytest.fixture
@@ -47,7 +41,7 @@ def ledger(ledger_on: Opened, dovecot: Dovecot) -> Ledger:
 @pytest.fixture
 def through(ledger: Ledger, cut: Cut) -> Cut:
     """Return the proxy between the worker of `ledger` and its mailbox."""
-    ledger.installation.settings["imap_port"] = str(cut.port)
+    ledger.settings["imap_port"] = str(cut.port)
     return cut
 
 
@@ -57,8 +51,8 @@ def in_front_of() -> Iterator[InFrontOf]:
     with ExitStack() as proxies:
 
         def in_front_of(ledger: Ledger, rewrite: Rewrite = as_it_is) -> Between:
-            proxy = proxies.enter_context(Between(ledger.server.imap, rewrite))
-            ledger.installation.settings["imap_port"] = str(proxy.port)
+            proxy = proxies.enter_context(Between(ledger.dovecot.imap, rewrite))
+            ledger.settings["imap_port"] = str(proxy.port)
             return proxy
 
         yield in_front_of

@@ -1,30 +1,22 @@
 """What the database and the mailbox hold after all that happened: nothing lost, nothing twice, nobody blamed."""
 
 from collections import Counter
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, text
-
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
-from tests.harness.running import Installation
 from tests.servers.dovecot import Dovecot
 
 CUSTOMER = "carl@client.example"
 
 
-@dataclass
-class Ledger:
-    """One worker's books: its mailbox on a server, and its database."""
+class Ledger(Dropbox):
+    """One worker's books: its mailbox on a server, and its database; one user, to whose dropbox all mail goes."""
 
-    server: Dovecot
-    mailbox: str
-    installation: Installation
-    address: str = ""
-
-    def open(self) -> None:
-        """Make the one user to whose dropbox all mail goes."""
-        self.address = self.installation.admin("user", "add", "jane@acme.example")["address"]
+    def __init__(self, dovecot: Dovecot, mailbox: str, database_url: str, env_file: Path) -> None:
+        super().__init__(dovecot, mailbox, database_url, {"idle": "off", "poll_seconds": "1"}, env_file)
+        self.address = self.add_user("jane@acme.example")
 
     def letters(self, count: int, first: int = 0, size: int = 100) -> list[bytes]:
         """Letters to one customer, each another."""
@@ -34,13 +26,10 @@ class Ledger:
             for number in range(first, first + count)
         ]
 
-    def deliver(self, count: int, first: int = 0, size: int = 100) -> list[bytes]:
+    def deliver_letters(self, count: int, first: int = 0, size: int = 100) -> list[bytes]:
         mails = self.letters(count, first, size)
-        self.server.deliver_many(self.mailbox, mails)
+        self.deliver(*mails)
         return mails
-
-    def folder(self, name: str | None = None) -> list[bytes]:
-        return self.server.folder(self.mailbox, name and self.server.settings.prefix + name)
 
     def is_balanced(self, mails: list[bytes]) -> bool:
         """Return True if each mail is filed once and in its folder, and the queue is empty."""
@@ -68,18 +57,6 @@ class Ledger:
 
     def outcomes(self) -> dict[str, int]:
         return dict(self.query("SELECT outcome, count(*) FROM decision GROUP BY outcome"))
-
-    def count(self, table: str) -> int:
-        ((rows,),) = self.query(f"SELECT count(*) FROM {table}")
-        return int(rows)
-
-    def query(self, statement: str) -> Any:
-        engine = create_engine(self.installation.settings["database_url"])
-        try:
-            with engine.connect() as connection:
-                return [tuple(row) for row in connection.execute(text(statement))]
-        finally:
-            engine.dispose()
 
 
 def subject_of(mail: bytes) -> str:

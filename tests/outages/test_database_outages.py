@@ -29,9 +29,9 @@ def test_a_server_that_is_stopped_in_the_midst_of_a_poll_is_waited_for(
 ) -> None:
     ledger = on_postgres
     proxy = in_front_of(ledger)
-    mails = ledger.deliver(BACKLOG)
+    mails = ledger.deliver_letters(BACKLOG)
     proxy.before(step, own_postgres.stop)
-    service = ledger.installation.start(batch_messages="50")
+    service = ledger.start(batch_messages="50")
     try:
         service.wait_for("database.unavailable", seconds=20)
         assert len(ledger.folder()) + len(ledger.folder("Associated")) == BACKLOG
@@ -47,9 +47,9 @@ def test_connections_that_are_killed_again_and_again_cost_nothing_but_time(
     on_postgres: Ledger, own_postgres: Postgres
 ) -> None:
     ledger = on_postgres
-    mails = ledger.deliver(BACKLOG)
-    service = ledger.installation.start(batch_messages="10")
-    database = ledger.installation.settings["database_url"].rpartition("/")[2]
+    mails = ledger.deliver_letters(BACKLOG)
+    service = ledger.start(batch_messages="10")
+    database = ledger.database_url.rpartition("/")[2]
     for filed in (0, 20, 60, 120):
         await_true(lambda filed=filed: service.count("message.associated") > filed)  # type: ignore[misc]
         own_postgres.kill_connections(database)
@@ -60,10 +60,10 @@ def test_connections_that_are_killed_again_and_again_cost_nothing_but_time(
 
 
 def test_a_file_that_another_process_keeps_locked_is_waited_for(ledger: Ledger, tmp_path: Path) -> None:
-    mails = ledger.deliver(20)
+    mails = ledger.deliver_letters(20)
     with closing(sqlite3.connect(tmp_path / "worker.sqlite3", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        service = ledger.installation.start(statement_seconds="1")
+        service = ledger.start(statement_seconds="1")
         error = service.wait_for("database.unavailable")["error"]
         assert "locked" in error
         assert ledger.folder() == mails
@@ -77,11 +77,11 @@ def test_a_table_that_another_transaction_keeps_locked_is_waited_for(
     on_postgres: Ledger, own_postgres: Postgres
 ) -> None:
     ledger = on_postgres
-    mails = ledger.deliver(20)
-    url = ledger.installation.settings["database_url"].replace("+psycopg", "")
+    mails = ledger.deliver_letters(20)
+    url = ledger.database_url.replace("+psycopg", "")
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE email IN ACCESS EXCLUSIVE MODE")
-        service = ledger.installation.start(statement_seconds="1")
+        service = ledger.start(statement_seconds="1")
         assert "timeout" in service.wait_for("database.unavailable")["error"]
         assert ledger.folder() == mails
         other.rollback()
@@ -95,11 +95,11 @@ def test_a_full_disk_is_waited_for_and_what_did_not_fit_is_filed_when_there_is_r
 ) -> None:
     ledger = ledger_on(dovecot, f"sqlite:///{small_disk / 'worker.sqlite3'}")
     ballast = small_disk / "ballast"
-    service = ledger.installation.start()
+    service = ledger.start()
     service.wait_for("poll.finished")
     free = os.statvfs(small_disk)
     ballast.write_bytes(b"\0" * (free.f_bavail * free.f_frsize - 65_536))
-    mails = ledger.deliver(8, size=100_000)
+    mails = ledger.deliver_letters(8, size=100_000)
     assert "full" in service.wait_for("database.unavailable")["error"]
     assert len(ledger.folder()) == len(mails)
     ballast.unlink()

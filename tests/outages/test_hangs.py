@@ -39,10 +39,10 @@ def frozen(server: Postgres) -> Iterator[None]:
 
 
 def test_a_server_that_falls_silent_is_an_outage_after_the_sockets_wait(ledger: Ledger, through: Cut) -> None:
-    service = ledger.installation.start(socket_seconds="1")
+    service = ledger.start(socket_seconds="1")
     service.wait_for("poll.finished")
     through.stall()
-    mails = ledger.deliver(20)
+    mails = ledger.deliver_letters(20)
     assert "no answer within 1 seconds" in service.wait_for("mailbox.lost")["error"]
     assert not ledger.blamed()
     through.resume()
@@ -55,10 +55,10 @@ def test_a_server_that_gives_an_octet_now_and_then_is_an_outage_after_four_such_
     ledger: Ledger, in_front_of: InFrontOf
 ) -> None:
     proxy = in_front_of(ledger)
-    mails = ledger.deliver(20)
+    mails = ledger.deliver_letters(20)
     with Cut(proxy.port) as line:
         proxy.before(b"BODY.PEEK[]", lambda: line.trickle(4))
-        service = ledger.installation.start(imap_port=str(line.port), socket_seconds="1", batch_messages="5")
+        service = ledger.start(imap_port=str(line.port), socket_seconds="1", batch_messages="5")
         assert "no whole answer within 4 seconds" in service.wait_for("mailbox.lost", seconds=20)["error"]
         assert not ledger.blamed()
         line.resume()
@@ -71,22 +71,22 @@ def test_a_poll_past_its_deadline_ends_the_process_so_that_it_is_started_again(
     ledger: Ledger, through: Cut, command: str
 ) -> None:
     """The greeting trickles: not even the login is reached. The server would be given up after twelve seconds."""
-    mails = ledger.deliver(3)
+    mails = ledger.deliver_letters(3)
     through.trickle(2)
-    hanging = ledger.installation.start(command, **(DEADLINE | {"socket_seconds": "3"}))
+    hanging = ledger.start(command, **(DEADLINE | {"socket_seconds": "3"}))
     assert hanging.wait() == 75
     assert (hanging.names[-1], hanging.events[-1]["deadline"]) == ("poll.hung", 4)
     through.resume()
-    ledger.installation.start()
+    ledger.start()
     await_balance(ledger, mails)
 
 
 @pytest.mark.parametrize("command", ["run", "poll"])
 def test_a_backlog_that_takes_longer_than_the_deadline_is_no_hang(ledger: Ledger, through: Cut, command: str) -> None:
-    mails = ledger.deliver(14)
+    mails = ledger.deliver_letters(14)
     through.delay(0.1)
     waits = {"poll_deadline_seconds": "5", "socket_seconds": "4", "statement_seconds": "4"}
-    service = ledger.installation.start(command, batch_messages="1", poll_seconds="150", **waits)
+    service = ledger.start(command, batch_messages="1", poll_seconds="150", **waits)
     finished = service.wait_for("poll.finished", seconds=60)
     assert (finished["associated"], finished["seconds"] > 5) == (14, True)
     assert ledger.differences(mails) == []
@@ -97,14 +97,14 @@ def test_a_database_that_freezes_in_the_midst_of_a_backlog_ends_the_process_and_
     ledger_on: Opened, dovecot: Dovecot, own_postgres: Postgres, command: str
 ) -> None:
     ledger = ledger_on(dovecot, own_postgres.url(own_postgres.create_database()))
-    mails = ledger.deliver(400)
-    hanging = ledger.installation.start(command, batch_messages="5", **DEADLINE)
+    mails = ledger.deliver_letters(400)
+    hanging = ledger.start(command, batch_messages="5", **DEADLINE)
     hanging.wait_for("message.associated")
     with frozen(own_postgres):
         assert hanging.wait() == 75
     assert hanging.names[-1] == "poll.hung"
     assert len(ledger.folder()) + len(ledger.folder("Associated")) == 400
-    ledger.installation.start()
+    ledger.start()
     await_balance(ledger, mails)
     assert ledger.outcomes() == {"associated": 400}
 
@@ -113,13 +113,13 @@ def test_a_start_does_not_wait_for_ever_for_another_that_migrates(
     ledger_on: Opened, dovecot: Dovecot, own_postgres: Postgres
 ) -> None:
     ledger = ledger_on(dovecot, own_postgres.url(own_postgres.create_database()))
-    url = ledger.installation.settings["database_url"].replace("+psycopg", "")
+    url = ledger.database_url.replace("+psycopg", "")
     with psycopg.connect(url) as other:
         other.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
-        service = ledger.installation.start(statement_seconds="1")
+        service = ledger.start(statement_seconds="1")
         assert "timeout" in service.wait_for("database.unavailable", seconds=10)["error"]
         began = time.monotonic()
-        once = ledger.installation.run("poll")
+        once = ledger.run("poll")
         assert (once.code, time.monotonic() - began < 10) == (1, True)
         assert "error: database: canceling statement due to" in once.err
         other.rollback()
@@ -154,10 +154,10 @@ def test_a_database_that_falls_silent_before_the_first_poll_ends_the_process_too
     ledger_on: Opened, dovecot: Dovecot, own_postgres: Postgres, command: str
 ) -> None:
     ledger = ledger_on(dovecot, own_postgres.url(own_postgres.create_database()))
-    url = ledger.installation.settings["database_url"]
+    url = ledger.database_url
     with SilentAt(own_postgres.port, b"alembic_version") as proxy:
         through = url.replace(f":{own_postgres.port}/", f":{proxy.port}/")
         assert through != url
-        hanging = ledger.installation.start(command, **DEADLINE, database_url=through)
+        hanging = ledger.start(command, **DEADLINE, database_url=through)
         assert hanging.wait() == 75
     assert hanging.names[-1] == "poll.hung"

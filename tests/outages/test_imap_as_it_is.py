@@ -22,7 +22,7 @@ ALL = 10
 
 
 def poll(ledger: Ledger) -> tuple[int, str]:
-    ran = ledger.installation.run("poll")
+    ran = ledger.run("poll")
     return ran.code, ran.err
 
 
@@ -35,7 +35,7 @@ def by_a_person(ledger: Ledger, *commands: tuple[Any, ...]) -> Callable[[], None
     """Another client, which selects the queue and gives these commands."""
 
     def act() -> None:
-        with ledger.server.connect(ledger.mailbox) as person:
+        with ledger.dovecot.connect(ledger.mailbox) as person:
             person.select_folder("INBOX")
             for name, *arguments in commands:
                 getattr(person, name)(*arguments)
@@ -45,7 +45,7 @@ def by_a_person(ledger: Ledger, *commands: tuple[Any, ...]) -> Callable[[], None
 
 def make_anew(ledger: Ledger) -> None:
     """Have the server number all messages afresh, as it does when its index is lost."""
-    for index in (ledger.server.mail / ledger.mailbox / "Maildir").glob("dovecot*"):
+    for index in (ledger.dovecot.mail / ledger.mailbox / "Maildir").glob("dovecot*"):
         if index.is_file():
             index.unlink()
 
@@ -58,14 +58,14 @@ def await_another_uidvalidity() -> None:
 def test_under_a_new_uidvalidity_all_is_read_again_and_what_is_filed_is_recognised_by_its_content(
     ledger: Ledger, in_front_of: InFrontOf
 ) -> None:
-    mails = ledger.deliver(ALL)
+    mails = ledger.deliver_letters(ALL)
     proxy = in_front_of(ledger)
     proxy.before(MOVE, breaks)
     code, told = poll(ledger)
     assert (code, ledger.outcomes(), ledger.folder()) == (1, {"associated": ALL}, mails), told
     await_another_uidvalidity()
     make_anew(ledger)
-    more = ledger.deliver(2, first=ALL)
+    more = ledger.deliver_letters(2, first=ALL)
     poll_well(ledger)
     assert ledger.outcomes() == {"associated": ALL + 2, "duplicate": ALL}
     assert len(ledger.query("SELECT DISTINCT uidvalidity FROM decision")) == 2
@@ -75,8 +75,8 @@ def test_under_a_new_uidvalidity_all_is_read_again_and_what_is_filed_is_recognis
 def test_a_queue_that_is_deleted_and_made_again_in_the_midst_of_a_poll_is_read_anew(
     ledger: Ledger, in_front_of: InFrontOf
 ) -> None:
-    server, user = ledger.server, ledger.mailbox
-    ledger.installation.settings["imap_folder"] = "Drop"
+    server, user = ledger.dovecot, ledger.mailbox
+    ledger.settings["imap_folder"] = "Drop"
     with server.connect(user) as person:
         person.create_folder("Drop")
     for mail in ledger.letters(ALL):
@@ -105,8 +105,8 @@ def test_a_queue_that_is_deleted_and_made_again_in_the_midst_of_a_poll_is_read_a
 def test_what_a_person_takes_away_is_passed_over_and_the_rest_is_filed(
     ledger: Ledger, in_front_of: InFrontOf, step: bytes
 ) -> None:
-    mails = ledger.deliver(ALL)
-    with ledger.server.connect(ledger.mailbox) as person:
+    mails = ledger.deliver_letters(ALL)
+    with ledger.dovecot.connect(ledger.mailbox) as person:
         person.create_folder("Mine")
     taken = by_a_person(ledger, ("delete_messages", [2, 4]), ("expunge", [2, 4]), ("move", [6], "Mine"))
     in_front_of(ledger).before(step, taken)
@@ -123,8 +123,8 @@ def test_what_a_person_takes_away_is_passed_over_and_the_rest_is_filed(
 
 @STEPS
 def test_mail_that_comes_meanwhile_is_filed_once(ledger: Ledger, in_front_of: InFrontOf, step: bytes) -> None:
-    mails = ledger.deliver(ALL)
-    in_front_of(ledger).before(step, lambda: ledger.deliver(3, first=ALL))
+    mails = ledger.deliver_letters(ALL)
+    in_front_of(ledger).before(step, lambda: ledger.deliver_letters(3, first=ALL))
     poll_well(ledger)
     poll_well(ledger)
     assert ledger.differences(mails + ledger.letters(3, first=ALL)) == []
@@ -134,7 +134,7 @@ def test_mail_that_comes_meanwhile_is_filed_once(ledger: Ledger, in_front_of: In
 def test_flags_that_people_set_meanwhile_make_no_difference(
     ledger: Ledger, in_front_of: InFrontOf, step: bytes
 ) -> None:
-    mails = ledger.deliver(ALL)
+    mails = ledger.deliver_letters(ALL)
     everything = list(range(1, ALL + 1))
     flags = [rb"\Seen", rb"\Flagged", "$Later"]
     in_front_of(ledger).before(step, by_a_person(ledger, ("add_flags", everything, flags), ("delete_messages", [1, 3])))
@@ -143,16 +143,16 @@ def test_flags_that_people_set_meanwhile_make_no_difference(
 
 
 def test_a_target_folder_that_a_person_deletes_is_made_again(ledger: Ledger, in_front_of: InFrontOf) -> None:
-    ledger.deliver(1)
+    ledger.deliver_letters(1)
     poll_well(ledger)
-    mails = ledger.deliver(ALL, first=1)
+    mails = ledger.deliver_letters(ALL, first=1)
     in_front_of(ledger).before(MOVE, by_a_person(ledger, ("delete_folder", "Associated")))
     poll_well(ledger)
     assert ledger.folder("Associated") == mails
 
 
 def test_a_body_under_the_key_rfc822_is_taken(ledger: Ledger, in_front_of: InFrontOf) -> None:
-    mails = ledger.deliver(ALL)
+    mails = ledger.deliver_letters(ALL)
     in_front_of(ledger, lambda line, literal: (line.replace(b"BODY[] ", b"RFC822 "), literal))
     poll_well(ledger)
     assert ledger.differences(mails) == []
@@ -163,7 +163,7 @@ def test_a_body_under_the_key_rfc822_is_taken(ledger: Ledger, in_front_of: InFro
 def test_a_message_whose_body_is_never_given_goes_to_quarantine_and_keeps_nobody_waiting(
     ledger: Ledger, in_front_of: InFrontOf
 ) -> None:
-    mails = ledger.deliver(ALL)
+    mails = ledger.deliver_letters(ALL)
 
     def withhold(line: bytes, literal: bytes) -> tuple[bytes, bytes]:
         if b"BODY[] " in line and b"Subject: Letter 3\r\n" in literal:
@@ -196,7 +196,7 @@ def test_a_folder_that_is_read_only_keeps_only_its_own_messages_waiting(
     rights.write_text("owner lr\n")
     server.account.own(rights)
     proxy = in_front_of(ledger)
-    mails = ledger.deliver(ALL)
+    mails = ledger.deliver_letters(ALL)
     stranger = mails[0].replace(b"From: jane@acme.example", b"From: eve@elsewhere.example")
     server.deliver(ledger.mailbox, stranger)
     ends = {"Associated": mails, "Rejected": [stranger]}
@@ -226,7 +226,7 @@ def test_a_mailbox_over_quota_keeps_its_messages_until_there_is_room(
     server = dovecot_with(DovecotSettings(without=frozenset({"MOVE"}), extra=over_quota))
     ledger = ledger_on(server)
     server.deliver_many(ledger.mailbox, [b"Subject: old\r\n\r\n"] * ALL, "Old")
-    mails = ledger.deliver(ALL)
+    mails = ledger.deliver_letters(ALL)
     proxy = in_front_of(ledger)
     for _ in range(2):
         code, told = poll(ledger)
@@ -242,10 +242,10 @@ def test_a_mailbox_over_quota_keeps_its_messages_until_there_is_room(
 
 
 def test_a_server_that_cannot_read_its_own_disk_is_an_outage(ledger: Ledger) -> None:
-    mails = ledger.deliver(3)
-    with ledger.server.connect(ledger.mailbox) as person:
+    mails = ledger.deliver_letters(3)
+    with ledger.dovecot.connect(ledger.mailbox) as person:
         person.select_folder("INBOX")
-    files = list((ledger.server.mail / ledger.mailbox / "Maildir" / "cur").iterdir())
+    files = list((ledger.dovecot.mail / ledger.mailbox / "Maildir" / "cur").iterdir())
     for _ in range(4):
         for file in files:
             file.chmod(0)
@@ -261,12 +261,12 @@ def test_a_server_that_cannot_read_its_own_disk_is_an_outage(ledger: Ledger) -> 
 
 def files_of(ledger: Ledger, *numbers: int, head_is_cached: bool = True) -> list[Path]:
     """The files of these letters. Dovecot keeps their heads and sizes beside them if it was asked for them once."""
-    with ledger.server.connect(ledger.mailbox) as person:
+    with ledger.dovecot.connect(ledger.mailbox) as person:
         person.select_folder("INBOX")
         if head_is_cached:
             person.fetch(person.search(), ["RFC822.SIZE", "BODY.PEEK[HEADER]"])
     subjects = {f"Letter {number}" for number in numbers}
-    folder = ledger.server.mail / ledger.mailbox / "Maildir" / "cur"
+    folder = ledger.dovecot.mail / ledger.mailbox / "Maildir" / "cur"
     return [file for file in folder.iterdir() if subject_of(file.read_bytes()) in subjects]
 
 
@@ -274,7 +274,7 @@ def files_of(ledger: Ledger, *numbers: int, head_is_cached: bool = True) -> list
 def test_a_message_at_which_the_server_hangs_up_is_put_off_and_keeps_nobody_waiting(
     ledger: Ledger, head_is_cached: bool
 ) -> None:
-    mails = ledger.deliver(ALL)
+    mails = ledger.deliver_letters(ALL)
     (broken,) = files_of(ledger, 3, head_is_cached=head_is_cached)
     broken.chmod(0)
     for first in (20, 30, 40, 50):
@@ -282,7 +282,7 @@ def test_a_message_at_which_the_server_hangs_up_is_put_off_and_keeps_nobody_wait
         assert (code, len(ledger.folder())) == (0, 1), told
         assert '"uid": 4, "error": "IMAP server' in told
         assert [row[:2] for row in ledger.blamed()] == [(4, 0)], "worked alone from now on, without a strike"
-        mails += ledger.deliver(2, first=first)
+        mails += ledger.deliver_letters(2, first=first)
     broken.chmod(0o600)
     poll_well(ledger)
     assert ledger.differences(mails) == []
@@ -292,8 +292,8 @@ def test_a_message_that_is_asked_for_alone_and_at_which_the_server_hangs_up_keep
     ledger: Ledger,
 ) -> None:
     """The first of all is larger than a batch."""
-    ledger.installation.settings["batch_bytes"] = "65536"
-    mails = ledger.deliver(1, size=100_000) + ledger.deliver(ALL, first=1)
+    ledger.settings["batch_bytes"] = "65536"
+    mails = ledger.deliver_letters(1, size=100_000) + ledger.deliver_letters(ALL, first=1)
     (broken,) = files_of(ledger, 0)
     broken.chmod(0)
     poll_well(ledger)
@@ -304,7 +304,7 @@ def test_a_message_that_is_asked_for_alone_and_at_which_the_server_hangs_up_keep
 
 
 def test_more_broken_messages_than_one_poll_bears_with_keep_the_others_waiting_for_one_poll(ledger: Ledger) -> None:
-    mails = ledger.deliver(30)
+    mails = ledger.deliver_letters(30)
     broken = files_of(ledger, *range(12))
     for file in broken:
         file.chmod(0)
@@ -318,7 +318,7 @@ def test_more_broken_messages_than_one_poll_bears_with_keep_the_others_waiting_f
 
 
 def test_a_message_whose_head_is_never_given_goes_to_quarantine(ledger: Ledger, in_front_of: InFrontOf) -> None:
-    mails = ledger.deliver(ALL)
+    mails = ledger.deliver_letters(ALL)
 
     def withhold(line: bytes, literal: bytes) -> tuple[bytes, bytes]:
         if b"BODY[HEADER" in line and b"UID 4 " in line:
@@ -340,7 +340,7 @@ def test_a_message_whose_head_is_never_given_goes_to_quarantine(ledger: Ledger, 
 def test_a_message_at_which_the_server_falls_silent_keeps_nobody_waiting(
     ledger: Ledger, in_front_of: InFrontOf
 ) -> None:
-    mails = ledger.deliver(ALL)
+    mails = ledger.deliver_letters(ALL)
     chokes = threading.Event()
     chokes.set()
 
@@ -351,7 +351,7 @@ def test_a_message_at_which_the_server_falls_silent_keeps_nobody_waiting(
         return line, literal
 
     in_front_of(ledger, choke)
-    service = ledger.installation.start(socket_seconds="1")
+    service = ledger.start(socket_seconds="1")
     service.wait_for("message.associated", times=ALL - 1, seconds=40)
     await_true(lambda: ledger.folder() == mails[:1])
     assert not ledger.blamed()

@@ -1,6 +1,5 @@
 """The whole journey on each kind of server: with and without MOVE and UIDPLUS, a prefix, and three makes of IMAP."""
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,8 +8,8 @@ import pytest
 from imapclient import IMAPClient
 
 from tests.harness.command import mailbox_settings
+from tests.harness.installation import Installation
 from tests.harness.letters import letter
-from tests.harness.running import Installation
 from tests.imap.courier import Courier
 from tests.servers.dovecot import PASSWORD, Dovecot, DovecotSettings
 from worker.demo import USER, embedded_mailbox
@@ -63,33 +62,25 @@ def server(
         yield Server(dovecot.imap, mailbox_user, lambda raw: dovecot.deliver(mailbox_user, raw))
 
 
-def poll(worker: Installation) -> dict[str, int]:
-    ran = worker.run("poll", "--json")
-    assert ran.code == 0, ran.err
-    counts: dict[str, int] = json.loads(ran.out)
-    return counts
-
-
 def test_mail_is_filed_recognised_and_rejected_and_stands_where_it_belongs(server: Server, tmp_path: Path) -> None:
     settings = mailbox_settings(server.port, server.user, f"sqlite:///{tmp_path / 'worker.sqlite3'}")
-    worker = Installation(tmp_path / "worker.env", settings | {"imap_password": server.password})
-    address = worker.admin("user", "add", "jane@acme.example")["address"]
+    worker = Installation(settings | {"imap_password": server.password})
+    address = worker.add_user("jane@acme.example")
     old = server.holds("Associated")
     first, second = letter(address, subject="First"), letter(address, subject="Second", to="dora@client.example")
     stranger = letter("drop+guessed@drop.example.com", subject="Guessed")
     for mail in (first, second, stranger):
         server.deliver(mail)
-    counts = poll(worker)
-    assert (counts["associated"], counts["rejected"], counts["deferred"]) == (2, 1, 0)
+    assert worker.poll() == {"associated": 2, "rejected": 1}
     server.deliver(first)
-    assert poll(worker)["duplicate"] == 1
-    assert not any(poll(worker).values())
+    assert worker.poll() == {"duplicate": 1}
+    assert worker.poll() == {}
     assert server.holds("INBOX") == []
     assert sorted(server.holds("Associated")) == sorted([*old, first, first, second])
     assert stranger in server.holds("Rejected")
-    emails = worker.admin("email", "list")
+    emails = worker.admin("email", "list", "--json").json
     assert sorted(email["subject"] for email in emails) == ["First", "Second"]
-    (email,) = worker.admin("email", "list", "--contact", "carl@client.example")
+    (email,) = worker.sent_emails("contact", "carl@client.example")
     copy = tmp_path / "copy.eml"
     assert worker.run("email", "export", str(email["id"]), "-o", str(copy)).code == 0
     assert copy.read_bytes() == first

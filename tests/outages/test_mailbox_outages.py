@@ -47,9 +47,9 @@ def test_a_server_that_dies_in_the_midst_of_a_fetch_is_waited_for_and_gone_on_wi
     ledger_on: Opened, own_dovecot: Dovecot, bodies: int
 ) -> None:
     ledger = ledger_on(own_dovecot)
-    mails = ledger.deliver(BACKLOG, size=SIZE)
+    mails = ledger.deliver_letters(BACKLOG, size=SIZE)
     with Between(own_dovecot.imap, Dying(own_dovecot, bodies)) as proxy:
-        service = ledger.installation.start(imap_port=str(proxy.port), batch_messages="50")
+        service = ledger.start(imap_port=str(proxy.port), batch_messages="50")
         try:
             lost = service.wait_for("mailbox.lost", seconds=20)
             assert lost["error"].startswith(f"IMAP server 127.0.0.1:{proxy.port}: ")
@@ -68,11 +68,11 @@ def test_a_server_that_dies_in_the_midst_of_moving_is_waited_for_and_all_is_move
 ) -> None:
     server = dovecot_with(way)
     ledger = ledger_on(server)
-    mails = ledger.deliver(BACKLOG)
+    mails = ledger.deliver_letters(BACKLOG)
     with Between(server.imap) as proxy:
         words = b"UID COPY" if "MOVE" in way.without else b"UID MOVE"
         proxy.after(words, server.kill)
-        service = ledger.installation.start(imap_port=str(proxy.port), batch_messages="50")
+        service = ledger.start(imap_port=str(proxy.port), batch_messages="50")
         try:
             service.wait_for("mailbox.lost", seconds=20)
             assert not ledger.blamed()
@@ -93,12 +93,12 @@ def test_a_server_that_dies_in_the_midst_of_moving_is_waited_for_and_all_is_move
 
 
 def test_a_connection_that_breaks_now_and_then_is_replaced_and_loses_nothing(ledger: Ledger, through: Cut) -> None:
-    mails = ledger.deliver(BACKLOG, size=SIZE)
+    mails = ledger.deliver_letters(BACKLOG, size=SIZE)
     for octets in (100, 5_000, 60_000, 200_000):
         through.cut_after(octets)
     for octets in (30, 150):
         through.cut_after(octets, Towards.SERVER)
-    service = ledger.installation.start(batch_messages="20")
+    service = ledger.start(batch_messages="20")
     await_true(lambda: not through.is_to_cut, seconds=60)
     await_balance(ledger, mails)
     assert not ledger.blamed()
@@ -108,10 +108,10 @@ def test_a_connection_that_breaks_now_and_then_is_replaced_and_loses_nothing(led
 
 
 def test_a_refused_login_is_not_repeated_for_two_minutes_and_told_apart(ledger: Ledger, through: Cut) -> None:
-    mails = ledger.deliver(3)
-    service = ledger.installation.start(imap_password="wrong-password", idle="auto")
+    mails = ledger.deliver_letters(3)
+    service = ledger.start(imap_password="wrong-password", idle="auto")
     assert "login refused" in service.wait_for("mailbox.login_refused")["error"]
-    ledger.deliver(1, first=3)
+    ledger.deliver_letters(1, first=3)
     time.sleep(4)  # four polls' time
     assert through.connections == 1
     assert outages_told(service) == ["mailbox.login_refused"]

@@ -18,10 +18,10 @@ def cut_within_the_body(line: bytes, literal: bytes) -> tuple[bytes, bytes]:
 
 
 def test_memory_stays_flat_over_hundreds_of_fetches_that_break_off(ledger: Ledger, in_front_of: InFrontOf) -> None:
-    ledger.deliver(LETTERS, size=500_000)
+    ledger.deliver_letters(LETTERS, size=500_000)
     in_front_of(ledger, cut_within_the_body)
-    ledger.installation.write()
-    command = [sys.executable, "-m", "tests.outages.cycling", str(ledger.installation.env_file), str(TURNS)]
+    ledger.write()
+    command = [sys.executable, "-m", "tests.outages.cycling", str(ledger.env_file), str(TURNS)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
     sizes, cut_short = zip(*(map(int, line.split()) for line in ran.stdout.splitlines()), strict=True)
     assert all(cut_short)

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 from imapclient import IMAPClient
-from sqlalchemy import create_engine, text
 
 from tests.harness.command import mailbox_settings
+from tests.harness.installation import Installation
 from tests.harness.letters import letter
-from tests.harness.running import Installation
 from tests.imap.courier import Courier
 from tests.outages.between import Between
 from tests.servers.dovecot import PASSWORD
@@ -27,23 +26,14 @@ class Office:
         self.courier, self.proxy = courier, proxy
         self._maildir = folder / "courier" / "Maildir"
         settings = mailbox_settings(proxy.port, "drop", f"sqlite:///{folder / 'worker.sqlite3'}")
-        self.worker = Installation(folder / "worker.env", settings)
-        address = self.worker.admin("user", "add", "jane@acme.example")["address"]
+        self.worker = Installation(settings)
+        address = self.worker.add_user("jane@acme.example")
         self.letters = [letter(address, subject=f"Letter {number}") for number in range(COUNT)]
         for number, raw in enumerate(self.letters):
             courier.deliver(f"{1_700_000_000 + number}.{number}.host", raw)
 
     def file(self, number: int) -> Path:
         return sorted(file for part in ("new", "cur") for file in (self._maildir / part).iterdir())[number]
-
-    def poll(self) -> None:
-        ran = self.worker.run("poll")
-        assert ran.code == 0, ran.err
-
-    def query(self, statement: str) -> list[tuple[object, ...]]:
-        engine = create_engine(self.worker.settings["database_url"])
-        with engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(text(statement))]
 
 
 @pytest.fixture
@@ -71,10 +61,10 @@ def test_a_message_that_a_person_takes_away_is_decided_by_nobody(
     office: Office, step: bytes, remove: Callable[[Office], None]
 ) -> None:
     office.proxy.before(step, lambda: remove(office))
-    office.poll()
-    office.poll()
-    assert office.query("SELECT outcome, count(*) FROM decision GROUP BY outcome") == [("associated", COUNT - 1)]
-    assert office.query("SELECT uid FROM attempt") == []
+    office.worker.poll()
+    office.worker.poll()
+    assert office.worker.query("SELECT outcome, count(*) FROM decision GROUP BY outcome") == [("associated", COUNT - 1)]
+    assert office.worker.query("SELECT uid FROM attempt") == []
     assert office.courier.folder(".Rejected") == []
 
 
@@ -86,5 +76,5 @@ def test_a_message_that_cannot_be_opened_for_a_moment_is_filed_by_a_later_poll(o
         if away.exists():
             away.rename(away.with_name(f"{1_700_000_001}.1.host:2,"))
         assert "message.rejected" not in ran.err
-    office.poll()
-    assert office.query("SELECT outcome, count(*) FROM decision GROUP BY outcome") == [("associated", COUNT)]
+    office.worker.poll()
+    assert office.worker.query("SELECT outcome, count(*) FROM decision GROUP BY outcome") == [("associated", COUNT)]

@@ -28,6 +28,7 @@ class Recipe:
         return self.file(by_version(f"dovecot-2.3/{name}", f"dovecot-2.4/{name}"), places)
 
     def settings(self) -> dict[str, str]:
-        """Read worker.env; what is commented out there is not set."""
+        """Read the settings of worker.env by name; what is commented out there is not set."""
         lines = [line for line in self.file("worker.env").splitlines() if line and not line.startswith("#")]
-        return dict(line.split("=", 1) for line in lines)
+        named = (line.removeprefix("BCC_DROPBOX_").split("=", 1) for line in lines)
+        return {name.lower(): value for name, value in named}

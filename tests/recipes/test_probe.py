@@ -1,6 +1,5 @@
 """`check --probe` through real mail servers: right about the recipes, and about a server that is set up badly."""
 
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox
 from tests.recipes.builds import postfix_dovecot_lmtp
 from tests.recipes.chain import MAILBOX, Chain, running
 from tests.recipes.letters import OUR_ID, PLAIN, dropbox
@@ -17,6 +16,7 @@ from tests.recipes.recipe import Recipe
 BELIEF = "probe: RECEIVED_BY and TOKEN_HEADERS"
 ENVELOPE = "probe: forged envelope fields"
 STAMP = "probe: Authentication-Results"
+REQUIRED = {"authserv_id": OUR_ID, "sender_auth": "required"}
 SENDERS = "probe: forged senders"
 
 Found = dict[str, dict[str, Any]]
@@ -24,15 +24,13 @@ Found = dict[str, dict[str, Any]]
 
 def worker(chain: Chain, folder: Path, **settings: str) -> Dropbox:
     """A worker of that mailbox that sends by that mail server."""
-    named = {f"BCC_DROPBOX_{name}": value for name, value in settings.items()}
-    named["BCC_DROPBOX_SMTP_URL"] = f"smtp://127.0.0.1:{chain.server.port}"
-    return Dropbox(chain.dovecot, MAILBOX, f"sqlite:///{folder / 'dropbox.db'}", named)
+    settings["smtp_url"] = f"smtp://127.0.0.1:{chain.server.port}"
+    return Dropbox(chain.dovecot, MAILBOX, f"sqlite:///{folder / 'dropbox.db'}", settings)
 
 
 def as_recommended(chain: Chain) -> dict[str, str]:
     """Return the fields and hosts of the recipe's worker.env."""
-    names = ("RECEIVED_BY", "TOKEN_HEADERS")
-    return {name: chain.recipe.settings()[f"BCC_DROPBOX_{name}"] for name in names}
+    return {name: chain.recipe.settings()[name] for name in ("received_by", "token_headers")}
 
 
 def probed(dropbox: Dropbox, code: int = 0) -> Found:
@@ -64,14 +62,14 @@ def test_a_recipe_passes_as_its_settings_stand(chain: Chain, tmp_path: Path) -> 
 
 
 def test_what_the_probe_says_to_set_is_right(chain: Chain, tmp_path: Path) -> None:
-    found = probed(worker(chain, tmp_path, TOKEN_HEADERS="X-Unheard-Of", AUTHSERV_ID=OUR_ID), code=1)
+    found = probed(worker(chain, tmp_path, token_headers="X-Unheard-Of", **REQUIRED), code=1)
     assert found[BELIEF]["result"] == "fail"
     stamps = chain.recipe.name == "exim4-lmtp"  # the others need a milter for that
     assert found[STAMP]["result"] == ("pass" if stamps else "fail")
     words = found[BELIEF]["mending"].removeprefix("set ").split(" and ")
-    said = dict(word.removeprefix("BCC_DROPBOX_").split("=") for word in words)
-    assert said["RECEIVED_BY"] == as_recommended(chain)["RECEIVED_BY"]
-    assert said["TOKEN_HEADERS"] in as_recommended(chain)["TOKEN_HEADERS"].split(",")
+    said = {name.lower(): value for name, value in (word.removeprefix("BCC_DROPBOX_").split("=") for word in words)}
+    assert said["received_by"] == as_recommended(chain)["received_by"]
+    assert said["token_headers"] in as_recommended(chain)["token_headers"].split(",")
     assert probed(worker(chain, tmp_path, **said))[BELIEF]["result"] == "pass"
 
 
@@ -87,7 +85,7 @@ def bad_chain() -> Iterator[Chain]:
 
 
 def test_a_server_that_loses_the_tokens_of_two_in_one_mail_is_found_out(bad_chain: Chain, tmp_path: Path) -> None:
-    found = probed(worker(bad_chain, tmp_path, AUTHSERV_ID=OUR_ID), code=1)
+    found = probed(worker(bad_chain, tmp_path, **REQUIRED), code=1)
     assert found["probe: tokens"]["seen"] == "both are lost: no field of any copy names them"
     assert "recipient_limit = 1" in found["probe: tokens"]["mending"]
     assert found[ENVELOPE]["seen"] == "a forged Delivered-To would be believed"
@@ -99,25 +97,19 @@ def test_a_server_that_loses_the_tokens_of_two_in_one_mail_is_found_out(bad_chai
 
 def test_the_running_worker_and_the_probe_do_not_disturb_each_other(bad_chain: Chain, tmp_path: Path) -> None:
     dropbox = worker(bad_chain, tmp_path)
-    service = dropbox.start("run")
-    try:
-        deadline = time.monotonic() + 20
-        while dropbox.run("status", "--max-age", "1m").code:
-            assert time.monotonic() < deadline, "the service never polled"
+    with dropbox.start(log_format="json") as service:
+        service.wait_for("poll.finished")
         found = probed(dropbox, code=1)
         assert found["probe"]["result"] == "pass"
         assert found["probe: traces"]["result"] == "pass"
-    finally:
-        service.terminate()
-        assert service.communicate(timeout=20)[0] == b""
+        assert service.end()[0] == 0
     assert messages(bad_chain) == 0
 
 
 def test_a_probe_that_does_not_come_back_is_told(
     bad_chain: Chain, dovecot: Any, mailbox_user: str, tmp_path: Path
 ) -> None:
-    elsewhere = worker(bad_chain, tmp_path)
-    elsewhere.dovecot, elsewhere.mailbox = dovecot, mailbox_user
+    elsewhere = worker(bad_chain, tmp_path, imap_port=str(dovecot.imap), imap_user=mailbox_user)
     ran = elsewhere.run("check", "--probe", "--wait", "1s", "--json")
     [probe] = [finding for finding in ran.json if finding["what"] == "probe"]
     assert (ran.code, probe["result"], probe["seen"]) == (1, "fail", "nothing came back within 1 s")
@@ -126,5 +118,5 @@ def test_a_probe_that_does_not_come_back_is_told(
 
 def test_without_a_mail_server_there_is_no_probe(bad_chain: Chain, tmp_path: Path) -> None:
     dropbox = worker(bad_chain, tmp_path)
-    del dropbox.settings["BCC_DROPBOX_SMTP_URL"]
+    del dropbox.settings["smtp_url"]
     assert probed(dropbox, code=1)["probe"]["mending"] == "set BCC_DROPBOX_SMTP_URL"

@@ -29,9 +29,9 @@ from worker.mime.authentication_results import organisational_domain, read_resul
 def routed(chain: Chain, copies: list[bytes]) -> list[tuple[str, ...]]:
     """Route each copy with the settings that the recipe names, in the order of tokens."""
     settings = chain.recipe.settings()
-    address = DropboxAddress(Address.parse(settings["BCC_DROPBOX_ADDRESS"]))
-    headers = settings["BCC_DROPBOX_TOKEN_HEADERS"].split(",")
-    own_host = settings["BCC_DROPBOX_RECEIVED_BY"]
+    address = DropboxAddress(Address.parse(settings["address"]))
+    headers = settings["token_headers"].split(",")
+    own_host = settings["received_by"]
     return sorted(route(read_head(copy), address, headers, own_host).tokens for copy in copies)
 
 

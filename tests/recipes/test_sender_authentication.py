@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.dropbox import Dropbox
+from tests.harness.installation import Dropbox, Installation
 from tests.recipes.builds import exim4_lmtp, postfix_dovecot_lmtp, postfix_dovecot_sieve, postfix_virtual
-from tests.recipes.chain import MAILBOX, Chain, running
+from tests.recipes.chain import Chain, running
 from tests.recipes.forgeries import EVIL, JO_ABROAD, SIBLING, VICTIMS, Mail, forgeries, honest, records
-from tests.recipes.installation import add_users, install
 from tests.recipes.letters import ANNE, JO, OUR_ID, dated, dropbox, vouched_for
 from tests.recipes.recipe import Recipe
 from tests.recipes.signature import Signer
-from tests.recipes.test_probe import SENDERS, STAMP, as_recommended, probed, results
+from tests.recipes.test_probe import REQUIRED, SENDERS, STAMP, as_recommended, probed, results
+from tests.recipes.test_probe import worker as worker_of
 from tests.servers.milters import Milter
 from tests.servers.names import Names
 from tests.servers.process import free_port
@@ -124,18 +124,19 @@ def test_an_honest_identity_is_vouched_for(chain: Chain, signer: Signer) -> None
     assert vouches(copy)
 
 
-def test_the_worker_believes_its_own_server_and_no_forged_verdict(chain: Chain, signer: Signer, tmp_path: Path) -> None:
-    users = add_users(chain.dovecot, tmp_path / "users")
-    installation = install(chain, users, tmp_path / "worker")
-    chain.send(users.addresses[:1], signer.sign(dated()), ELSEWHERE)
-    chain.send(users.addresses[:1], vouched_for(), ELSEWHERE)
+def test_the_worker_believes_its_own_server_and_no_forged_verdict(
+    chain: Chain, signer: Signer, worker: Installation
+) -> None:
+    chain.send([worker.address_of(JO)], signer.sign(dated()), ELSEWHERE)
+    chain.send([worker.address_of(JO)], vouched_for(), ELSEWHERE)
     chain.arrived(2)
 
-    polled = installation.poll(AUTHSERV_ID=OUR_ID, SENDER_AUTH="required")
+    polled = worker.ok("poll", "--json", **REQUIRED)
 
     outcomes = {event["event"]: event.get("reason") for event in polled.events if event["event"].startswith("message")}
     assert outcomes == {"message.associated": None, "message.rejected": "sender_unauthenticated"}
-    found = installation.check(AUTHSERV_ID=OUR_ID, SENDER_AUTH="required")["sender authentication"]
+    checked = worker.ok("check", "--json", **REQUIRED).json
+    [found] = [finding for finding in checked if finding["what"] == "sender authentication"]
     assert (found["result"], found["seen"]) == ("pass", f"2 of the last 2 messages were stamped by {OUR_ID}")
 
 
@@ -158,10 +159,7 @@ def test_a_probe_shows_the_stamp_of_the_server(chain: Chain, tmp_path: Path) -> 
 
 
 def probing(chain: Chain, folder: Path) -> Dropbox:
-    settings = {f"BCC_DROPBOX_{name}": value for name, value in as_recommended(chain).items()}
-    url = f"smtp://127.0.0.1:{chain.server.port}"
-    settings |= {"BCC_DROPBOX_AUTHSERV_ID": OUR_ID, "BCC_DROPBOX_SMTP_URL": url}
-    return Dropbox(chain.dovecot, MAILBOX, f"sqlite:///{folder / 'dropbox.db'}", settings)
+    return worker_of(chain, folder, **as_recommended(chain), **REQUIRED)
 
 
 OLDER = {
@@ -200,16 +198,15 @@ def test_an_older_recipe_is_found_out_by_a_probe(
 
 
 def test_no_forgery_is_vouched_for_or_filed_and_every_honest_mail_is(
-    chain: Chain, signer: Signer, tmp_path: Path
+    chain: Chain, signer: Signer, worker: Installation
 ) -> None:
     chain.empty()
-    installation = install(chain, add_users(chain.dovecot, tmp_path / "users"), tmp_path / "worker")
-    installation.dropbox.admin("sender", "add", JO, JO_ABROAD)
+    worker.admin("sender", "add", JO, JO_ABROAD)
     forged = forgeries(signer, EVIL_SIGNER, SIBLING_SIGNER)
     beside = [Mail("honest", mail.tried, raw) for mail, raw in zip(forged, honest(signer, len(forged)), strict=True)]
     sent = [mail for pair in zip(forged, beside, strict=True) for mail in pair]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        taken = list(pool.map(partial(is_taken, chain.server.port, installation.addresses[0]), sent))
+        taken = list(pool.map(partial(is_taken, chain.server.port, worker.address_of(JO)), sent))
     assert all(taken[1::2])
     assert sum(taken[::2]) >= MOST_ARE_TAKEN
     chain.arrived(sum(taken))
@@ -218,7 +215,7 @@ def test_no_forgery_is_vouched_for_or_filed_and_every_honest_mail_is(
     won = [forged[int(number[1])] for number in numbers if number]
     assert not [f"{mail.kind}: {mail.tried}" for mail in won]
 
-    polled = installation.poll(AUTHSERV_ID=OUR_ID, SENDER_AUTH="required")
+    polled = worker.ok("poll", "--json", **REQUIRED)
     filed = {event["message_id"] for event in polled.events if event["event"] == "message.associated"}
     assert filed == {f"<honest-{number}@example.com>" for number in range(len(forged))}
     assert polled.json["rejected"] == sum(taken[::2])

@@ -3,18 +3,15 @@
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import uuid4
 
-from sqlalchemy import text
-
-from tests.harness.command import as_variables, mailbox_settings
+from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 from tests.servers.dovecot import Dovecot
 from tests.store.crm import Crm, User
 from worker.domain.outcomes import Folder, Outcome
 from worker.store.database import Database
-from worker.store.tables import AttemptRow, DecisionRow
 
 OWNER = "jane@acme.example"
 KNOWN = "known@client.example"
@@ -85,40 +82,31 @@ def found(database: Database) -> User:
     return user
 
 
-@dataclass
-class Scene:
+class Scene(Dropbox):
     """One mailbox of Dovecot and one database."""
 
-    dovecot: Dovecot
-    url: str
-    mails: Sequence[Mail] = ()
-    user: str = field(default_factory=lambda: f"mailbox-{uuid4().hex[:12]}")
-    port: int = 0
+    def __init__(self, dovecot: Dovecot, database_url: str, mails: Sequence[Mail] = ()) -> None:
+        batches = {"batch_messages": "4", "log_format": "json"}
+        super().__init__(dovecot, f"mailbox-{uuid4().hex[:12]}", database_url, batches)
+        self.mails = mails
 
-    def environment(self, **settings: str) -> dict[str, str]:
-        """The settings of a worker on it."""
-        named = mailbox_settings(self.port or self.dovecot.imap, self.user, self.url)
-        batches = {"BATCH_MESSAGES": "4", "LOG_FORMAT": "json"}
-        return as_variables({**named, **batches, **settings})
-
-    def deliver(self, mails: Sequence[Mail]) -> None:
+    def deliver_mails(self, mails: Sequence[Mail]) -> None:
         self.mails = (*self.mails, *mails)
-        self.dovecot.deliver_many(self.user, (mail.raw for mail in mails))
+        self.deliver(*(mail.raw for mail in mails))
 
     def decided(self) -> set[int]:
         """The UIDs that have their decision."""
-        with self.reading() as crm:
-            return {row["uid"] for row in crm.rows(DecisionRow)}
+        return {uid for (uid,) in self.query("SELECT uid FROM decision")}
 
     def attempts(self) -> dict[int, tuple[bool, int]]:
         """Return by UID whether the message is a suspect, and its strikes."""
-        with self.reading() as crm:
-            return {row["uid"]: (row["suspect"], row["strikes"]) for row in crm.rows(AttemptRow)}
+        rows = self.query("SELECT uid, suspect, strikes FROM attempt")
+        return {uid: (bool(suspect), strikes) for uid, suspect, strikes in rows}
 
     @contextmanager
     def reading(self) -> Iterator[Crm]:
         """The rows as a bystander sees them."""
-        database = Database.open(self.url)
+        database = Database.open(self.database_url)
         try:
             yield Crm(database)
         finally:
@@ -138,7 +126,7 @@ class Scene:
 
     def _folder_faults(self, *, is_exact: bool) -> Iterator[str]:
         for folder in (None, *Folder):
-            found = Counter(self.dovecot.folder(self.user, folder))
+            found = Counter(self.folder(folder))
             wanted = Counter(mail.raw for mail in self.mails if mail.outcome.folder is folder)
             if not is_exact:
                 found = Counter(dict.fromkeys(found, 1))
@@ -174,15 +162,12 @@ class Scene:
             "created": f"SELECT r.email {on_record} WHERE a.created",
             "attempts": "SELECT uid, suspect, strikes FROM attempt",
         }
-        with self.reading() as crm, crm.database.read() as connection:
-            return {
-                name: [row[0] if len(row) == 1 else tuple(row) for row in connection.execute(text(query))]
-                for name, query in queries.items()
-            }
+        rows = {name: self.query(query) for name, query in queries.items()}
+        return {name: [row[0] if len(row) == 1 else row for row in found] for name, found in rows.items()}
 
     def _decision_faults(self, *, is_exact: bool) -> Iterator[str]:
-        with self.reading() as crm:
-            found = Counter((row["message_id"], _end(row["outcome"], is_exact)) for row in crm.rows(DecisionRow))
+        decisions = self.query("SELECT message_id, outcome FROM decision")
+        found = Counter((message_id, _end(outcome, is_exact)) for message_id, outcome in decisions)
         wanted = Counter((mail.id, _end(mail.outcome, is_exact)) for mail in self.mails)
         if found != wanted:
             yield f"decisions: missing {list(wanted - found)[:3]}, too many {list(found - wanted)[:3]}"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.dropbox import Dropbox
 from tests.robustness.dying import KILLED, Ended, Worker, Workers
 from tests.robustness.scene import Mail, Scene, everyday
 from tests.servers.cut import Cut
@@ -16,7 +15,6 @@ from worker.imap.folders import members
 
 AT_A_TIME = 4
 MAILS = 7
-IMAP_PORT = "BCC_DROPBOX_IMAP_PORT"
 
 _MOVING = re.compile(r"UID COPY|STORE|EXPUNGE|after mailbox.move")
 _FETCH = re.compile(r"sent UID FETCH (\S+) (?!.*HEADER\])")
@@ -33,8 +31,8 @@ def test_a_crash_at_any_step_loses_nothing_and_makes_nothing_twice(
 
 def _rehearse(scene: Scene, workers: Workers, folder: Path) -> list[str]:
     """The steps of a whole poll, among them every kind that there is."""
-    scene.deliver(everyday(MAILS))
-    ended = workers.run(Worker(scene.environment(), folder))
+    scene.deliver_mails(everyday(MAILS))
+    ended = workers.run(Worker(scene.variables(), folder))
     assert (ended.code, scene.faults()) == (0, []), ended.log
     for kind in (
         "sent UID SEARCH",
@@ -65,12 +63,12 @@ def _die_at_each(steps: list[str], new_scene: Callable[[], Scene], workers: Work
 
 
 def _die_at(step: str, scene: Scene, workers: Workers, folder: Path) -> list[str]:
-    scene.deliver(everyday(MAILS))
-    died = workers.run(Worker(scene.environment(), folder, dies_at=step))
+    scene.deliver_mails(everyday(MAILS))
+    died = workers.run(Worker(scene.variables(), folder, dies_at=step))
     if died.code != KILLED:
         return [f"was not reached: exit {died.code}"]
     decided = scene.decided()
-    again = workers.run(Worker(scene.environment(), folder))
+    again = workers.run(Worker(scene.variables(), folder))
     if again.code != 0:
         return [f"the next poll failed: exit {again.code}\n{again.log}"]
     if fetched := decided & _fetched(again):
@@ -97,8 +95,8 @@ def test_a_crash_in_the_midst_of_a_move_copies_nothing_twice_where_the_server_ca
 ) -> None:
     server = dovecot_with(DovecotSettings(without=frozenset(without)))
     rehearsal = Scene(server, new_url())
-    rehearsal.deliver(everyday(MAILS))
-    ended = workers.run(Worker(rehearsal.environment(), folder))
+    rehearsal.deliver_mails(everyday(MAILS))
+    ended = workers.run(Worker(rehearsal.variables(), folder))
     assert rehearsal.faults() == []
     steps = [step for step in ended.steps if _MOVING.search(step)]
     assert any("UID COPY" in step for step in steps)
@@ -108,19 +106,19 @@ def test_a_crash_in_the_midst_of_a_move_copies_nothing_twice_where_the_server_ca
 
 def test_a_crash_between_commit_and_move_costs_no_second_download(scene: Scene, workers: Workers, folder: Path) -> None:
     """The command itself, counted on the wire."""
-    scene.deliver([Mail(number, (f"c{number}@client.example",), size=50_000) for number in range(20)])
-    died = workers.run(Worker(scene.environment(BATCH_MESSAGES="250"), folder, dies_at="after store.file #1"))
+    scene.deliver_mails([Mail(number, (f"c{number}@client.example",), size=50_000) for number in range(20)])
+    died = workers.run(Worker(scene.variables(batch_messages="250"), folder, dies_at="after store.file #1"))
     assert (died.code, len(scene.decided())) == (KILLED, 20)
     with Cut(scene.dovecot.imap) as cut:
-        Dropbox(scene.dovecot, scene.user, scene.url, scene.environment() | {IMAP_PORT: str(cut.port)}).ok("poll")
+        scene.ok("poll", imap_port=str(cut.port))
         assert cut.passed() < 10_000, "a megabyte was moved on the server, nothing of it over the line"
     assert scene.faults() == []
 
 
 def test_the_next_batch_is_in_hand_before_this_one_is_stored(scene: Scene, workers: Workers, folder: Path) -> None:
     """SQLite has one writer at a time: a mark beside the storing would wait for its end, and the fetch with it."""
-    scene.deliver(everyday(6))
-    ended = workers.run(Worker(scene.environment(BATCH_MESSAGES="2"), folder))
+    scene.deliver_mails(everyday(6))
+    ended = workers.run(Worker(scene.variables(batch_messages="2"), folder))
     marks, stored = "after store.mark", "after store.file"
     order = [step.partition(" #")[0] for step in ended.steps if step.startswith((marks, stored))]
     assert order == [marks, marks, stored, marks, stored, stored]

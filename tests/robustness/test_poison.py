@@ -18,12 +18,12 @@ VICTIM = Mail(BAD, ("victim@client.example",), Outcome.QUARANTINED)
 @pytest.fixture
 def poison(scene: Scene) -> Poison:
     """Deliver a dozen messages of which one is bad; give what the code does with that one."""
-    scene.deliver([*GOOD, VICTIM])
+    scene.deliver_mails([*GOOD, VICTIM])
     return Poison(VICTIM.id.encode())
 
 
 def run(scene: Scene, workers: Workers, folder: Path, poison: Poison | None = None, batch: int = 250) -> Ended:
-    return workers.run(Worker(scene.environment(BATCH_MESSAGES=str(batch)), folder, poison=poison))
+    return workers.run(Worker(scene.variables(batch_messages=str(batch)), folder, poison=poison))
 
 
 def strikes(scene: Scene) -> list[tuple[bool, int]]:
@@ -67,7 +67,7 @@ def test_a_message_that_the_code_fails_on_is_quarantined_after_three_polls_and_h
 def test_a_message_on_which_no_decision_can_be_made_is_quarantined_and_the_rest_is_filed_in_the_same_poll(
     scene: Scene, workers: Workers, folder: Path, batch: int
 ) -> None:
-    scene.deliver([GOOD[0], VICTIM, *GOOD[1:]])
+    scene.deliver_mails([GOOD[0], VICTIM, *GOOD[1:]])
     poison = Poison(VICTIM.id.encode(), at="deciding")
     for poll in (1, 2):
         ended = run(scene, workers, folder, poison, batch)
@@ -103,13 +103,13 @@ def test_a_message_that_kills_the_process_while_its_head_is_judged_is_quarantine
         assert run(scene, workers, folder, deadly).code == KILLED
     assert run(scene, workers, folder, deadly).code == 0
     assert len(scene.decided()) == count
-    assert len(scene.dovecot.folder(scene.user, Folder.QUARANTINE)) == 1
+    assert len(scene.folder(Folder.QUARANTINE)) == 1
 
 
 def test_the_oldest_message_that_kills_the_process_is_tried_last_once_it_has_a_strike(
     scene: Scene, workers: Workers, folder: Path
 ) -> None:
-    scene.deliver([VICTIM, *GOOD])
+    scene.deliver_mails([VICTIM, *GOOD])
     deadly = Poison(VICTIM.id.encode(), "kill")
     for decided in (0, 0, len(GOOD)):
         assert run(scene, workers, folder, deadly).code == KILLED
@@ -133,7 +133,7 @@ def test_mail_that_comes_after_a_crash_is_not_kept_waiting_by_the_suspects(
 ) -> None:
     assert run(scene, workers, folder, Poison(poison.mark, "kill")).code == KILLED
     late = Mail(100, ("late@client.example",))
-    scene.deliver([late])
+    scene.deliver_mails([late])
     assert run(scene, workers, folder, Poison(poison.mark, "kill")).code == KILLED
     with scene.reading() as crm:
         assert late.id in {row["message_id"] for row in crm.rows(DecisionRow)}
@@ -142,8 +142,10 @@ def test_mail_that_comes_after_a_crash_is_not_kept_waiting_by_the_suspects(
 def test_two_poisoned_messages_in_one_batch_are_told_apart(
     scene: Scene, poison: Poison, workers: Workers, folder: Path
 ) -> None:
-    scene.deliver([Mail(200, ("second@client.example",), Outcome.QUARANTINED, message_id=f"<{BAD}@acme.example>")])
+    scene.deliver_mails(
+        [Mail(200, ("second@client.example",), Outcome.QUARANTINED, message_id=f"<{BAD}@acme.example>")]
+    )
     for _ in range(3):
         assert run(scene, workers, folder, poison).code == 0
     assert scene.faults() == []
-    assert len(scene.dovecot.folder(scene.user, Folder.QUARANTINE)) == 2
+    assert len(scene.folder(Folder.QUARANTINE)) == 2

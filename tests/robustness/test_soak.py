@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import pytest
 
 from tests.harness.command import COMMAND, with_variables
-from tests.harness.dropbox import Dropbox
 from tests.robustness.scene import Mail, Scene, everyday
 from worker.domain.outcomes import Folder
 from worker.store.tables import AttemptRow
@@ -20,7 +19,7 @@ MOST_SECONDS = 1.2
 """A worker lives up to so long."""
 MOST_SECONDS_AT_WORK = 0.4
 """Or up to so long after the first line of its log: what comes at one time takes about half of it."""
-SETTINGS = {"BATCH_MESSAGES": "5", "POLL_SECONDS": "1"}
+SETTINGS = {"batch_messages": "5", "poll_seconds": "1"}
 
 
 @dataclass(frozen=True)
@@ -67,15 +66,12 @@ def soak(scene: Scene, messages: int, kills: int, chance: random.Random) -> Soak
     done = killed = at_work = 0
     while killed < kills:
         coming = mails[done * share : (done + 1) * share]
-        scene.deliver(coming[: share // 2])
+        scene.deliver_mails(coming[: share // 2])
         if _start_and_kill(scene, ("poll", "run")[done % 2], coming[share // 2 :], chance):
             killed += 1
             at_work += _is_unfinished(scene)
         done += 1
-    in_peace = Dropbox(
-        scene.dovecot, scene.user, scene.url, {f"BCC_DROPBOX_{name}": SETTINGS[name] for name in SETTINGS}
-    )
-    in_peace.ok("poll")
+    scene.ok("poll", **SETTINGS)
     delivered, found = Counter(mail.raw for mail in mails), Counter(_all_in_folders(scene))
     return Soaked(
         messages=len(scene.mails),
@@ -83,7 +79,7 @@ def soak(scene: Scene, messages: int, kills: int, chance: random.Random) -> Soak
         kills_at_work=at_work,
         losses=(delivered - found).total(),
         duplicates=(found - delivered).total(),
-        quarantined=len(scene.dovecot.folder(scene.user, Folder.QUARANTINE)),
+        quarantined=len(scene.folder(Folder.QUARANTINE)),
         faults=scene.faults(is_exact=False),
     )
 
@@ -92,7 +88,7 @@ def _start_and_kill(scene: Scene, command: str, coming: list[Mail], chance: rand
     """Gives whether it was still alive. Half of them get as far as the log, the others may die while they start."""
     with subprocess.Popen(
         [COMMAND, command],
-        env=with_variables(scene.environment(**SETTINGS)),
+        env=with_variables(scene.variables(**SETTINGS)),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -102,7 +98,7 @@ def _start_and_kill(scene: Scene, command: str, coming: list[Mail], chance: rand
         if chance.random() < 0.5:
             worker.stderr.readline()
             life = MOST_SECONDS_AT_WORK
-        scene.deliver(coming)
+        scene.deliver_mails(coming)
         time.sleep(chance.uniform(0, life))
         assert worker.poll() in {None, 0}, worker.stderr.read()
         worker.kill()
@@ -113,9 +109,9 @@ def _start_and_kill(scene: Scene, command: str, coming: list[Mail], chance: rand
 def _is_unfinished(scene: Scene) -> bool:
     with scene.reading() as crm:
         in_hand = any(row["in_hand"] for row in crm.rows(AttemptRow))
-    moved = sum(len(scene.dovecot.folder(scene.user, folder)) for folder in Folder)
+    moved = sum(len(scene.folder(folder)) for folder in Folder)
     return in_hand or len(scene.decided()) > moved
 
 
 def _all_in_folders(scene: Scene) -> list[bytes]:
-    return [raw for folder in (None, *Folder) for raw in scene.dovecot.folder(scene.user, folder)]
+    return [raw for folder in (None, *Folder) for raw in scene.folder(folder)]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tests.harness.running import Installation, Running
+from tests.harness.installation import Installation
+from tests.harness.running import Running
 from tests.outages.patience import await_true
 from tests.robustness.dying import Worker, Workers
 from tests.robustness.scene import Mail, Scene, everyday
@@ -19,7 +20,6 @@ from tests.servers.dovecot import Dovecot
 from worker.bootstrap import Parts, compose
 from worker.domain.errors import DatabaseUnavailable
 from worker.poll import PollReport
-from worker.settings import Settings
 from worker.store.database import Database
 from worker.store.health import standing_by
 from worker.store.locks import MailboxLock
@@ -36,20 +36,18 @@ def install(tmp_path: Path) -> Iterator[Callable[[Scene], Installation]]:
     made: list[Installation] = []
 
     def install_one(scene: Scene) -> Installation:
-        settings = {name.removeprefix("BCC_DROPBOX_").lower(): value for name, value in scene.environment().items()}
-        made.append(Installation(tmp_path / f"{len(made)}.env", settings))
+        made.append(Installation(scene.settings, tmp_path / f"{len(made)}.env"))
         return made[-1]
 
     yield install_one
     for installation in made:
-        for running in installation.started:
-            running.kill()
+        installation.kill()
 
 
 @pytest.fixture
 def cut_database(scene: Scene) -> Iterator[Cut]:
     """Stand between a worker and PostgreSQL."""
-    with Cut(int(scene.url.rpartition(":")[2].partition("/")[0])) as proxy:
+    with Cut(int(scene.database_url.rpartition(":")[2].partition("/")[0])) as proxy:
         yield proxy
 
 
@@ -60,7 +58,7 @@ def taken_over(scene: Scene, first: Running, beside: Installation, end: Callable
     second.wait_for("worker.standby")
     end()
     second.wait_for("worker.active", seconds=TAKEN_OVER_WITHIN)
-    scene.deliver(everyday(6))
+    scene.deliver_mails(everyday(6))
     second.wait_for("message.duplicate")
     return second
 
@@ -81,7 +79,7 @@ def test_the_second_worker_takes_over_within_ten_seconds_of_a_cut_network(
 ) -> None:
     """The network swallows what the first one says, and answers TCP's own questions for it, as a stalled proxy does."""
     cut_off = install(scene)
-    first = cut_off.start(database_url=scene.url.replace(f":{cut_database.target}/", f":{cut_database.port}/"))
+    first = cut_off.start(database_url=scene.database_url.replace(f":{cut_database.target}/", f":{cut_database.port}/"))
     second = taken_over(scene, first, install(scene), cut_database.stall)
     cut_database.resume()
     second.end()
@@ -90,8 +88,8 @@ def test_the_second_worker_takes_over_within_ten_seconds_of_a_cut_network(
 
 @on_server
 def test_a_worker_that_was_cut_off_knows_that_the_lock_is_lost(scene: Scene, cut_database: Cut) -> None:
-    database = Database.open(scene.url.replace(f":{cut_database.target}/", f":{cut_database.port}/"))
-    lock, other = (MailboxLock(each, "drop") for each in (database, Database.open(scene.url)))
+    database = Database.open(scene.database_url.replace(f":{cut_database.target}/", f":{cut_database.port}/"))
+    lock, other = (MailboxLock(each, "drop") for each in (database, Database.open(scene.database_url)))
     assert lock.acquire()
     assert not other.acquire()
     cut_database.stall()
@@ -109,8 +107,8 @@ def test_a_worker_that_was_cut_off_knows_that_the_lock_is_lost(scene: Scene, cut
 
 @on_server
 def test_a_worker_that_stands_by_and_is_cut_off_is_forgotten_and_comes_back(scene: Scene, cut_database: Cut) -> None:
-    through_it = Database.open(scene.url.replace(f":{cut_database.target}/", f":{cut_database.port}/"))
-    here = Database.open(scene.url)
+    through_it = Database.open(scene.database_url.replace(f":{cut_database.target}/", f":{cut_database.port}/"))
+    here = Database.open(scene.database_url)
     first, second = (MailboxLock(each, "drop") for each in (here, through_it))
     assert (first.acquire(), second.acquire(), len(standing_by(here))) == (True, False, 1)
     cut_database.stall()
@@ -125,7 +123,7 @@ def test_a_worker_that_stands_by_and_is_cut_off_is_forgotten_and_comes_back(scen
 
 @on_server
 def test_a_lock_is_kept_through_a_silence_longer_than_the_server_bears(scene: Scene) -> None:
-    database = Database.open(scene.url)
+    database = Database.open(scene.database_url)
     lock = MailboxLock(database, "drop")
     assert lock.acquire()
     time.sleep(7)
@@ -138,12 +136,12 @@ def test_a_lock_is_kept_through_a_silence_longer_than_the_server_bears(scene: Sc
 def test_without_the_lock_two_workers_on_one_mailbox_store_everything_once(
     scene: Scene, workers: Workers, folder: Path
 ) -> None:
-    scene.deliver(everyday(60))
-    together = [Worker(scene.environment(), folder, locks=False, moves_at_once=10) for _ in range(2)]
+    scene.deliver_mails(everyday(60))
+    together = [Worker(scene.variables(), folder, locks=False, moves_at_once=10) for _ in range(2)]
     with ThreadPoolExecutor(2) as threads:
         ended = list(threads.map(workers.run, together))
     assert [each.code for each in ended] == [0, 0], [each.log[-2000:] for each in ended]
-    assert workers.run(Worker(scene.environment(), folder)).code == 0
+    assert workers.run(Worker(scene.variables(), folder)).code == 0
     assert scene.faults(is_exact=False) == []
 
 
@@ -154,8 +152,8 @@ def test_eight_threads_with_mail_to_one_new_address_make_one_record(
     url = new_url()
     scenes = [Scene(dovecot, url) for _ in range(8)]
     for place, scene in enumerate(scenes):
-        scene.deliver([Mail(100 * place + number, ("new@client.example",)) for number in range(5)])
-    parts = [_composed(scene, monkeypatch) for scene in scenes]
+        scene.deliver_mails([Mail(100 * place + number, ("new@client.example",)) for number in range(5)])
+    parts = [compose(scene.loaded()) for scene in scenes]
     together = threading.Barrier(8)
 
     def poll(part: Parts) -> PollReport:
@@ -177,9 +175,9 @@ def test_eight_threads_with_mail_to_one_new_address_make_one_record(
 def test_contention_for_a_lock_is_waited_for_or_retried_and_never_a_duplicate(
     scene: Scene, held: float | None, deadline: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene.deliver(everyday(6))
-    parts = _composed(scene, monkeypatch, STATEMENT_SECONDS=deadline)
-    other = Database.open(scene.url)
+    scene.deliver_mails(everyday(6))
+    parts = compose(scene.loaded(statement_seconds=deadline))
+    other = Database.open(scene.database_url)
     with ThreadPoolExecutor(1) as beside, other.begin() as connection:
         if not other.is_sqlite:
             connection.execute(text("LOCK TABLE email, attempt IN ACCESS EXCLUSIVE MODE"))
@@ -199,12 +197,6 @@ def test_contention_for_a_lock_is_waited_for_or_retried_and_never_a_duplicate(
     assert scene.faults() == []
 
 
-def _composed(scene: Scene, monkeypatch: pytest.MonkeyPatch, **settings: str) -> Parts:
-    for name, value in scene.environment(**settings).items():
-        monkeypatch.setenv(name, value)
-    return compose(Settings.load_for_mailbox(None))
-
-
 NEWER = "from worker.store import schema; schema.HEAD = '9999'; from worker.cli import main; main()"
 
 
@@ -222,7 +214,7 @@ def test_a_worker_whose_database_was_migrated_leaves_the_mailbox_to_the_newer_on
     second = new.start_as([sys.executable, "-c", NEWER], poll_seconds="1")
     assert "9999, newer than this program" in first.wait_for("database.unavailable")["error"]
     second.wait_for("poll.finished", seconds=TAKEN_OVER_WITHIN)
-    scene.deliver(everyday(6))
+    scene.deliver_mails(everyday(6))
     second.wait_for("message.duplicate")
     assert first.count("message.associated") == 0
     assert first.end()[0] == 0, "it runs until it is upgraded"

@@ -5,27 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.command import mailbox_settings
 from tests.harness.databases import Databases
-from tests.harness.running import Installation, Running
+from tests.harness.installation import Dropbox, Installation
+from tests.harness.running import Running
 from tests.servers.dovecot import Dovecot
 
 
 @pytest.fixture
-def installation(dovecot: Dovecot, mailbox_user: str, databases: Databases, tmp_path: Path) -> Iterator[Installation]:
+def installation(dovecot: Dovecot, mailbox_user: str, databases: Databases, tmp_path: Path) -> Iterator[Dropbox]:
     """Settings for a mailbox that nobody has used, and a migrated SQLite file without rows."""
-    settings = mailbox_settings(dovecot.imap, mailbox_user, databases.copy("sqlite", tmp_path / "worker.sqlite3"))
-    installation = Installation(tmp_path / "worker.env", settings)
+    url = databases.copy("sqlite", tmp_path / "worker.sqlite3")
+    installation = Dropbox(dovecot, mailbox_user, url, env_file=tmp_path / "worker.env")
     yield installation
-    for running in installation.started:
-        running.kill()
+    installation.kill()
 
 
 @pytest.fixture
-def pair(installation: Installation, dovecot: Dovecot, mailbox_user: str, database_url: str) -> tuple[Running, Running]:
+def pair(installation: Installation, database_url: str) -> tuple[Running, Running]:
     """Start an active worker and a standby."""
-    installation.settings = mailbox_settings(dovecot.imap, mailbox_user, database_url)
-    first = installation.start()
+    first = installation.start(database_url=database_url)
     first.wait_for("poll.finished")
     second = installation.start()
     second.wait_for("worker.standby")

@@ -13,7 +13,7 @@ import pytest
 from freezegun import freeze_time
 
 from tests.harness.command import COMMAND
-from tests.harness.running import Installation
+from tests.harness.installation import Installation
 from tests.servers.account import unprivileged
 from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.process import new_folder

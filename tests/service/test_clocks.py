@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.running import Installation, Running
+from tests.harness.installation import Installation
+from tests.harness.running import Running
 from tests.outages.patience import await_true
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.harness.command import COMMAND
-from tests.harness.running import Installation, Running
+from tests.harness.installation import Installation
+from tests.harness.running import Running
 from tests.secrecy import judge
 from tests.servers.dovecot import Dovecot
 from tests.servers.requirement import require, unavailable
@@ -40,7 +41,7 @@ def within(request: pytest.FixtureRequest, installation: Installation, tmp_path:
         "PATH": "/usr/bin:/bin",
         "STATE_DIRECTORY": "/mnt/state",
         "BCC_DROPBOX_IMAP_PASSWORD_FILE": "/mnt/secrets/imap",
-    } | {f"BCC_DROPBOX_{name.upper()}": value for name, value in installation.settings.items()}
+    } | installation.variables()
     sandbox: list[str | Path] = [
         *(bwrap, "--unshare-user", "--uid", UNKNOWN_ID, "--gid", UNKNOWN_ID, "--cap-drop", "ALL", "--clearenv"),
         *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--hostname", "container", "--as-pid-1"),

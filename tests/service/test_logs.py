@@ -15,7 +15,7 @@ from freezegun import freeze_time
 from structlog.testing import capture_logs
 
 from tests.harness.command import mailbox_settings
-from tests.harness.running import Installation
+from tests.harness.installation import Installation
 from worker import logs
 from worker.bootstrap import start_log
 from worker.domain.addresses import Address
@@ -81,7 +81,7 @@ OAUTH = {
 
 def logged_with(tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, str], error: str) -> object:
     """Give an error as the service of these settings logs it."""
-    installation = Installation(tmp_path / "worker.env", mailbox_settings(143, "drop", f"sqlite:///{tmp_path}/db"))
+    installation = Installation(mailbox_settings(143, "drop", f"sqlite:///{tmp_path}/db"), tmp_path / "worker.env")
     installation.write(**changes)
     start_log(Settings.load_for_mailbox(installation.env_file))
     structlog.get_logger().info(Event.POLL_FINISHED, error=error)

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from tests.harness.running import Installation
+from tests.harness.installation import Installation
 from tests.servers.dovecot import Dovecot
 from tests.servers.process import free_port
 from tests.service.test_running import LETTER

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness.command import mailbox_settings
-from tests.harness.running import Installation, Running
+from tests.harness.installation import Installation
+from tests.harness.running import Running
 from tests.outages.patience import await_true
 from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot
@@ -244,8 +244,7 @@ def test_one_poll_of_a_mailbox_that_is_down_is_one_line_and_exit_1(installation:
 def test_a_database_that_is_down_is_told_from_a_mailbox_that_is(
     installation: Installation, dovecot: Dovecot, mailbox_user: str, database_url: str, postgres: Postgres
 ) -> None:
-    installation.settings = mailbox_settings(dovecot.imap, mailbox_user, database_url)
-    service = installation.start(poll_seconds="1", idle="off")
+    service = installation.start(database_url=database_url, poll_seconds="1", idle="off")
     service.wait_for("poll.finished")
     postgres.stop()
     try:

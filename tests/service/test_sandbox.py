@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.harness.command import COMMAND
-from tests.harness.running import Installation, Running
+from tests.harness.installation import Installation
+from tests.harness.running import Running
 from tests.secrecy import judge
 from tests.servers.dovecot import Dovecot
 from tests.servers.namespace import require_mounts

@@ -16,7 +16,8 @@ from freezegun import freeze_time
 
 from tests.cli.conftest import CommandLine
 from tests.harness.command import COMMAND
-from tests.harness.running import Installation, Running
+from tests.harness.installation import Installation
+from tests.harness.running import Running
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
@@ -128,7 +129,7 @@ def test_the_worker_that_stands_by_is_named_beside_the_active_one_until_it_is_th
     installation: Installation, pair: tuple[Running, Running]
 ) -> None:
     first, second = pair
-    (mailbox,) = installation.admin("status", "--max-age", "5m")["mailboxes"]
+    (mailbox,) = installation.admin("status", "--max-age", "5m", "--json").json["mailboxes"]
     assert mailbox["state"] == "active"
     assert mailbox["worker"].startswith(f"process {first.process.pid} on ")
     (standby,) = mailbox["standby"]
@@ -142,7 +143,7 @@ def test_the_worker_that_stands_by_is_named_beside_the_active_one_until_it_is_th
     )
     first.kill()
     second.wait_for("poll.finished")
-    (mailbox,) = installation.admin("status")["mailboxes"]
+    (mailbox,) = installation.admin("status", "--json").json["mailboxes"]
     assert mailbox["worker"].startswith(f"process {second.process.pid} on ")
     assert mailbox["standby"] == []
 
@@ -150,7 +151,7 @@ def test_the_worker_that_stands_by_is_named_beside_the_active_one_until_it_is_th
 def test_what_a_poll_left_is_shown_with_its_age(
     installation: Installation, dovecot: Dovecot, mailbox_user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = installation.admin("user", "add", "jane@example.com")["address"]
+    address = installation.add_user("jane@example.com")
     letter = LETTER.replace(b"drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com", address.encode())
     arrived = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
     dovecot.deliver(mailbox_user, letter % 1, arrived=int(arrived.timestamp()))
@@ -164,7 +165,7 @@ def test_what_a_poll_left_is_shown_with_its_age(
         turns = Turns(parts)
         turns.prepare()
         turns.take()
-    (mailbox,) = installation.admin("status")["mailboxes"]
+    (mailbox,) = installation.admin("status", "--json").json["mailboxes"]
     assert mailbox["backlog"] == 2
     assert mailbox["oldest_arrived_at"] == time_text(arrived)
     assert mailbox["oldest_age_seconds"] == pytest.approx(3 * 3600, abs=60)
@@ -183,15 +184,15 @@ def test_a_backlog_that_nobody_has_counted_is_not_said_to_be_none(installation: 
 def test_a_worker_that_was_stopped_is_told_from_one_that_works(installation: Installation) -> None:
     service = installation.start()
     service.wait_for("poll.finished")
-    (mailbox,) = installation.admin("status")["mailboxes"]
+    (mailbox,) = installation.admin("status", "--json").json["mailboxes"]
     assert (mailbox["state"], mailbox["worker"].split()[1]) == ("active", str(service.process.pid))
     assert service.end()[0] == 0
-    (mailbox,) = installation.admin("status")["mailboxes"]
+    (mailbox,) = installation.admin("status", "--json").json["mailboxes"]
     assert (mailbox["state"], mailbox["worker"]) == ("stopped", None)
     assert re.search(r"^state +stopped$", installation.run("status").out, re.MULTILINE)
     with installation.start() as again:
         again.wait_for("poll.finished")
-        assert installation.admin("status")["mailboxes"][0]["state"] == "active"
+        assert installation.admin("status", "--json").json["mailboxes"][0]["state"] == "active"
 
 
 def test_a_worker_that_stops_speaks_for_no_other(database: Database) -> None:
@@ -255,7 +256,7 @@ def watching(installation: Installation) -> "subprocess.Popen[str]":
 
 
 def test_watching_shows_it_again_until_it_is_interrupted(installation: Installation) -> None:
-    installation.admin("user", "add", "jane@example.com")
+    installation.add_user("jane@example.com")
     with watching(installation) as process:
         assert process.stdout is not None
         shown, again = (list(takewhile("}\n".__ne__, process.stdout)) for _ in range(2))
@@ -268,7 +269,7 @@ def test_watching_shows_it_again_until_it_is_interrupted(installation: Installat
 
 def test_a_watch_that_was_started_with_sigint_ignored_can_be_interrupted(installation: Installation) -> None:
     """A shell starts the background commands of a script so."""
-    installation.admin("user", "add", "jane@example.com")
+    installation.add_user("jane@example.com")
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the new process
     try:
         process = watching(installation)
@@ -287,7 +288,7 @@ def test_watching_outlasts_a_database_that_is_away(
     with Cut(postgres.port) as line:
         url = database_url.replace(f":{postgres.port}/", f":{line.port}/")
         installation.settings["database_url"] = url
-        installation.admin("user", "add", "jane@example.com")
+        installation.add_user("jane@example.com")
         line.target = 1
         line.cut()
         with watching(installation) as process:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.running import Installation
+from tests.harness.installation import Installation
 from tests.outages.patience import await_true
 from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot
@@ -57,7 +57,7 @@ class Manager:
 def manager(installation: Installation, tmp_path: Path) -> Iterator[Manager]:
     """Listen for what the installation's services tell; the watchdog barks after 2 s."""
     manager = Manager(tmp_path / "notify")
-    installation.environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000"}
+    installation.service_variables = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000"}
     yield manager
     manager.close()
 

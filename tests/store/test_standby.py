@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tests.harness.command import mailbox_settings
-from tests.harness.running import Installation
+from tests.harness.installation import Dropbox
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
@@ -94,7 +93,7 @@ def test_the_service_goes_on_with_the_server_that_was_promoted(
     proxy: Cut, primary: Postgres, standby: Postgres, dovecot: Dovecot, mailbox_user: str, tmp_path: Path
 ) -> None:
     url = f"postgresql+psycopg://postgres@127.0.0.1:{proxy.port}/postgres"
-    installation = Installation(tmp_path / "worker.env", mailbox_settings(dovecot.imap, mailbox_user, url))
+    installation = Dropbox(dovecot, mailbox_user, url, env_file=tmp_path / "worker.env")
     with installation.start(poll_seconds="1") as service:
         service.wait_for("poll.finished")
         proxy.target = standby.port
