@@ -1,8 +1,11 @@
 """Decisions found again by UID, Message-ID and people."""
 
+import json
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select, update
+from sqlmodel import col
 
 from tests.crm.conftest import BEN, CARL, JANE, Arrive
 from tests.store.crm import NOW, QUEUE, Mail, commit, file
@@ -17,6 +20,8 @@ from worker.domain.ports import Queue
 from worker.domain.verdicts import NamedRecord, RecipientResult
 from worker.filing import quarantined
 from worker.store.poll_store import PollStore
+from worker.store.tables import VerdictRow
+from worker.store.traces import recent_traces
 
 LONG_AGO = NOW - timedelta(days=1)
 
@@ -39,6 +44,16 @@ def test_the_trace_names_the_record_that_was_made(crm: Crm, jane: str, arrive: A
     assert (recipient.address, recipient.result) == (CARL, RecipientResult.CREATED)
     assert isinstance(recipient.record, NamedRecord)
     assert recipient.record.module is Module.CONTACT
+
+
+def test_a_trace_of_the_release_before_is_read_alike(crm: Crm, jane: str, arrive: Arrive) -> None:
+    arrive(jane)
+    now = decisions.explain_uid(crm, 1, limit=None)
+    with crm.begin() as work:
+        packed = work.connection.execute(select(col(VerdictRow.packed))).scalar_one()
+        work.connection.execute(update(VerdictRow).values(trace=json.loads(packed or ""), packed=None))
+    assert decisions.explain_uid(crm, 1, limit=None) == now
+    assert recent_traces(crm.database, QUEUE.name) == [now[0].deciding.trace]
 
 
 def test_a_rejection_tells_its_reason_and_owner(crm: Crm, jane: str, arrive: Arrive) -> None:

@@ -17,7 +17,6 @@ from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.permissions import Module, Permission
 from worker.domain.records import RecordChange
-from worker.store.event_log import data_of
 from worker.store.tables import AssociationRow, EmailRow, EventRow, RecordRow, UnmatchedRow
 
 BY = By(None, NOW)
@@ -53,7 +52,7 @@ def wait_for(crm: Crm, login: str) -> None:
 
 def told(crm: Crm) -> list[str]:
     return [
-        f"{row['type']} {json.loads(data_of(row['data'], row['packed'])).get('record_id')}"
+        f"{row['type']} {json.loads(row['packed'] or row['data']).get('record_id')}"
         for row in Rows(crm.database).rows(EventRow)
     ]
 

@@ -134,6 +134,12 @@ def may_name(connection: Connection, column: Any, keys: Iterable[str], quote: st
     return or_(*(_holds(connection, text, letters, quote) for letters in sought), text.contains("=?"))
 
 
+def text_may_name(text: str, keys: Iterable[str]) -> bool:
+    """Apply the condition of `may_name` to a JSON text that was read."""
+    written = text.lower()
+    return "\\" in text or "=?" in text or any(key.lower() in written or not _is_written_one_way(key) for key in keys)
+
+
 def _is_written_one_way(letters: str) -> bool:
     """Tell whether the text is ASCII and no A-label: else the database may fold its case in another way."""
     return letters.isascii() and "xn--" not in letters

@@ -211,7 +211,7 @@ def _verdicts(
         reason = Reason(row.reason) if row.reason else None
         still = frozenset(waiting[row.account_id, row.email_id])
         verdict = OwnersVerdict(
-            Outcome(row.outcome), reason, row.login, row.email_id, read_trace(row.trace), still, row.account
+            Outcome(row.outcome), reason, row.login, row.email_id, read_trace(row.trace, row.packed), still, row.account
         )
         verdicts[row.decision_id].append(verdict)
     return verdicts

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, union
 from sqlmodel import SQLModel, col
 
-from worker.crm.decision_search import may_name
+from worker.crm.decision_search import may_name, text_may_name
 from worker.crm.record_rows import ids_at
 from worker.crm.work import Crm, Work
 from worker.domain.addresses import Address
@@ -21,7 +21,6 @@ from worker.domain.permissions import Module
 from worker.domain.recipients import MOST_NAMED
 from worker.mime import read_head
 from worker.store.columns import among_numbers, among_texts
-from worker.store.event_log import data_of
 from worker.store.originals import read_original
 from worker.store.room import wipe_what_is_deleted
 from worker.store.tables import (
@@ -40,6 +39,7 @@ from worker.store.tables import (
     UserRow,
     VerdictRow,
 )
+from worker.store.traces import trace_json
 from worker.store.waiting import lock
 
 MENTIONING: tuple[tuple[type[SQLModel], tuple[str, ...]], ...] = (
@@ -343,10 +343,15 @@ def _decisions(work: Work, person: Person, emails: Collection[int]) -> tuple[tup
         for number, sender, recipients, subject in _rows(connection, heads)
         if person.is_named_in([sender, subject, *recipients])
     }
-    traces = select(col(VerdictRow.decision_id), col(VerdictRow.trace)).where(
-        may_name(connection, VerdictRow.trace, person.keys)
+    traces = select(col(VerdictRow.decision_id), col(VerdictRow.trace), col(VerdictRow.packed)).where(
+        or_(may_name(connection, VerdictRow.trace, person.keys), col(VerdictRow.packed).is_not(None))
     )
-    found |= {number for number, trace in _rows(connection, traces) if person.is_named_in(texts_in(trace))}
+    found |= {
+        number
+        for number, trace, packed in _rows(connection, traces)
+        if packed is None or text_may_name(packed, person.keys)
+        if person.is_named_in(texts_in(trace_json(trace, packed)))
+    }
     return by_account(work, found)
 
 
@@ -376,12 +381,12 @@ def _events(work: Work, person: Person, records: Collection[int], emails: Collec
     query = select(*columns).where(col(EventRow.account_id) == work.account.id, may_be)
     rows = _rows(connection, query)
     return tuple(
-        sorted(
-            number
-            for number, is_theirs, *data in rows
-            if is_theirs or person.is_named_in(texts_in(json.loads(data_of(*data))))
-        )
+        sorted(number for number, is_theirs, data, packed in rows if is_theirs or _event_names(person, packed or data))
     )
+
+
+def _event_names(person: Person, data: str) -> bool:
+    return text_may_name(data, person.keys) and person.is_named_in(texts_in(json.loads(data)))
 
 
 def _mentions(

@@ -39,7 +39,7 @@ from worker.store.tables import (
     UnmatchedRow,
     VerdictRow,
 )
-from worker.store.traces import record_id, stored_trace, write_notices
+from worker.store.traces import record_id, trace_columns, write_notices
 from worker.store.waiting import attach_to_made
 
 _LONGEST_MESSAGE_ID = 998
@@ -356,7 +356,7 @@ def _verdict(verdict: Verdict, batch: _Batch) -> dict[str, Any]:
         "outcome": verdict.outcome.value,
         "reason": verdict.reason and verdict.reason.value,
         "email_id": verdict.email and batch.email_id(verdict.email),
-        "trace": stored_trace(verdict.trace, batch.records),
+        **trace_columns(verdict, batch.records),
     }
 
 

@@ -6,7 +6,7 @@ Where an account has no endpoint, an event is kept for a `resend` that seldom co
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, exists, select, update
 from sqlmodel import col
@@ -15,7 +15,7 @@ from worker.domain.endpoints import State
 from worker.domain.events import EmailFacts, Event, RecordFacts, email_associated
 from worker.domain.permissions import Module
 from worker.domain.records import Direction
-from worker.store.columns import among_numbers, among_wanted, storable, to_json, values
+from worker.store.columns import among_numbers, among_wanted, to_json, values
 from worker.store.inserts import allocate, insert_rows
 from worker.store.tables import (
     AccountRow,
@@ -28,22 +28,6 @@ from worker.store.tables import (
     WebhookRow,
 )
 
-if TYPE_CHECKING:
-    import zstandard
-
-_EXAMPLES = (
-    '"reason":"attachments_too_large","uid":1,"message_id":"<","subject":"Re: ","sender":"@","recipients":["@"],'
-    '"arrived_at":"2026-01-01T00:00:00Z"},"owner":"@","source":"BCC Dropbox"}'
-    '{"account":"Default","address":"@","record_id":1,"module":"lead","external_id":null,"email":"@",'
-    '"record_id":1,"module":"contact","external_id":null,"email":"@","email_id":1,"message_id":"<","subject":"Re: ",'
-    '"sender":"@","recipients":["@","@"],"sent_at":"2026-01-01T00:00:00Z","arrived_at":"2026-01-01T00:00:00Z",'
-    '"list":"Received Emails","claimed":true,"verified":true,"list":"Sent Emails from CRM","claimed":false,'
-    '"verified":false,"owner":"@","created":true}","created":false}{"account":"'
-)
-"""What the data of events look like: the dictionary of the compression. Never change it, or stored events are lost.
-
-It is written by hand. One that was trained on stored events would hold what people wrote, and nothing could erase it.
-"""
 _RESTORED_AT_ONCE = 1000
 _RESTORE = (
     update(EventRow)
@@ -64,62 +48,27 @@ def write_events(connection: Connection, events: Sequence[Event], now: datetime)
         return
     accounts = _accounts(connection, {event.account_id for event in events})
     numbers = allocate(connection, EventRow, len(events))
-    compressor = _compressor()
     rows = [
-        _row(event, number, *accounts[event.account_id], now, compressor)
-        for number, event in zip(numbers, events, strict=True)
+        _row(event, number, *accounts[event.account_id], now) for number, event in zip(numbers, events, strict=True)
     ]
     insert_rows(connection, EventRow, rows)
 
 
-def data_of(data: str, packed: bytes | None) -> str:
-    """Return the JSON of an event from its two columns."""
-    if packed is None:
-        return data
-    import zstandard  # noqa: PLC0415 - most commands read no events
-
-    decompressor = zstandard.ZstdDecompressor(dict_data=_dictionary()[0], format=zstandard.FORMAT_ZSTD1_MAGICLESS)
-    return decompressor.decompress(packed).decode()
-
-
 def restore(connection: Connection, account_id: int, which: ColumnElement[bool]) -> None:
     """Store these events of an account uncompressed, as the delivery reads them."""
-    packed = (
+    compressed = (
         select(col(EventRow.id), col(EventRow.data), col(EventRow.packed))
         .where(col(EventRow.account_id) == account_id, col(EventRow.packed).is_not(None), which)
         .limit(_RESTORED_AT_ONCE)
     )
-    while rows := connection.execute(packed).all():
+    while rows := connection.execute(compressed).all():
         restored = [
-            {"of_account": account_id, "of_event": number, "json": data_of(data, compressed)}
-            for number, data, compressed in rows
+            {"of_account": account_id, "of_event": number, "json": packed or data} for number, data, packed in rows
         ]
         connection.execute(_RESTORE, restored)
 
 
-@cache
-def _dictionary() -> "tuple[zstandard.ZstdCompressionDict, zstandard.ZstdCompressionParameters]":
-    """Return the dictionary and the parameters of the compression, made at their first use."""
-    import zstandard  # noqa: PLC0415 - most commands write no events
-
-    dictionary = zstandard.ZstdCompressionDict(_EXAMPLES.encode(), dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-    form = zstandard.ZstdCompressionParameters.from_level(
-        3, format=zstandard.FORMAT_ZSTD1_MAGICLESS, write_dict_id=False, write_checksum=False
-    )
-    dictionary.precompute_compress(compression_params=form)
-    return dictionary, form
-
-
-def _compressor() -> "zstandard.ZstdCompressor":
-    import zstandard  # noqa: PLC0415 - the same
-
-    dictionary, form = _dictionary()
-    return zstandard.ZstdCompressor(dict_data=dictionary, compression_params=form)
-
-
-def _row(  # noqa: PLR0913, PLR0917 - a row
-    event: Event, number: int, account: str, state: State, now: datetime, compressor: "zstandard.ZstdCompressor"
-) -> dict[str, Any]:
+def _row(event: Event, number: int, account: str, state: State, now: datetime) -> dict[str, Any]:
     data = f'{{"account":{account},{event.data[1:]}'
     is_packed = state is State.NO_ENDPOINT
     return {
@@ -130,7 +79,7 @@ def _row(  # noqa: PLR0913, PLR0917 - a row
         "merged_id": event.merged_id,
         "email_id": event.email_id,
         "data": "" if is_packed else data,
-        "packed": compressor.compress(storable(data).encode()) if is_packed else None,
+        "packed": data if is_packed else None,
         "created_at": now,
         "state": state.value,
         "attempts": 0,

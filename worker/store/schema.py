@@ -85,7 +85,7 @@ def drop_views(connection: Connection) -> None:
             connection.exec_driver_sql(f"DROP VIEW IF EXISTS {name}")
 
 
-HEAD = "0014"
+HEAD = "0015"
 """The revision that `tables.py` describes. A constant, so that a start without migrations does not import alembic."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 

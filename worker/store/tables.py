@@ -20,6 +20,7 @@ from sqlmodel import Field, SQLModel
 
 from worker.domain.records import RecordNames
 from worker.store.columns import CleanText, UtcDateTime
+from worker.store.packed_text import PackedEvent, PackedTrace
 
 # Of these only few rows are so, and an index holds them: a query says it in these very words, else it is not used.
 NOT_FILED = "outcome IN ('rejected', 'quarantined')"
@@ -410,6 +411,9 @@ class VerdictRow(SQLModel, table=True):
     reason: str | None = Field(default=None, sa_type=CleanText)
     email_id: int | None = Field(default=None, sa_type=BigInteger)
     trace: dict[str, Any] = Field(sa_type=JSON)
+    """Empty while it is ``packed``."""
+    packed: str | None = Field(default=None, sa_type=PackedTrace)
+    """The same JSON, compressed, of a filed message."""
 
 
 class NoticeRow(SQLModel, table=True):
@@ -494,8 +498,8 @@ class EventRow(SQLModel, table=True):
     email_id: int | None = Field(default=None, sa_type=BigInteger)
     data: str = Field(sa_type=CleanText)
     """JSON as it is sent, so that each attempt sends the same bytes; empty while it is ``packed``."""
-    packed: bytes | None = Field(default=None, sa_type=LargeBinary)
-    """The same JSON, compressed by `worker.store.event_log`, of an event that no endpoint waits for."""
+    packed: str | None = Field(default=None, sa_type=PackedEvent)
+    """The same JSON, compressed, of an event that no endpoint waits for."""
     created_at: datetime = Field(sa_type=UtcDateTime)
     state: str = Field(sa_type=CleanText)
     attempts: int = 0

@@ -1,5 +1,6 @@
 """A verdict's trace as it is stored, by its one writer and reader, and the notices that wait to be sent."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -21,12 +22,24 @@ from worker.domain.verdicts import (
     RecipientResult,
     RecipientTrace,
     Trace,
+    Verdict,
     cause_named,
     cause_of,
 )
+from worker.store.columns import to_json
 from worker.store.database import Database
 from worker.store.snapshot import name_among_several
 from worker.store.tables import DecisionRow, MailboxRow, NoticeRow, UserRow, VerdictRow
+
+
+def trace_columns(verdict: Verdict, made: Mapping[NewRecord, int]) -> dict[str, Any]:
+    """Return a trace's two columns. Only that of a filed message is compressed.
+
+    A notice on any other message is read from its trace, maybe by a worker of a release that reads no compressed one.
+    """
+    stored = stored_trace(verdict.trace, made)
+    is_packed = verdict.outcome.is_filed
+    return {"trace": {} if is_packed else stored, "packed": to_json(stored) if is_packed else None}
 
 
 def stored_trace(trace: Trace, made: Mapping[NewRecord, int]) -> dict[str, Any]:
@@ -47,8 +60,9 @@ def stored_trace(trace: Trace, made: Mapping[NewRecord, int]) -> dict[str, Any]:
     )
 
 
-def read_trace(stored: Mapping[str, Any]) -> Trace:
-    """Return the trace that `stored_trace` wrote."""
+def read_trace(stored: Mapping[str, Any], packed: str | None = None) -> Trace:
+    """Return a trace from its two columns."""
+    stored = trace_json(stored, packed)
     route, sender = stored.get("route") or {}, stored.get("sender") or {}
     return Trace(
         token_header=route.get("header"),
@@ -60,6 +74,11 @@ def read_trace(stored: Mapping[str, Any]) -> Trace:
         forward=_read(stored.get("forward")),
         recipients=tuple(_read_recipient(recipient) for recipient in stored.get("recipients") or ()),
     )
+
+
+def trace_json(stored: Mapping[str, Any], packed: str | None) -> Mapping[str, Any]:
+    """Return the JSON of a trace from its two columns."""
+    return json.loads(packed) if packed else stored
 
 
 def record_id(record: RecordRef | NamedRecord, made: Mapping[NewRecord, int]) -> int:
@@ -123,14 +142,14 @@ def recent_traces(database: Database, mailbox: str, most: int = 100) -> list[Tra
     """
     of_mailbox = select(col(MailboxRow.id)).where(col(MailboxRow.name) == mailbox).scalar_subquery()
     query = (
-        select(col(VerdictRow.trace))
+        select(col(VerdictRow.trace), col(VerdictRow.packed))
         .join(DecisionRow, col(DecisionRow.id) == col(VerdictRow.decision_id))
         .where(col(DecisionRow.mailbox_id) == of_mailbox, col(VerdictRow.ordinal) == 0)
         .order_by(col(DecisionRow.decided_at).desc(), col(DecisionRow.id).desc())
         .limit(most)
     )
     with database.read() as connection:
-        return [read_trace(stored) for stored in connection.scalars(query)]
+        return [read_trace(*columns) for columns in connection.execute(query)]
 
 
 _CLAIM = timedelta(minutes=15)
