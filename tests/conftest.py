@@ -9,7 +9,9 @@ from uuid import uuid4
 
 import pytest
 
+from tests.harness.crm import Rows
 from tests.harness.databases import KINDS, Databases
+from tests.harness.installation import Dropbox
 from tests.secrecy import secrets_in
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot, DovecotSettings
@@ -18,6 +20,7 @@ from tests.servers.postgres import Postgres
 from tests.servers.process import PYTESTS_FOLDER, STARTED, memory
 from tests.servers.requirement import require_root
 from worker.store.database import Database
+from worker.store.poll_store import PollStore
 
 MOST_LOG = 10_000
 LOG_STARTS = pytest.StashKey[dict[str, int]]()
@@ -128,6 +131,29 @@ def open_database() -> Iterator[Callable[[str], Database]]:
 def database(url: str, open_database: Callable[[str], Database]) -> Database:
     """Open a migrated database of each kind."""
     return open_database(url)
+
+
+@pytest.fixture
+def crm(database: Database) -> Rows:
+    """Give the rows of a CRM that has none yet."""
+    return Rows(database)
+
+
+@pytest.fixture
+def store(database: Database) -> PollStore:
+    """Give the store as the worker has it."""
+    return PollStore(database)
+
+
+@pytest.fixture
+def dropbox_on(dovecot: Dovecot, mailbox_user: str) -> Callable[[str], Dropbox]:
+    return lambda url: Dropbox(dovecot, mailbox_user, url)
+
+
+@pytest.fixture
+def dropbox(dropbox_on: Callable[[str], Dropbox], sqlite_url: str) -> Dropbox:
+    """Return an installation on SQLite."""
+    return dropbox_on(sqlite_url)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.harness.command import Ran, run_here
-from tests.store.crm import Mail, file
+from tests.harness.crm import Mail, file
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 

@@ -9,7 +9,7 @@ import pytest
 from freezegun import freeze_time
 
 from tests.cli.conftest import BEN, CARL, JANE, CommandLine
-from tests.store.crm import NOW, commit
+from tests.harness.crm import NOW, commit
 from worker.domain.messages import Arrival, Field, Head
 from worker.domain.ports import Queue
 from worker.filing import quarantined

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import BEN, CARL, JANE, CommandLine
-from tests.store.crm import Mail, file
+from tests.harness.crm import Mail, file
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.store.crm import NOW, Mail, file
+from tests.harness.crm import NOW, Mail, file
 from worker.crm.users import add_user, show_dropbox
 from worker.crm.work import Crm
 from worker.domain.verdicts import Filing

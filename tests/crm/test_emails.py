@@ -3,7 +3,7 @@
 import pytest
 
 from tests.crm.conftest import BEN, CARL, JANE, Arrive
-from tests.store.crm import NOW
+from tests.harness.crm import NOW
 from worker.crm import accounts, emails, sender_addresses, users
 from worker.crm.emails import EmailFilter
 from worker.crm.work import Crm

@@ -9,8 +9,7 @@ from sqlalchemy import Connection, select, update
 from sqlmodel import SQLModel, col
 
 from tests.crm.conftest import BEN, CARL, JANE, Arrive
-from tests.store.crm import NOW
-from tests.store.crm import Crm as Rows
+from tests.harness.crm import NOW, Rows
 from worker.crm.emails import EmailFilter, list_emails
 from worker.crm.person_removal import Options, erase, plan_erasure
 from worker.crm.record_life import add_record, edit_record, merge_records

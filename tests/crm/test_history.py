@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import event
 
 from tests.crm.conftest import BEN, CARL, JANE
-from tests.store.crm import NOW, QUEUE, Mail, commit, decide, file
+from tests.harness.crm import NOW, QUEUE, Mail, commit, decide, file
 from worker.crm import decisions, emails, record_life, record_lists, users
 from worker.crm.decision_search import MessageFilter
 from worker.crm.emails import EmailFilter

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from tests.store.crm import NOW
+from tests.harness.crm import NOW
 from worker.crm import accounts, users
 from worker.crm.work import Crm
 from worker.domain.errors import Refused

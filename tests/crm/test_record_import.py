@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from tests.crm.conftest import BEN, CARL, JANE, Arrive
+from tests.harness.crm import NOW, Mail, Rows, file
 from tests.store.beside import Beside
-from tests.store.crm import NOW, Mail, file
-from tests.store.crm import Crm as Rows
 from worker.crm import accounts, emails, record_import, record_life, record_lists, users
 from worker.crm.emails import EmailFilter
 from worker.crm.record_import import BadRow, ImportPlan, Key, import_records

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection, event, text
 
 from tests.crm.conftest import CARL, JANE
-from tests.store.crm import NOW, look
+from tests.harness.crm import NOW, look
 from worker.crm import emails, record_life, record_lists
 from worker.crm.emails import EmailFilter
 from worker.crm.record_import import ImportPlan, Key, import_records

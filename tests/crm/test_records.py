@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from tests.crm.conftest import BEN, CARL, JANE, Arrive
-from tests.store.crm import NOW
-from tests.store.crm import Crm as Rows
+from tests.harness.crm import NOW, Rows
 from worker.crm import accounts, emails, record_life, record_lists, users
 from worker.crm.emails import EmailFilter
 from worker.crm.record_life import ChangedRecord

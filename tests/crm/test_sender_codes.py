@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.crm.conftest import JANE
+from tests.harness.crm import NOW, Mail, decide
 from tests.notices.test_certainty import VOUCHED
-from tests.store.crm import NOW, Mail, decide
 from worker.crm.sender_addresses import add_sender, await_code, list_senders, verify_code, void_code
 from worker.crm.users import show_dropbox
 from worker.crm.work import Crm

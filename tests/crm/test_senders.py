@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Connection
 
 from tests.crm.conftest import JANE
-from tests.store.crm import NOW
+from tests.harness.crm import NOW
 from worker.crm import sender_addresses
 from worker.crm.sender_addresses import sender_rows
 from worker.crm.work import Crm, User

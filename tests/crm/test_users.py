@@ -7,8 +7,7 @@ from functools import partial
 import pytest
 
 from tests.crm.conftest import BEN, JANE, Arrive
-from tests.store.crm import NOW
-from tests.store.crm import Crm as Rows
+from tests.harness.crm import NOW, Rows
 from worker.crm import accounts, users
 from worker.crm.work import Crm
 from worker.domain.errors import Refused

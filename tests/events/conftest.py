@@ -4,10 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.acceptance.conftest import dropbox, dropbox_on  # noqa: F401 - fixtures
 from tests.events.receiver import SECRET, Receiver
-from tests.store.conftest import crm, store  # noqa: F401 - fixtures
-from tests.store.crm import NOW, Crm, User
+from tests.harness.crm import NOW, Rows, User
 from worker.store.database import Database
 from worker.store.event_queue import EventOutbox
 from worker.store.tables import WebhookRow
@@ -20,12 +18,12 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def joe(crm: Crm) -> User:  # noqa: F811
+def joe(crm: Rows) -> User:
     return crm.user(crm.account(), "joe@acme.example")
 
 
 @pytest.fixture
-def connect(crm: Crm) -> Callable[..., None]:  # noqa: F811
+def connect(crm: Rows) -> Callable[..., None]:
     """Make an account's endpoint."""
 
     def connect_one(account_id: int, hook: str, **more: object) -> None:

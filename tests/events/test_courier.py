@@ -24,7 +24,7 @@ from tests.events.receiver import (
     resets,
     slow,
 )
-from tests.store.crm import NOW, Crm, User
+from tests.harness.crm import NOW, Rows, User
 from worker.domain.events import RecordFacts, record_merged, record_updated
 from worker.domain.permissions import Module
 from worker.outgoing import courier as courier_module
@@ -54,22 +54,22 @@ def facts(record: int) -> RecordFacts:
     return RecordFacts(record, Module.CONTACT, CARL)
 
 
-def happen(crm: Crm, account_id: int, *records: int) -> None:
+def happen(crm: Rows, account_id: int, *records: int) -> None:
     """Let something happen to these records."""
     with crm.database.begin() as connection:
         write_events(connection, [record_updated(account_id, facts(record), ["email"]) for record in records], NOW)
 
 
-def states(crm: Crm) -> list[str]:
+def states(crm: Rows) -> list[str]:
     return [row["state"] for row in crm.rows(EventRow)]
 
 
-def webhook(crm: Crm) -> dict[str, Any]:
+def webhook(crm: Rows) -> dict[str, Any]:
     (row,) = crm.rows(WebhookRow)
     return row
 
 
-def hurry(crm: Crm) -> None:
+def hurry(crm: Rows) -> None:
     """Let the pauses before the next attempts be over."""
     with crm.database.begin() as connection:
         connection.execute(update(WebhookRow).values(retry_at=None, leased_until=None))
@@ -77,14 +77,14 @@ def hurry(crm: Crm) -> None:
         connection.execute(update(EventRow).where(waits).values(next_attempt_at=NOW))
 
 
-def pause_of(crm: Crm, place: int = 0) -> timedelta:
+def pause_of(crm: Rows, place: int = 0) -> timedelta:
     """Return the time until the next attempt of the event."""
     again_at: datetime = crm.rows(EventRow)[place]["next_attempt_at"]
     return again_at - datetime.now(UTC)
 
 
 def test_events_are_delivered_once_and_verified(
-    crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
+    crm: Rows, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
 ) -> None:
     connect(joe.account_id, receiver.url)
     happen(crm, joe.account_id, 1, 2, 1, 3)
@@ -97,7 +97,7 @@ def test_events_are_delivered_once_and_verified(
 
 
 def test_many_events_come_in_order_for_each_record(
-    crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
+    crm: Rows, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
 ) -> None:
     connect(joe.account_id, receiver.url)
     happen(crm, joe.account_id, *(number % 7 for number in range(500)))
@@ -127,7 +127,7 @@ FAILURES: Sequence[tuple[Behaviour, str]] = (
 )
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_a_failing_receiver_delays_events_and_loses_none(
-    crm: Crm,
+    crm: Rows,
     courier: Courier,
     joe: User,
     receiver: Receiver,
@@ -160,7 +160,7 @@ def test_a_failing_receiver_delays_events_and_loses_none(
 @pytest.mark.parametrize("behaviour", [slow(0.3), closes, never_ends, answers(200, b"x" * 4096)], ids=range(4))
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_whatever_a_receiver_does_after_a_2xx_is_success(
-    crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None], behaviour: Behaviour
+    crm: Rows, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None], behaviour: Behaviour
 ) -> None:
     connect(joe.account_id, receiver.url)
     receiver.behaviour = behaviour
@@ -171,7 +171,7 @@ def test_whatever_a_receiver_does_after_a_2xx_is_success(
 
 
 def test_a_receiver_that_is_down_gets_one_attempt_and_not_one_for_each_event(
-    crm: Crm, courier: Courier, joe: User, connect: Callable[..., None]
+    crm: Rows, courier: Courier, joe: User, connect: Callable[..., None]
 ) -> None:
     with Receiver() as receiver:
         url = receiver.url
@@ -190,7 +190,7 @@ def test_a_receiver_that_is_down_gets_one_attempt_and_not_one_for_each_event(
 
 
 def test_an_event_that_the_receiver_does_not_like_holds_up_its_own_record_alone(
-    crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
+    crm: Rows, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
 ) -> None:
     connect(joe.account_id, receiver.url)
 
@@ -206,7 +206,7 @@ def test_an_event_that_the_receiver_does_not_like_holds_up_its_own_record_alone(
 
 
 def test_a_merge_waits_for_both_of_its_records_and_both_wait_for_it(
-    crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
+    crm: Rows, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
 ) -> None:
     connect(joe.account_id, receiver.url)
     receiver.behaviour = lambda handler, got: answers(500 if got.data["record_id"] == 5 else 204)(handler, got)
@@ -223,7 +223,7 @@ def test_a_merge_waits_for_both_of_its_records_and_both_wait_for_it(
 
 
 def test_410_pauses_the_endpoint_and_keeps_its_events(
-    crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
+    crm: Rows, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
 ) -> None:
     connect(joe.account_id, receiver.url)
     receiver.behaviour = answers(410)
@@ -239,7 +239,7 @@ def test_410_pauses_the_endpoint_and_keeps_its_events(
 
 
 def test_a_day_of_failures_pauses_the_endpoint(
-    crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
+    crm: Rows, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
 ) -> None:
     connect(joe.account_id, receiver.url, failing_since=datetime.now(UTC) - timedelta(hours=25))
     receiver.behaviour = answers(500)
@@ -250,7 +250,7 @@ def test_a_day_of_failures_pauses_the_endpoint(
 
 
 def test_after_three_days_an_event_is_given_up_and_the_next_of_its_record_goes_on(
-    crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
+    crm: Rows, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
 ) -> None:
     connect(joe.account_id, receiver.url)
     happen(crm, joe.account_id, 1)
@@ -268,7 +268,7 @@ def test_after_three_days_an_event_is_given_up_and_the_next_of_its_record_goes_o
 
 
 def test_retry_after_is_obeyed(
-    crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
+    crm: Rows, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
 ) -> None:
     connect(joe.account_id, receiver.url)
     receiver.behaviour = answers(429, Retry_After="120")
@@ -279,7 +279,7 @@ def test_retry_after_is_obeyed(
 
 
 def test_a_rotation_signs_with_both_secrets_for_a_day(
-    crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
+    crm: Rows, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
 ) -> None:
     old, new = "whsec_b2xkIHNlY3JldCBvZiB0aGUgdGVzdHM=", receiver.secrets[0]
     connect(joe.account_id, receiver.url, old_secret=old, old_secret_until=datetime.now(UTC) + timedelta(hours=1))
@@ -294,7 +294,7 @@ def test_a_rotation_signs_with_both_secrets_for_a_day(
 
 
 def test_one_hanging_receiver_does_not_hold_up_another(
-    crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None], impatient: float
+    crm: Rows, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None], impatient: float
 ) -> None:
     ann = crm.user(crm.account("Other"), "ann@other.example")
     with Receiver(hangs) as hanging:
@@ -314,7 +314,7 @@ def test_one_hanging_receiver_does_not_hold_up_another(
 
 
 def test_an_endpoint_is_delivered_to_by_one_worker_at_a_time_and_taken_over_after_a_crash(
-    crm: Crm, joe: User, receiver: Receiver, connect: Callable[..., None]
+    crm: Rows, joe: User, receiver: Receiver, connect: Callable[..., None]
 ) -> None:
     connect(joe.account_id, receiver.url)
     happen(crm, joe.account_id, 1, 2)
@@ -330,7 +330,7 @@ def test_an_endpoint_is_delivered_to_by_one_worker_at_a_time_and_taken_over_afte
 
 
 def test_a_clean_end_lets_another_worker_go_on_at_once(
-    crm: Crm, outbox: EventOutbox, joe: User, receiver: Receiver, connect: Callable[..., None]
+    crm: Rows, outbox: EventOutbox, joe: User, receiver: Receiver, connect: Callable[..., None]
 ) -> None:
     connect(joe.account_id, receiver.url)
     receiver.behaviour = slow(0.1)
@@ -344,7 +344,7 @@ def test_a_clean_end_lets_another_worker_go_on_at_once(
 
 
 def test_disabling_stops_deliveries_under_way(
-    crm: Crm, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
+    crm: Rows, courier: Courier, joe: User, receiver: Receiver, connect: Callable[..., None]
 ) -> None:
     connect(joe.account_id, receiver.url)
     receiver.behaviour = slow(0.05)

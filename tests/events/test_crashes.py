@@ -13,8 +13,8 @@ import pytest
 
 from tests.events.receiver import Got, Handler, Receiver, answers
 from tests.events.test_courier import happen, hurry, states
+from tests.harness.crm import Rows, User
 from tests.robustness.steps import Steps
-from tests.store.crm import Crm, User
 from worker.outgoing.courier import Courier
 from worker.store.database import Database
 from worker.store.event_queue import EventOutbox
@@ -52,7 +52,7 @@ def deliver(url: str, record: Path, dies_at: str | None) -> int:
 
 @pytest.mark.timeout(300)
 def test_a_crash_at_any_step_of_delivering_loses_nothing(
-    crm: Crm,
+    crm: Rows,
     joe: User,
     receiver: Receiver,
     connect: Callable[..., None],
@@ -85,7 +85,7 @@ def test_a_crash_at_any_step_of_delivering_loses_nothing(
 
 
 def test_an_answer_that_is_lost_with_the_process_is_asked_for_again_under_the_same_id(
-    crm: Crm, joe: User, receiver: Receiver, connect: Callable[..., None], url: str
+    crm: Rows, joe: User, receiver: Receiver, connect: Callable[..., None], url: str
 ) -> None:
     """The receiver takes the event, and the process that sent it dies before it hears so."""
     connect(joe.account_id, receiver.url)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.store.crm import Crm, Mail, User, decide
+from tests.harness.crm import Mail, Rows, User, decide
 from worker.domain.events import (
     TRIAL_TYPE,
     EmailFacts,
@@ -88,7 +88,7 @@ def test_the_example_of_each_type_is_what_is_sent(event: Event) -> None:
     ],
 )
 def test_the_example_of_a_mail_that_was_not_filed_is_what_is_sent(
-    crm: Crm, store: PollStore, type_: EventType, verdict: Verdict
+    crm: Rows, store: PollStore, type_: EventType, verdict: Verdict
 ) -> None:
     ana: User = crm.user(crm.account(), "ana@acme.example")
     shown = example(type_)

@@ -11,14 +11,13 @@ from tests.domain.made import NOW
 from tests.filing.made import AUTHENTICATED, RULES
 from tests.fuzz.mailbox import OctetMailbox
 from tests.fuzz.mails import SENDERS, TOKENS
-from tests.store.crm import QUEUE, Crm
+from tests.harness.crm import QUEUE, Rows
 from worker.domain.addresses import Address
 from worker.domain.permissions import SearchPattern
 from worker.domain.verdicts import Filing
 from worker.poll import Poller, PollReport, Watcher
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
-from worker.store.schema import migrate
 from worker.store.tables import DecisionRow, EmailRow, VerdictRow
 
 
@@ -51,9 +50,7 @@ class Intake:
     """Polls what it is given, with or without asking for the sender's authentication (R13)."""
 
     def __init__(self, database: Database) -> None:
-        migrate(database)
         self._database = database
-        self._populate(Crm(database))
         self._mailbox = OctetMailbox(QUEUE)
         self._ends = Ends()
         store = PollStore(database, gives_notice=True)
@@ -76,20 +73,21 @@ class Intake:
     def _ended(self, raw: bytes, filing: Filing) -> Ended:
         with self._database.read() as connection:
             decided = connection.execute(select(DecisionRow).where(col(DecisionRow.uid) == filing.uid)).mappings().one()
-            verdicts = connection.execute(
-                select(VerdictRow).where(col(VerdictRow.decision_id) == decided["id"])
-            ).mappings()
-            rows = [dict(verdict) for verdict in verdicts]
+            verdicts = select(VerdictRow).where(col(VerdictRow.decision_id) == decided["id"])
+            rows = list(connection.execute(verdicts).mappings())
             emails = select(EmailRow).where(col(EmailRow.id).in_({row["email_id"] for row in rows} - {None}))
             email = connection.execute(emails).mappings().first()
             return Ended(raw, filing, dict(decided), [row["trace"] for row in rows], dict(email) if email else None)
 
-    def _populate(self, crm: Crm) -> None:
-        account = crm.account()
-        jane, john = (Address.parse(SENDERS[name]).key for name in ("jane", "john"))
-        user = crm.user(account, jane, SearchPattern.LEADS_OR_NEW_LEAD, token=TOKENS["jane"])
-        crm.token(user, TOKENS["ceased"], NOW)
-        crm.user(account, john, SearchPattern.CONTACTS_THEN_LEADS_ONLY, token=TOKENS["john"])
-        crm.user(account, "former@sales.example", token=TOKENS["disabled"], enabled=False)
-        crm.record(account, "known@client.example")
-        crm.never_log(account, "x.example")
+
+def fill(database: Database) -> None:
+    """Make users of every kind, a record and a never-log entry."""
+    crm = Rows(database)
+    account = crm.account()
+    jane, john = (Address.parse(SENDERS[name]).key for name in ("jane", "john"))
+    user = crm.user(account, jane, SearchPattern.LEADS_OR_NEW_LEAD, token=TOKENS["jane"])
+    crm.token(user, TOKENS["ceased"], NOW)
+    crm.user(account, john, SearchPattern.CONTACTS_THEN_LEADS_ONLY, token=TOKENS["john"])
+    crm.user(account, "former@sales.example", token=TOKENS["disabled"], enabled=False)
+    crm.record(account, "known@client.example")
+    crm.never_log(account, "x.example")

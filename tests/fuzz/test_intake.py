@@ -5,17 +5,15 @@
 
 import json
 from collections.abc import Iterator
-from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.intake import Ended, Intake
+from tests.fuzz.intake import Ended, Intake, fill
 from tests.fuzz.mails import MAILS, SENDERS, TOKENS
+from tests.harness.databases import KINDS, Databases
 from tests.raw import RAW
-from tests.servers.postgres import Postgres
-from tests.servers.process import memory
 from worker.domain.addresses import Address
 from worker.domain.outcomes import Outcome
 from worker.domain.verdicts import Verdict
@@ -31,18 +29,14 @@ generating = settings(
 )
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
-def intake(request: pytest.FixtureRequest) -> Iterator[Intake]:
-    """One database for all examples, the file where it costs no disk."""
-    with TemporaryDirectory(dir=memory()) as folder:
-        url = f"sqlite:///{folder}/fuzz.sqlite3"
-        if request.param == "postgresql":
-            server = request.getfixturevalue("postgres")
-            assert isinstance(server, Postgres)
-            url = server.url(server.create_database())
-        database = Database.open(url)
-        yield Intake(database)
-        database.close()
+@pytest.fixture(scope="module", params=KINDS)
+def intake(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Intake]:
+    """Use one database for all examples."""
+    url = databases.copy(request.param, fill=fill)
+    database = Database.open(url)
+    yield Intake(database)
+    database.close()
+    databases.drop(url)
 
 
 @settings(generating, max_examples=FEW // BATCH // 2, derandomize=True, database=None)

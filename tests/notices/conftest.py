@@ -13,10 +13,8 @@ from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.dovecot_configuration import by_version
 from tests.servers.postfix import Postfix, to_lmtp
 from tests.servers.process import free_port
-from tests.store.crm import Crm
 from worker.domain.addresses import Address
 from worker.outgoing import MailServer, Post, Security
-from worker.store.database import Database
 
 NOTICE_FROM = Address.parse("dropbox@acme.example")
 LATER = "later@acme.example"
@@ -88,8 +86,3 @@ def outside(dovecot_with: Callable[[DovecotSettings], Dovecot]) -> Iterator[Outs
 def login(mailbox_user: str) -> str:
     """Name an address that nobody has had."""
     return f"{mailbox_user}@acme.example"
-
-
-@pytest.fixture
-def crm(database: Database) -> Crm:
-    return Crm(database)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.store.crm import NOW, RULES
+from tests.harness.crm import NOW, RULES
 from worker.domain.authentication import AuthenticationResults, MethodResult
 from worker.domain.messages import LOOP_MARK, Arrival, Field, Head
 from worker.domain.outcomes import Code, Outcome, Reason, detail

@@ -7,8 +7,8 @@ from threading import Barrier, Thread
 import pytest
 from sqlalchemy import update
 
+from tests.harness.crm import NOW, QUEUE, Mail, Rows, User, commit, decide
 from tests.notices.test_certainty import VOUCHED
-from tests.store.crm import NOW, QUEUE, Crm, Mail, User, commit, decide
 from worker.domain.errors import Conflict
 from worker.domain.messages import Attachment
 from worker.domain.outcomes import Code, Outcome, Reason, detail
@@ -32,7 +32,7 @@ def outbox(database: Database) -> NoticeOutbox:
 
 
 @pytest.fixture
-def joe(crm: Crm) -> User:
+def joe(crm: Rows) -> User:
     return crm.user(crm.account(), "joe@acme.example")
 
 
@@ -67,7 +67,7 @@ def test_a_rejection_of_certain_mail_leaves_a_notice(store: PollStore, outbox: N
 
 
 def test_a_notice_names_the_account_where_there_are_several(
-    store: PollStore, outbox: NoticeOutbox, crm: Crm, joe: User
+    store: PollStore, outbox: NoticeOutbox, crm: Rows, joe: User
 ) -> None:
     file(store, to_nobody(1, joe))
     (notice,) = all_of(outbox)
@@ -79,7 +79,7 @@ def test_a_notice_names_the_account_where_there_are_several(
 
 
 def test_word_goes_to_the_login_whatever_address_the_mail_came_from(
-    store: PollStore, outbox: NoticeOutbox, crm: Crm, joe: User
+    store: PollStore, outbox: NoticeOutbox, crm: Rows, joe: User
 ) -> None:
     crm.sender(joe, "joe@home.example", slot=2)
     mail = too_large(1, joe)
@@ -101,7 +101,7 @@ def test_mail_that_is_filed_or_may_not_be_theirs_leaves_none(store: PollStore, o
     assert outbox.take(NOW) is None
 
 
-def test_one_notice_per_owner_cause_and_day(store: PollStore, outbox: NoticeOutbox, crm: Crm, joe: User) -> None:
+def test_one_notice_per_owner_cause_and_day(store: PollStore, outbox: NoticeOutbox, crm: Rows, joe: User) -> None:
     ann = crm.user(joe.account_id, "ann@acme.example")
     file(store, too_large(1, joe, subject="first"), too_large(2, joe), to_nobody(3, joe), too_large(4, ann))
     file(store, too_large(5, joe), at=NOW + timedelta(hours=14, minutes=59))
@@ -126,7 +126,7 @@ def test_what_was_told_is_not_told_again_that_day(store: PollStore, outbox: Noti
     assert all_of(outbox, NOW + timedelta(hours=1)) == []
 
 
-def test_a_commit_that_fails_leaves_no_notice(store: PollStore, outbox: NoticeOutbox, crm: Crm, joe: User) -> None:
+def test_a_commit_that_fails_leaves_no_notice(store: PollStore, outbox: NoticeOutbox, crm: Rows, joe: User) -> None:
     filings = decide(store, too_large(1, joe), rules=VOUCHED)
     commit(store, QUEUE, decide(store, to_nobody(1, joe), rules=VOUCHED), NOW)
     with pytest.raises(Conflict):
@@ -167,7 +167,7 @@ def test_who_takes_a_notice_has_it_alone_until_it_is_long_silent(
 
 
 def test_a_notice_put_back_waits_again_and_a_settled_one_never(
-    store: PollStore, outbox: NoticeOutbox, crm: Crm, joe: User
+    store: PollStore, outbox: NoticeOutbox, crm: Rows, joe: User
 ) -> None:
     file(store, too_large(1, joe))
     notice = outbox.take(NOW)
@@ -181,7 +181,7 @@ def test_a_notice_put_back_waits_again_and_a_settled_one_never(
 
 
 def test_two_owners_of_one_mail_are_told_each_of_their_own_end(
-    store: PollStore, outbox: NoticeOutbox, crm: Crm, joe: User
+    store: PollStore, outbox: NoticeOutbox, crm: Rows, joe: User
 ) -> None:
     ann = crm.user(joe.account_id, "ann@acme.example")
     filing = decide(store, too_large(1, joe), rules=VOUCHED)[0]

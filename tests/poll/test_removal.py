@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.harness.crm import NOW, RULES
 from tests.harness.letters import letter
-from tests.store.crm import NOW, RULES
 from worker.domain.erasure import Person, WantedMail
 from worker.domain.messages import Arrival
 from worker.domain.outcomes import Decided, Folder, Outcome

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
+from tests.harness.crm import Rows, User
 from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
 from tests.servers.dovecot import Dovecot
-from tests.store.crm import Crm, User
 from worker.domain.outcomes import Folder, Outcome
 from worker.store.database import Database
 
@@ -74,7 +74,7 @@ def _mail(number: int) -> Mail:
 
 def found(database: Database) -> User:
     """One account, one user, one contact."""
-    crm = Crm(database)
+    crm = Rows(database)
     account = crm.account()
     user = crm.user(account, OWNER)
     assert user.token == _TOKEN
@@ -104,11 +104,11 @@ class Scene(Dropbox):
         return {uid: (bool(suspect), strikes) for uid, suspect, strikes in rows}
 
     @contextmanager
-    def reading(self) -> Iterator[Crm]:
+    def reading(self) -> Iterator[Rows]:
         """The rows as a bystander sees them."""
         database = Database.open(self.database_url)
         try:
-            yield Crm(database)
+            yield Rows(database)
         finally:
             database.close()
 

@@ -13,9 +13,7 @@ import pytest
 from sqlalchemy import select
 from sqlmodel import col
 
-from tests.store.conftest import store  # noqa: F401 - fixture
-from tests.store.crm import NOW, Mail, User, file
-from tests.store.crm import Crm as Rows
+from tests.harness.crm import NOW, Mail, Rows, User, file
 from worker.cli.record_files import open_records
 from worker.crm.record_import import ImportPlan, import_records
 from worker.crm.work import By, Crm
@@ -94,7 +92,7 @@ def synchronise(crm: Crm, path: Path) -> Counter[str]:
 def test_ten_nights_lose_no_record_make_none_twice_and_file_each_mail_on_the_right_one(
     url: str,
     database: Database,
-    store: PollStore,  # noqa: F811 - the fixture
+    store: PollStore,
     open_database: Callable[[str], Database],
     tmp_path: Path,
     size: Size,
@@ -128,7 +126,7 @@ def test_ten_nights_lose_no_record_make_none_twice_and_file_each_mail_on_the_rig
     } == {key: (email, company.names[key]) for key, email in company.emails.items()}
 
 
-def arrive(store: PollStore, joe: User, message_id: str, address: str) -> dict[str, str]:  # noqa: F811 - the fixture
+def arrive(store: PollStore, joe: User, message_id: str, address: str) -> dict[str, str]:
     night, number = message_id.strip("<>").split("@")[0].split(".")
     uid = int(night) * 100_000 + int(number) + 1
     file(store, Mail(uid, joe.token, joe.login, [address], message_id=message_id))

@@ -16,13 +16,13 @@ from freezegun import freeze_time
 
 from tests.cli.conftest import CommandLine
 from tests.harness.command import COMMAND
+from tests.harness.crm import QUEUE, Mail, Rows, commit, decide
 from tests.harness.installation import Installation
 from tests.harness.running import Running
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
 from tests.service.test_running import LETTER
-from tests.store.crm import QUEUE, Crm, Mail, commit, decide
 from worker.bootstrap import compose, imap_access
 from worker.cli.output import time_text
 from worker.cli.status import report_of, state_of
@@ -209,7 +209,7 @@ def test_today_begins_at_midnight_and_the_week_on_monday(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Use the local time zone of this machine; the 25th is a Wednesday."""
-    crm = Crm(database)
+    crm = Rows(database)
     joe = crm.user(crm.account(), "joe@acme.example")
     store = PollStore(database)
     midnight = NOW.astimezone().replace(hour=0)

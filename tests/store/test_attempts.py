@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.store.crm import NOW, QUEUE, Crm, Mail, file
+from tests.harness.crm import NOW, QUEUE, Mail, Rows, file
 from worker.domain.outcomes import Folder
 from worker.domain.ports import Known, Queue
 from worker.store.database import Database
@@ -39,7 +39,7 @@ def test_a_message_on_which_worker_after_worker_dies_alone_gathers_strikes(start
     assert start().known(QUEUE, [1]) == Known({}, {1: 3}, {})
 
 
-def test_an_outage_is_no_strike_and_no_suspicion(start: Start, crm: Crm) -> None:
+def test_an_outage_is_no_strike_and_no_suspicion(start: Start, crm: Rows) -> None:
     store = start()
     store.mark(QUEUE, [1, 2], alone=False)
     store.release(QUEUE, [1])
@@ -69,7 +69,7 @@ def test_a_failure_of_the_code_counts_and_takes_the_mark_off(start: Start) -> No
     assert start().known(QUEUE, [1]) == Known({}, {1: 3}, {1: "failure 3"})
 
 
-def test_a_decided_message_is_only_to_be_moved(start: Start, crm: Crm) -> None:
+def test_a_decided_message_is_only_to_be_moved(start: Start, crm: Rows) -> None:
     user = crm.user(crm.account(), "joe@acme.example")
     store = start()
     store.mark(QUEUE, [1], alone=False)
@@ -92,5 +92,5 @@ def test_many_thousand_messages_are_looked_up_at_once(start: Start) -> None:
     assert len(start().known(QUEUE, range(1, 40_001)).suspects) == 40_000
 
 
-def test_a_mailbox_that_two_workers_meet_first_is_one(start: Start, crm: Crm) -> None:
+def test_a_mailbox_that_two_workers_meet_first_is_one(start: Start, crm: Rows) -> None:
     assert [start().strike(QUEUE, 1, str(NOW)) for _ in range(2)] == [1, 2]

@@ -10,7 +10,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import text
 
-from tests.store.crm import NOW, QUEUE, RULES, Crm, Mail, User, commit, decide, file
+from tests.harness.crm import NOW, QUEUE, RULES, Mail, Rows, User, commit, decide, file
 from worker.domain.authentication import AuthenticationResults, MethodResult
 from worker.domain.errors import Conflict
 from worker.domain.messages import Attachment
@@ -40,7 +40,7 @@ WRITTEN = (RecordRow, EmailRow, EmailContentRow, EmailOwnerRow, AssociationRow, 
 
 
 @pytest.fixture
-def joe(crm: Crm) -> User:
+def joe(crm: Rows) -> User:
     return crm.user(crm.account(), "joe@acme.example")
 
 
@@ -50,7 +50,7 @@ def proving_rules() -> Rules:
     return replace(RULES, authserv_id="mx.example", read_results=lambda _value: passes)
 
 
-def test_a_created_record_is_as_the_rules_say(store: PollStore, crm: Crm, joe: User) -> None:
+def test_a_created_record_is_as_the_rules_say(store: PollStore, crm: Rows, joe: User) -> None:
     file(store, Mail(1, joe.token, joe.login, ["Jane Doe <Jane@Client.example>"]))
     (record,) = crm.rows(RecordRow)
     del record["id"]
@@ -73,7 +73,7 @@ def test_a_created_record_is_as_the_rules_say(store: PollStore, crm: Crm, joe: U
     assert (address["position"], address["address_key"]) == (1, "jane@client.example")
 
 
-def test_an_email_is_kept_with_its_original_and_its_fields(store: PollStore, crm: Crm, joe: User) -> None:
+def test_an_email_is_kept_with_its_original_and_its_fields(store: PollStore, crm: Rows, joe: User) -> None:
     raw = b"\x00\xff octets as they came\r\n" * 1000
     mail = Mail(7, joe.token, joe.login, body=raw, attachments=(Attachment("offer.pdf", "application/pdf", 12),))
     file(store, mail)
@@ -99,7 +99,7 @@ def test_an_email_is_kept_with_its_original_and_its_fields(store: PollStore, crm
     }
 
 
-def test_the_decision_tells_the_story_with_the_numbers_of_new_records(store: PollStore, crm: Crm, joe: User) -> None:
+def test_the_decision_tells_the_story_with_the_numbers_of_new_records(store: PollStore, crm: Rows, joe: User) -> None:
     file(store, Mail(3, joe.token, joe.login, ["jane@client.example", "joe@acme.example"]))
     (record,), (email,) = crm.rows(RecordRow), crm.rows(EmailRow)
     (decision,), (verdict,) = crm.rows(DecisionRow), crm.rows(VerdictRow)
@@ -135,7 +135,7 @@ def test_the_decision_tells_the_story_with_the_numbers_of_new_records(store: Pol
 
 
 def test_a_rejected_and_a_quarantined_message_leave_a_decision_and_nothing_else(
-    store: PollStore, crm: Crm, joe: User
+    store: PollStore, crm: Rows, joe: User
 ) -> None:
     stranger = Mail(1, joe.token, "mallory@other.example")
     bad = Mail(2, joe.token, joe.login)
@@ -150,7 +150,7 @@ def test_a_rejected_and_a_quarantined_message_leave_a_decision_and_nothing_else(
 
 
 def test_an_email_of_two_owners_is_stored_once_and_the_second_adds_what_is_missing(
-    store: PollStore, crm: Crm, joe: User
+    store: PollStore, crm: Rows, joe: User
 ) -> None:
     ann = crm.user(joe.account_id, "ann@acme.example", SearchPattern.LEADS_OR_NEW_LEAD)
     crm.sender(ann, joe.login, slot=2)
@@ -163,7 +163,7 @@ def test_an_email_of_two_owners_is_stored_once_and_the_second_adds_what_is_missi
     assert crm.count(AssociationRow) == 2
 
 
-def test_the_same_email_twice_in_one_batch_is_stored_once(store: PollStore, crm: Crm, joe: User) -> None:
+def test_the_same_email_twice_in_one_batch_is_stored_once(store: PollStore, crm: Rows, joe: User) -> None:
     filings = file(
         store, Mail(1, joe.token, joe.login, message_id=SAME), Mail(2, joe.token, joe.login, message_id=SAME)
     )
@@ -172,7 +172,7 @@ def test_the_same_email_twice_in_one_batch_is_stored_once(store: PollStore, crm:
     assert len({row["email_id"] for row in crm.rows(VerdictRow)}) == 1
 
 
-def test_a_recipient_whom_nothing_may_be_made_for_waits_as_unmatched(store: PollStore, crm: Crm) -> None:
+def test_a_recipient_whom_nothing_may_be_made_for_waits_as_unmatched(store: PollStore, crm: Rows) -> None:
     user = crm.user(crm.account(), "joe@acme.example", SearchPattern.CONTACTS_THEN_LEADS_ONLY)
     file(store, Mail(1, user.token, user.login))
     (row,) = crm.rows(UnmatchedRow)
@@ -181,7 +181,7 @@ def test_a_recipient_whom_nothing_may_be_made_for_waits_as_unmatched(store: Poll
     assert again[0].deciding.outcome is Outcome.DUPLICATE
 
 
-def test_an_authenticated_mail_proves_its_sender_for_good(store: PollStore, crm: Crm, joe: User) -> None:
+def test_an_authenticated_mail_proves_its_sender_for_good(store: PollStore, crm: Rows, joe: User) -> None:
     crm.sender(joe, "joe.private@acme.example", slot=2, proven_at=None)
     mail = Mail(1, joe.token, "joe.private@acme.example")
     assert file(store, mail)[0].deciding.reason is Reason.SENDER_NOT_REGISTERED
@@ -190,13 +190,13 @@ def test_an_authenticated_mail_proves_its_sender_for_good(store: PollStore, crm:
     assert file(store, replace(mail, uid=3))[0].deciding.outcome is Outcome.ASSOCIATED
 
 
-def test_marks_are_taken_off_by_the_commit(store: PollStore, crm: Crm, joe: User) -> None:
+def test_marks_are_taken_off_by_the_commit(store: PollStore, crm: Rows, joe: User) -> None:
     store.mark(QUEUE, [1, 2], alone=False)
     file(store, Mail(1, joe.token, joe.login))
     assert [row["uid"] for row in crm.rows(AttemptRow)] == [2]
 
 
-def test_what_no_database_takes_is_left_out_of_texts(store: PollStore, crm: Crm, joe: User) -> None:
+def test_what_no_database_takes_is_left_out_of_texts(store: PollStore, crm: Rows, joe: User) -> None:
     nasty = "a\x00b\ud800c\\u0000"
     mail = Mail(1, joe.token, joe.login, more={"subject": nasty, "snippet": nasty, "thread_id": nasty})
     mail.attachments = (Attachment(nasty, "text/plain", 1),)
@@ -211,7 +211,7 @@ def test_what_no_database_takes_is_left_out_of_texts(store: PollStore, crm: Crm,
     assert json.loads(stored["packed"])["note"] == {"code": "error", "error": clean}
 
 
-def test_an_endless_message_id_does_not_break_the_index(store: PollStore, crm: Crm, joe: User) -> None:
+def test_an_endless_message_id_does_not_break_the_index(store: PollStore, crm: Rows, joe: User) -> None:
     (filing,) = decide(store, Mail(1, joe.token, joe.login))
     endless = "".join(chr(0x4E00 + place) for place in range(5000))
     commit(store, QUEUE, [replace(filing, message_id=endless)], NOW)
@@ -219,7 +219,7 @@ def test_an_endless_message_id_does_not_break_the_index(store: PollStore, crm: C
 
 
 @pytest.mark.parametrize("year", [1, 9999])
-def test_odd_dates_and_sizes_are_kept_as_stated(store: PollStore, crm: Crm, joe: User, year: int) -> None:
+def test_odd_dates_and_sizes_are_kept_as_stated(store: PollStore, crm: Rows, joe: User, year: int) -> None:
     sent_at = datetime(year, 12, 31, 23, 59, tzinfo=UTC)
     (filing,) = decide(store, Mail(2**32 - 1, joe.token, joe.login, more={"sent_at": sent_at}))
     commit(store, QUEUE, [replace(filing, size=2**32 - 1)], NOW)
@@ -227,7 +227,7 @@ def test_odd_dates_and_sizes_are_kept_as_stated(store: PollStore, crm: Crm, joe:
     assert crm.rows(DecisionRow)[0]["size"] == 2**32 - 1
 
 
-def test_a_commit_that_breaks_a_constraint_leaves_nothing_behind(store: PollStore, crm: Crm, joe: User) -> None:
+def test_a_commit_that_breaks_a_constraint_leaves_nothing_behind(store: PollStore, crm: Rows, joe: User) -> None:
     file(store, Mail(1, joe.token, joe.login, ["first@client.example"]))
     store.mark(QUEUE, [1, 2], alone=False)
     before = [crm.rows(table) for table in (*WRITTEN, AttemptRow)]
@@ -239,7 +239,7 @@ def test_a_commit_that_breaks_a_constraint_leaves_nothing_behind(store: PollStor
 
 
 def test_a_decision_upon_an_old_view_is_a_conflict_and_a_new_view_resolves_it(
-    store: PollStore, crm: Crm, joe: User
+    store: PollStore, crm: Rows, joe: User
 ) -> None:
     stale = decide(store, Mail(1, joe.token, joe.login))
     file(store, Mail(2, joe.token, joe.login))
@@ -250,7 +250,7 @@ def test_a_decision_upon_an_old_view_is_a_conflict_and_a_new_view_resolves_it(
 
 
 def test_a_made_record_whose_address_was_edited_is_found_instead_of_colliding(
-    store: PollStore, database: Database, crm: Crm, joe: User
+    store: PollStore, database: Database, crm: Rows, joe: User
 ) -> None:
     file(store, Mail(1, joe.token, joe.login))
     with database.begin() as connection:
@@ -271,7 +271,7 @@ def test_an_owner_who_is_gone_before_the_commit_is_a_conflict(store: PollStore, 
 
 
 def test_two_workers_and_eight_threads_on_one_new_address_make_one_record(
-    url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
+    url: str, open_database: Callable[[str], Database], crm: Rows, joe: User
 ) -> None:
     workers = [PollStore(open_database(url)) for _ in range(2)]
     together = Barrier(8)
@@ -303,7 +303,7 @@ def test_two_workers_and_eight_threads_on_one_new_address_make_one_record(
 
 
 def test_two_workers_on_the_same_messages_decide_each_once(
-    url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
+    url: str, open_database: Callable[[str], Database], crm: Rows, joe: User
 ) -> None:
     mails = [Mail(uid, joe.token, joe.login, [f"c{uid}@client.example"]) for uid in range(1, 21)]
     together = Barrier(2)

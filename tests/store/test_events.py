@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from tests.store.crm import NOW, QUEUE, RULES, Crm, Mail, User, commit, decide, file
+from tests.harness.crm import NOW, QUEUE, RULES, Mail, Rows, User, commit, decide, file
 from worker.crm.record_life import add_record
-from worker.crm.work import By
-from worker.crm.work import Crm as WorkerCrm
+from worker.crm.work import By, Crm
 from worker.domain.addresses import Address
 from worker.domain.events import event_id, event_number
 from worker.domain.outcomes import Code, Outcome, Reason, detail
@@ -33,15 +32,15 @@ WEBHOOK = {
 
 
 @pytest.fixture
-def joe(crm: Crm) -> User:
+def joe(crm: Rows) -> User:
     return crm.user(crm.account(), "joe@acme.example")
 
 
-def events(crm: Crm) -> list[tuple[str, dict[str, Any]]]:
+def events(crm: Rows) -> list[tuple[str, dict[str, Any]]]:
     return [(row["type"], json.loads(row["packed"] or row["data"])) for row in crm.rows(EventRow)]
 
 
-def test_a_mail_to_somebody_new_reports_the_record_and_then_the_email(crm: Crm, store: PollStore, joe: User) -> None:
+def test_a_mail_to_somebody_new_reports_the_record_and_then_the_email(crm: Rows, store: PollStore, joe: User) -> None:
     file(store, Mail(1, joe.token, joe.login))
     (created, record), (associated, email) = events(crm)
     assert (created, associated) == ("record.created", "email.associated")
@@ -75,7 +74,7 @@ def test_a_mail_to_somebody_new_reports_the_record_and_then_the_email(crm: Crm, 
     }
 
 
-def test_each_record_of_an_email_has_an_event_of_its_own(crm: Crm, store: PollStore, joe: User) -> None:
+def test_each_record_of_an_email_has_an_event_of_its_own(crm: Rows, store: PollStore, joe: User) -> None:
     known = crm.record(joe.account_id, "known@client.example", external_id="K-17")
     file(store, Mail(1, joe.token, joe.login, ["known@client.example", "new@client.example"]))
     found = [data for type_, data in events(crm) if type_ == "email.associated"]
@@ -88,7 +87,7 @@ def test_each_record_of_an_email_has_an_event_of_its_own(crm: Crm, store: PollSt
     assert {row["email_id"] for row in rows} == {1}
 
 
-def test_a_copy_through_a_second_dropbox_reports_only_what_it_adds(crm: Crm, store: PollStore, joe: User) -> None:
+def test_a_copy_through_a_second_dropbox_reports_only_what_it_adds(crm: Rows, store: PollStore, joe: User) -> None:
     ben = crm.user(joe.account_id, "ben@acme.example")
     crm.sender(ben, joe.login, slot=2)
     mail = Mail(1, joe.token, joe.login, message_id="<one@mail.example>")
@@ -100,13 +99,13 @@ def test_a_copy_through_a_second_dropbox_reports_only_what_it_adds(crm: Crm, sto
     assert len(events(crm)) == before, "the email is on the record already"
 
 
-def test_an_unmatched_recipient_is_reported_and_so_is_its_record_later(crm: Crm, store: PollStore) -> None:
+def test_an_unmatched_recipient_is_reported_and_so_is_its_record_later(crm: Rows, store: PollStore) -> None:
     eve = crm.user(crm.account(), "eve@acme.example", SearchPattern.CONTACTS_THEN_LEADS_ONLY)
     file(store, Mail(1, eve.token, eve.login))
     [(type_, data)] = events(crm)
     assert (type_, data["address"], data["email_id"]) == ("email.unmatched", "jane@client.example", 1)
     jane = RecordChange(email=Address.parse("jane@client.example"))
-    add_record(WorkerCrm(crm.database), Module.CONTACT, jane, By(None, NOW))
+    add_record(Crm(crm.database), Module.CONTACT, jane, By(None, NOW))
     assert [type_ for type_, _ in events(crm)[1:]] == ["record.created", "email.associated"]
     type_, data = events(crm)[-1]
     assert (type_, data["email"], data["created"]) == ("email.associated", "jane@client.example", False)
@@ -115,7 +114,7 @@ def test_an_unmatched_recipient_is_reported_and_so_is_its_record_later(crm: Crm,
 
 @pytest.mark.parametrize("is_certain", [True, False])
 def test_a_mail_that_is_not_filed_is_reported_only_where_it_is_certainly_the_owners(
-    crm: Crm, store: PollStore, joe: User, is_certain: bool
+    crm: Rows, store: PollStore, joe: User, is_certain: bool
 ) -> None:
     [filing] = decide(store, Mail(7, joe.token, joe.login))
     owner = filing.deciding.owner
@@ -137,13 +136,13 @@ def test_a_mail_that_is_not_filed_is_reported_only_where_it_is_certainly_the_own
     assert found[0][1]["owner"] == "joe@acme.example"
 
 
-def test_texts_of_strangers_make_valid_json(crm: Crm, store: PollStore, joe: User) -> None:
+def test_texts_of_strangers_make_valid_json(crm: Rows, store: PollStore, joe: User) -> None:
     odd = 'He said "no"\\ \u2028 caf\u00e9 \U0001f600 \x7f'
     file(store, Mail(1, joe.token, joe.login, subject=odd))
     assert events(crm)[-1][1]["subject"] == odd
 
 
-def test_events_wait_only_where_the_account_has_an_endpoint(crm: Crm, store: PollStore, joe: User) -> None:
+def test_events_wait_only_where_the_account_has_an_endpoint(crm: Rows, store: PollStore, joe: User) -> None:
     other = crm.user(crm.account("Other"), "ann@other.example")
     crm.insert(WebhookRow, {**WEBHOOK, "account_id": other.account_id, "id": 1})
     file(store, Mail(1, joe.token, joe.login), Mail(2, other.token, other.login))
@@ -152,7 +151,7 @@ def test_events_wait_only_where_the_account_has_an_endpoint(crm: Crm, store: Pol
 
 
 def test_events_without_an_endpoint_are_compressed_and_restored_byte_for_byte(
-    crm: Crm, database: Database, store: PollStore, joe: User
+    crm: Rows, database: Database, store: PollStore, joe: User
 ) -> None:
     other = crm.user(crm.account("Other"), "joe@acme.example")
     crm.insert(WebhookRow, {**WEBHOOK, "account_id": other.account_id, "id": 1})
@@ -175,7 +174,7 @@ def test_events_without_an_endpoint_are_compressed_and_restored_byte_for_byte(
 
 
 def test_an_event_is_lost_with_the_change_that_it_reports(
-    crm: Crm, store: PollStore, joe: User, monkeypatch: pytest.MonkeyPatch
+    crm: Rows, store: PollStore, joe: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.store.attempts.forget", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):

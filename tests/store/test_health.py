@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.store.crm import NOW, QUEUE, Crm, Mail, commit, decide
+from tests.harness.crm import NOW, QUEUE, Mail, Rows, commit, decide
 from worker.domain.outcomes import Outcome, Reason
 from worker.store.database import Database
 from worker.store.health import Ends, MailboxHealth, Poll, ends_since, mailboxes, record_poll
@@ -28,7 +28,7 @@ def test_a_good_poll_takes_the_last_error_away(database: Database) -> None:
 
 
 def test_ends_are_counted_once_a_message_with_the_time_they_took(database: Database) -> None:
-    crm = Crm(database)
+    crm = Rows(database)
     user = crm.user(crm.account(), "joe@acme.example")
     store = PollStore(database)
     good = [Mail(uid, user.token, user.login) for uid in range(1, 99)]
@@ -46,7 +46,7 @@ def test_ends_are_counted_once_a_message_with_the_time_they_took(database: Datab
 
 
 def test_ends_before_the_asked_time_or_of_another_mailbox_are_left_out(database: Database) -> None:
-    crm = Crm(database)
+    crm = Rows(database)
     user = crm.user(crm.account(), "joe@acme.example")
     store = PollStore(database)
     commit(store, QUEUE, decide(store, Mail(1, user.token, user.login)), NOW)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import psycopg
 import pytest
 
-from tests.store.crm import QUEUE
+from tests.harness.crm import QUEUE
 from worker.domain.ports import Known
 from worker.store.database import Database
 from worker.store.poll_store import PollStore

@@ -6,8 +6,8 @@ from threading import Barrier
 
 import pytest
 
+from tests.harness.crm import Mail, Rows, User, file
 from tests.store.beside import Beside
-from tests.store.crm import Crm, Mail, User, file
 from worker.domain.outcomes import Outcome
 from worker.domain.permissions import Module, SearchPattern
 from worker.store.database import Database
@@ -20,13 +20,13 @@ EITHER = {NEW_LEAD: NEW_CONTACT, NEW_CONTACT: NEW_LEAD}
 
 
 @pytest.fixture
-def joe(crm: Crm) -> User:
+def joe(crm: Rows) -> User:
     return crm.user(crm.account(), "joe@acme.example", NEW_CONTACT)
 
 
 @pytest.mark.parametrize("first", EITHER)
 def test_of_two_patterns_that_race_for_a_new_address_the_later_finds_what_the_first_made(
-    url: str, open_database: Callable[[str], Database], crm: Crm, joe: User, first: SearchPattern
+    url: str, open_database: Callable[[str], Database], crm: Rows, joe: User, first: SearchPattern
 ) -> None:
     """The result is the same as if they had come one after the other (R17)."""
     ann = crm.user(joe.account_id, "ann@acme.example", first)
@@ -43,7 +43,7 @@ def test_of_two_patterns_that_race_for_a_new_address_the_later_finds_what_the_fi
 
 
 def test_workers_of_two_patterns_in_one_moment_make_one_record_of_each_address(
-    url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
+    url: str, open_database: Callable[[str], Database], crm: Rows, joe: User
 ) -> None:
     """No worker has to decide twice (R17)."""
     ann = crm.user(joe.account_id, "ann@acme.example", NEW_LEAD)
@@ -63,7 +63,7 @@ def test_workers_of_two_patterns_in_one_moment_make_one_record_of_each_address(
 
 
 def test_copies_of_a_mail_merge_filed_in_one_moment_give_each_recipient_the_email(
-    url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
+    url: str, open_database: Callable[[str], Database], crm: Rows, joe: User
 ) -> None:
     """Store the email once, once for its owner, and once on each record (R19)."""
     workers = [PollStore(open_database(url)) for _ in range(2)]
@@ -85,7 +85,7 @@ def test_copies_of_a_mail_merge_filed_in_one_moment_give_each_recipient_the_emai
     assert sorted(row["email"] for row in crm.rows(RecordRow)) == sorted(f"c{n}@client.example" for n in range(20))
 
 
-def test_patterns_that_search_one_module_each_make_a_record_each(store: PollStore, crm: Crm, joe: User) -> None:
+def test_patterns_that_search_one_module_each_make_a_record_each(store: PollStore, crm: Rows, joe: User) -> None:
     """A pattern with leads only never finds a contact (R15)."""
     patterns = (SearchPattern.LEADS_OR_NEW_LEAD, SearchPattern.CONTACTS_OR_NEW_CONTACT)
     ann, ben = (crm.user(joe.account_id, f"{pattern}@acme.example", pattern) for pattern in patterns)
@@ -95,7 +95,7 @@ def test_patterns_that_search_one_module_each_make_a_record_each(store: PollStor
 
 
 def test_a_record_that_an_earlier_mail_of_the_batch_makes_is_nobody_elses_doing(
-    store: PollStore, crm: Crm, joe: User
+    store: PollStore, crm: Rows, joe: User
 ) -> None:
     """Joe would find the lead, too, but not before the contact; his mail makes nothing that could be a twin of it."""
     ann = crm.user(joe.account_id, "ann@acme.example", SearchPattern.CONTACTS_OR_NEW_CONTACT)

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from tests.store.crm import Crm, Mail, User, file
+from tests.harness.crm import Mail, Rows, User, file
 from worker.domain.errors import DropboxError
 from worker.store.database import Database
 from worker.store.originals import Damaged, Encoding, StoredOriginal, pack, pack_old, unpack
@@ -14,7 +14,7 @@ TEXT = b"Subject: Offer\r\n\r\n" + b"as discussed on the phone\r\n" * 200
 RANDOM = bytes((number * 97 + number // 7 * 31) % 256 for number in range(40))
 
 
-def stored_in(crm: Crm) -> StoredOriginal:
+def stored_in(crm: Rows) -> StoredOriginal:
     (row,) = crm.rows(EmailContentRow)
     return StoredOriginal(row["original"], row["encoding"], row["digest"])
 
@@ -43,7 +43,7 @@ def test_a_plain_original_that_was_changed_is_noticed() -> None:
         unpack(StoredOriginal(RANDOM + b"x", Encoding.PLAIN, pack(RANDOM).digest))
 
 
-def test_a_filed_mail_is_stored_compressed(store: PollStore, crm: Crm) -> None:
+def test_a_filed_mail_is_stored_compressed(store: PollStore, crm: Rows) -> None:
     joe = crm.user(crm.account(), "joe@acme.example")
     file(store, Mail(1, joe.token, joe.login, body=TEXT))
     stored = stored_in(crm)
@@ -52,7 +52,7 @@ def test_a_filed_mail_is_stored_compressed(store: PollStore, crm: Crm) -> None:
 
 
 def test_an_original_from_before_compression_is_read_and_compressed_later(
-    store: PollStore, database: Database, crm: Crm
+    store: PollStore, database: Database, crm: Rows
 ) -> None:
     joe = crm.user(crm.account(), "joe@acme.example")
     file_as_before_compression(store, database, joe, TEXT)

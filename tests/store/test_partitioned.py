@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from tests.harness.crm import Mail, Rows, file
 from tests.servers.postgres import Postgres
-from tests.store.crm import Crm, Mail, file
 from tests.store.test_commit import *  # noqa: F403
 from tests.store.test_constraints import *  # noqa: F403
 from tests.store.test_events import *  # noqa: F403
@@ -64,7 +64,7 @@ def test_a_database_that_holds_mail_keeps_it_when_it_is_divided(
 ) -> None:
     name = postgres.create_database(template=migrated_template)
     database = open_database(postgres.url(name))
-    crm, store = Crm(database), PollStore(database)
+    crm, store = Rows(database), PollStore(database)
     users = [crm.user(crm.account(f"Account {number}"), f"joe{number}@acme.example") for number in range(5)]
     for uid, user in enumerate(users, 1):
         file(store, Mail(uid, user.token, user.login))

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from tests.harness.crm import NOW, QUEUE, RULES, Mail, Rows, User, file, judged
 from tests.notices.test_certainty import vouching
 from tests.store.beside import Beside
-from tests.store.crm import NOW, QUEUE, RULES, Crm, Mail, User, file, judged
 from worker.domain.outcomes import Code, Outcome
 from worker.domain.verdicts import Filing, Limit, RecipientResult
 from worker.filing import file_batch, wanted
@@ -21,7 +21,7 @@ THREE = replace(RULES, max_new_records_per_day=3)
 
 
 @pytest.fixture
-def joe(crm: Crm) -> User:
+def joe(crm: Rows) -> User:
     return crm.user(crm.account(), "joe@acme.example")
 
 
@@ -38,7 +38,7 @@ def results(filing: Filing) -> list[RecipientResult]:
     return [found.result for found in filing.deciding.trace.recipients]
 
 
-def test_beyond_the_limit_mail_is_filed_and_its_new_recipients_wait(store: PollStore, crm: Crm, joe: User) -> None:
+def test_beyond_the_limit_mail_is_filed_and_its_new_recipients_wait(store: PollStore, crm: Rows, joe: User) -> None:
     first, second = file(store, mail(1, joe, "a", "b"), mail(2, joe, "b", "c", "d"), rules=THREE)
     assert results(first) == [RecipientResult.CREATED, RecipientResult.CREATED]
     assert results(second) == [RecipientResult.MATCHED, RecipientResult.CREATED, RecipientResult.UNMATCHED]
@@ -50,13 +50,13 @@ def test_beyond_the_limit_mail_is_filed_and_its_new_recipients_wait(store: PollS
     assert {row["address"] for row in crm.rows(UnmatchedRow)} == {"d@client.example", "e@client.example"}
 
 
-def test_who_exists_is_found_whatever_was_made(store: PollStore, crm: Crm, joe: User) -> None:
+def test_who_exists_is_found_whatever_was_made(store: PollStore, crm: Rows, joe: User) -> None:
     file(store, mail(1, joe, "a", "b", "c"), rules=THREE)
     (filing,) = file(store, mail(2, joe, "a", "b", "c"), rules=THREE)
     assert set(results(filing)) == {RecipientResult.MATCHED}
 
 
-def test_each_owner_and_each_day_counts_for_itself(store: PollStore, crm: Crm, joe: User) -> None:
+def test_each_owner_and_each_day_counts_for_itself(store: PollStore, crm: Rows, joe: User) -> None:
     ann = crm.user(joe.account_id, "ann@acme.example")
     file_at(store, NOW, mail(1, joe, "a", "b", "c", "d"), mail(2, ann, "e"))
     assert crm.count(RecordRow) == 4
@@ -67,7 +67,7 @@ def test_each_owner_and_each_day_counts_for_itself(store: PollStore, crm: Crm, j
 
 
 def test_two_workers_at_once_make_no_more_than_one(
-    url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
+    url: str, open_database: Callable[[str], Database], crm: Rows, joe: User
 ) -> None:
     one, other = (PollStore(open_database(url)) for _ in range(2))
     with Beside() as beside:
@@ -83,7 +83,7 @@ def test_two_workers_at_once_make_no_more_than_one(
 
 
 def test_the_owner_is_told_once_a_day_where_the_mail_is_certainly_theirs(
-    database: Database, crm: Crm, joe: User
+    database: Database, crm: Rows, joe: User
 ) -> None:
     store, outbox = PollStore(database, gives_notice=True), NoticeOutbox(database)
     certain = replace(vouching("acme.example"), max_new_records_per_day=1)

@@ -10,8 +10,8 @@ import zstandard
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import ProgrammingError
 
+from tests.harness.crm import NOW, Mail, Rows, User, file
 from tests.servers.postgres import Postgres
-from tests.store.crm import NOW, Crm, Mail, User, file
 from worker.domain.permissions import SearchPattern
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
@@ -68,7 +68,7 @@ ON_SQLITE = {ID: int, TEXT: str, ARRAY: str, FLAG: int, TIME: str, OCTETS: bytes
 
 
 @pytest.fixture
-def joe(crm: Crm) -> User:
+def joe(crm: Rows) -> User:
     return crm.user(crm.account(), "joe@acme.example")
 
 
@@ -82,7 +82,7 @@ def from_json(value: Any) -> Any:
 
 
 def test_the_views_have_the_promised_columns_of_the_promised_types(
-    database: Database, crm: Crm, store: PollStore, joe: User
+    database: Database, crm: Rows, store: PollStore, joe: User
 ) -> None:
     eve = crm.user(joe.account_id, "eve@acme.example", SearchPattern.CONTACTS_THEN_LEADS_ONLY)
     crm.record(joe.account_id, "k@client.example", external_id="K", owner_id=joe.id, changed_at=NOW)
@@ -111,7 +111,7 @@ def test_each_column_is_documented_in_its_place() -> None:
     assert documented == {view: list(columns) for view, columns in PROMISE.items()}
 
 
-def test_the_documented_questions_are_answered(database: Database, crm: Crm, store: PollStore, joe: User) -> None:
+def test_the_documented_questions_are_answered(database: Database, crm: Rows, store: PollStore, joe: User) -> None:
     crm.record(joe.account_id, "k@client.example", external_id="K-17")
     file(store, *(Mail(uid, joe.token, joe.login, ["k@client.example"], body=b"%d" % uid) for uid in (1, 2, 3)))
     of_contact, original = re.findall(r"```sql\n(SELECT.*?)```", DOCUMENT, re.DOTALL)
@@ -124,7 +124,7 @@ def test_the_documented_questions_are_answered(database: Database, crm: Crm, sto
 
 
 def test_a_compressed_original_comes_out_byte_for_byte(
-    database: Database, crm: Crm, store: PollStore, joe: User
+    database: Database, crm: Rows, store: PollStore, joe: User
 ) -> None:
     long = b"Subject: long\r\n\r\n" + b"many words " * 1000
     file(store, Mail(1, joe.token, joe.login, body=long))
@@ -133,7 +133,7 @@ def test_a_compressed_original_comes_out_byte_for_byte(
     assert zstandard.ZstdDecompressor().decompress(bytes(row["original"])) == long
 
 
-def test_a_record_shows_all_its_addresses(database: Database, crm: Crm, joe: User) -> None:
+def test_a_record_shows_all_its_addresses(database: Database, crm: Rows, joe: User) -> None:
     crm.record(joe.account_id, "k@client.example", addresses=["k@home.example"])
     [record] = rows(database, "SELECT * FROM v1_record")
     assert from_json(record["addresses"]) == ["k@client.example", "k@home.example"]

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, update
 from sqlmodel import SQLModel, col
 
-from tests.store.crm import NOW, QUEUE, Crm, Mail, User, file
+from tests.harness.crm import NOW, QUEUE, Mail, Rows, User, file
 from worker.domain.erasure import Bounds, Shelved
 from worker.domain.permissions import SearchPattern
 from worker.store.database import Database
@@ -36,7 +36,7 @@ def retention(database: Database) -> Retention:
 
 
 @pytest.fixture
-def joe(crm: Crm) -> User:
+def joe(crm: Rows) -> User:
     return crm.user(crm.account(), "joe@acme.example")
 
 
@@ -46,12 +46,12 @@ def made_older(database: Database, row: type[SQLModel], column: str, *numbers: i
         connection.execute(update(row).where(these).values({column: NOW - timedelta(days=days)}))
 
 
-def numbers(crm: Crm, row: type[SQLModel]) -> list[int]:
+def numbers(crm: Rows, row: type[SQLModel]) -> list[int]:
     return [found["id"] for found in crm.rows(row)]
 
 
 def test_a_rejection_goes_with_its_verdict_and_its_notice(
-    crm: Crm, database: Database, retention: Retention, joe: User
+    crm: Rows, database: Database, retention: Retention, joe: User
 ) -> None:
     store = PollStore(database, gives_notice=True)
     file(store, Mail(1, joe.token, joe.login, to=()), Mail(2, joe.token, joe.login, to=()))
@@ -67,7 +67,7 @@ def test_a_rejection_goes_with_its_verdict_and_its_notice(
 
 
 def test_filed_mail_is_not_touched_by_the_bound_of_rejected_mail(
-    crm: Crm, store: PollStore, retention: Retention, joe: User
+    crm: Rows, store: PollStore, retention: Retention, joe: User
 ) -> None:
     file(store, Mail(1, joe.token, joe.login))
     assert not retention.has_rejected(LATER)
@@ -76,7 +76,7 @@ def test_filed_mail_is_not_touched_by_the_bound_of_rejected_mail(
 
 
 def test_an_email_goes_with_everything_that_belongs_to_it_and_the_crm_is_told(
-    crm: Crm, database: Database, store: PollStore, retention: Retention, joe: User
+    crm: Rows, database: Database, store: PollStore, retention: Retention, joe: User
 ) -> None:
     file(store, Mail(1, joe.token, joe.login), Mail(2, joe.token, joe.login, body=b"another", subject="Other"))
     first, second = numbers(crm, EmailRow)
@@ -102,7 +102,7 @@ def test_an_email_goes_with_everything_that_belongs_to_it_and_the_crm_is_told(
 
 
 def test_an_email_that_waits_for_a_record_goes_too(
-    crm: Crm, store: PollStore, retention: Retention, database: Database
+    crm: Rows, store: PollStore, retention: Retention, database: Database
 ) -> None:
     ann = crm.user(crm.account(), "ann@acme.example", SearchPattern.CONTACTS_THEN_LEADS_ONLY)
     file(store, Mail(1, ann.token, ann.login))
@@ -112,7 +112,7 @@ def test_an_email_that_waits_for_a_record_goes_too(
 
 
 def test_a_mail_whose_email_was_removed_is_stored_again_when_it_comes_again(
-    crm: Crm, store: PollStore, retention: Retention, joe: User
+    crm: Rows, store: PollStore, retention: Retention, joe: User
 ) -> None:
     file(store, Mail(1, joe.token, joe.login, message_id="<same@x>"))
     retention.remove_emails(LATER)
@@ -121,7 +121,7 @@ def test_a_mail_whose_email_was_removed_is_stored_again_when_it_comes_again(
 
 
 def test_only_events_that_need_no_delivery_go(
-    crm: Crm, database: Database, store: PollStore, retention: Retention, joe: User
+    crm: Rows, database: Database, store: PollStore, retention: Retention, joe: User
 ) -> None:
     file(store, Mail(1, joe.token, joe.login), Mail(2, joe.token, joe.login, subject="Other"))
     states = ("delivered", "failed", "pending", "given_up")
@@ -137,7 +137,7 @@ def test_only_events_that_need_no_delivery_go(
 
 
 def test_a_step_takes_no_more_rows_than_a_poll_can_wait_for(
-    crm: Crm, store: PollStore, retention: Retention, database: Database
+    crm: Rows, store: PollStore, retention: Retention, database: Database
 ) -> None:
     file(store, *(Mail(uid, STRANGER, "x@spam.example") for uid in range(1, 121)))
     deleted: list[int] = []
@@ -150,13 +150,13 @@ def test_a_step_takes_no_more_rows_than_a_poll_can_wait_for(
     assert crm.count(DecisionRow) == 0
 
 
-def shelved(crm: Crm, place: int = 0) -> Shelved:
+def shelved(crm: Rows, place: int = 0) -> Shelved:
     row = crm.rows(DecisionRow)[place]
     return Shelved(row["message_id"], row["size"], row["arrived_at"])
 
 
 def test_a_message_stays_in_its_folder_while_its_last_decision_is_young(
-    crm: Crm, store: PollStore, retention: Retention, database: Database
+    crm: Rows, store: PollStore, retention: Retention, database: Database
 ) -> None:
     file(store, *(Mail(uid, STRANGER, "x@spam.example", message_id="<again@spam.example>") for uid in (1, 2)))
     made_older(database, DecisionRow, "decided_at", numbers(crm, DecisionRow)[0])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tests.store.crm import NOW, QUEUE, Crm, Mail, file
+from tests.harness.crm import NOW, QUEUE, Mail, Rows, file
 from worker.diagnostics.filed_mail import Result
 from worker.diagnostics.server_checks import room_left
 from worker.store.database import Database
@@ -19,7 +19,7 @@ GB = 10**9
 
 
 def filled(database: Database, store: PollStore, mails: int = 10) -> None:
-    crm = Crm(database)
+    crm = Rows(database)
     joe = crm.user(crm.account(), "joe@acme.example")
     noise = bytes(range(256)) * 800
     for uid in range(1, mails + 1):
@@ -30,7 +30,7 @@ def filled(database: Database, store: PollStore, mails: int = 10) -> None:
         connection.execute(many, {"noise": noise})
 
 
-def test_growth_is_told_by_the_sizes_of_earlier_days(database: Database, crm: Crm) -> None:
+def test_growth_is_told_by_the_sizes_of_earlier_days(database: Database, crm: Rows) -> None:
     assert room_of(database, NOW).growth is None
     record_size(database, NOW)
     record_size(database, NOW + timedelta(hours=1))

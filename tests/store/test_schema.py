@@ -13,8 +13,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
+from tests.harness.crm import NOW, Mail, Rows, file, look
 from tests.servers.postgres import Postgres
-from tests.store.crm import NOW, Crm, Mail, file, look
 from worker.cli.reasons import sentence
 from worker.domain.errors import Refused
 from worker.domain.outcomes import Code
@@ -111,7 +111,7 @@ def test_a_database_of_an_earlier_release_keeps_what_it_holds_and_becomes_as_a_n
     assert differences(database) != []
     schema.migrate(database)
     assert differences(database) == []
-    crm = Crm(database)
+    crm = Rows(database)
     assert [row["login"] for row in crm.rows(UserRow)] == ["joe@acme.example"]
     found = look(PollStore(database), {1: Wanted(frozenset(MATCHES), frozenset())})[1]
     assert {address: [record.id for record in records] for address, records in found.records.items()} == {
@@ -226,7 +226,7 @@ def test_the_traces_of_an_earlier_release_are_read_as_codes(
             for row in (decision, verdict):
                 connection.execute(text(row), values)
     schema.migrate(database)
-    crm = Crm(database)
+    crm = Rows(database)
     stored = [row["trace"] for row in sorted(crm.rows(VerdictRow), key=lambda row: row["decision_id"])]
     traces = [read_trace(each) for each in stored]
     assert [line for trace in traces for line in said(trace)] == SENTENCES

@@ -3,8 +3,8 @@
 import pytest
 from sqlalchemy import text
 
+from tests.harness.crm import Mail, Rows, file
 from tests.servers.postgres import Postgres
-from tests.store.crm import Crm, Mail, file
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 
@@ -17,7 +17,7 @@ def fresh(postgres: Postgres, migrated_template: str) -> Database:
 
 
 def test_the_first_commit_to_empty_tables_has_them_looked_at(fresh: Database) -> None:
-    crm = Crm(fresh)
+    crm = Rows(fresh)
     joe = crm.user(crm.account(), "joe@acme.example")
     file(PollStore(fresh), Mail(1, joe.token, joe.login, ["jane@client.example"]))
     with fresh.read() as connection:

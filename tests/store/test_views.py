@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.store.crm import NOW, Crm, Mail, file, look
+from tests.harness.crm import NOW, Mail, Rows, file, look
 from worker.domain.permissions import DEFAULT_PATTERN, STANDARD, Module
 from worker.domain.records import AccountView, Record, Wanted
 from worker.domain.tokens import IssuedToken, Owner
@@ -16,7 +16,7 @@ def addresses(*keys: str) -> Wanted:
     return Wanted(frozenset(keys), NOTHING)
 
 
-def test_a_token_comes_with_its_owner_as_the_rules_need_it(store: PollStore, crm: Crm) -> None:
+def test_a_token_comes_with_its_owner_as_the_rules_need_it(store: PollStore, crm: Rows) -> None:
     user = crm.user(crm.account(), "joe@acme.example")
     crm.sender(user, "joe@home.example", slot=2)
     crm.sender(user, "joe@claimed.example", slot=3, proven_at=None)
@@ -38,7 +38,7 @@ def test_a_token_comes_with_its_owner_as_the_rules_need_it(store: PollStore, crm
     assert store.issued([]) == store.issued(["guessed\x00\ud800"]) == {}
 
 
-def test_an_owner_comes_with_the_accounts_name_where_there_are_several(store: PollStore, crm: Crm) -> None:
+def test_an_owner_comes_with_the_accounts_name_where_there_are_several(store: PollStore, crm: Rows) -> None:
     joe = crm.user(crm.account("Acme"), "joe@acme.example")
     assert store.issued([joe.token])[joe.token].owner.account is None
     eve = crm.user(crm.account("Bee"), "eve@bee.example")
@@ -49,7 +49,7 @@ def test_an_owner_comes_with_the_accounts_name_where_there_are_several(store: Po
     }
 
 
-def test_a_record_is_found_by_either_of_its_addresses(store: PollStore, crm: Crm) -> None:
+def test_a_record_is_found_by_either_of_its_addresses(store: PollStore, crm: Rows) -> None:
     account = crm.account()
     contact = crm.record(account, "jane@client.example", addresses=["jane@home.example"])
     joe = crm.user(account, "joe@acme.example")
@@ -62,7 +62,7 @@ def test_a_record_is_found_by_either_of_its_addresses(store: PollStore, crm: Crm
 
 
 def test_a_record_that_only_matches_by_an_address_gives_way_to_one_whose_email_it_is(
-    store: PollStore, crm: Crm
+    store: PollStore, crm: Rows
 ) -> None:
     """A changed address keeps matching, but takes no mail from the record that has it now (R25)."""
     account = crm.account()
@@ -76,7 +76,7 @@ def test_a_record_that_only_matches_by_an_address_gives_way_to_one_whose_email_i
     assert contact not in {lead, present}
 
 
-def test_colleagues_are_those_whose_address_is_proven(store: PollStore, crm: Crm) -> None:
+def test_colleagues_are_those_whose_address_is_proven(store: PollStore, crm: Rows) -> None:
     account = crm.account()
     joe = crm.user(account, "joe@acme.example")
     crm.sender(joe, "claimed@client.example", slot=2, proven_at=None)
@@ -84,7 +84,7 @@ def test_colleagues_are_those_whose_address_is_proven(store: PollStore, crm: Crm
     assert view.colleagues == {"joe@acme.example"}
 
 
-def test_the_never_log_list_is_asked_for_addresses_and_domains(store: PollStore, crm: Crm) -> None:
+def test_the_never_log_list_is_asked_for_addresses_and_domains(store: PollStore, crm: Rows) -> None:
     account = crm.account()
     for entry in ("press@client.example", "bank.example", "unasked.example"):
         crm.never_log(account, entry)
@@ -92,7 +92,7 @@ def test_the_never_log_list_is_asked_for_addresses_and_domains(store: PollStore,
     assert view.never_log == {"press@client.example", "bank.example"}
 
 
-def test_no_account_sees_anything_of_another(store: PollStore, crm: Crm) -> None:
+def test_no_account_sees_anything_of_another(store: PollStore, crm: Rows) -> None:
     ours, theirs = crm.account("Ours"), crm.account("Theirs")
     joe = crm.user(theirs, "joe@theirs.example")
     mail = Mail(1, joe.token, joe.login)
@@ -110,7 +110,7 @@ def test_no_account_sees_anything_of_another(store: PollStore, crm: Crm) -> None
     assert list(views[theirs].emails) == [mail.content.fingerprint]
 
 
-def test_the_same_mail_in_two_accounts_is_filed_in_each(store: PollStore, crm: Crm) -> None:
+def test_the_same_mail_in_two_accounts_is_filed_in_each(store: PollStore, crm: Rows) -> None:
     users = [crm.user(crm.account(name), "joe@acme.example") for name in ("Ours", "Theirs")]
     file(
         store,
@@ -120,7 +120,7 @@ def test_the_same_mail_in_two_accounts_is_filed_in_each(store: PollStore, crm: C
         assert {row["account_id"] for row in crm.rows(table)} == {user.account_id for user in users}
 
 
-def test_a_batch_of_many_accounts_and_addresses_meets_no_limit(store: PollStore, crm: Crm) -> None:
+def test_a_batch_of_many_accounts_and_addresses_meets_no_limit(store: PollStore, crm: Rows) -> None:
     accounts = [crm.account(f"Account {number}") for number in range(3)]
     record = crm.record(accounts[2], "c39999@client.example")
     many = addresses(*(f"c{number}@client.example" for number in range(40_000)))

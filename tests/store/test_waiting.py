@@ -6,13 +6,12 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Connection, text
 
+from tests.harness.crm import NOW, Mail, Rows, User, file
 from tests.store.beside import Beside
-from tests.store.crm import NOW, Crm, Mail, User, file
 from worker.crm.record_import import ImportPlan, import_records
 from worker.crm.record_life import add_record
 from worker.crm.record_rows import Author, attach, insert_records
-from worker.crm.work import By, Work
-from worker.crm.work import Crm as WorkerCrm
+from worker.crm.work import By, Crm, Work
 from worker.domain.addresses import Address
 from worker.domain.permissions import Module, SearchPattern
 from worker.domain.records import RecordChange, RecordState, changed
@@ -28,16 +27,16 @@ BY = By(None, NOW)
 
 
 @pytest.fixture
-def joe(crm: Crm) -> User:
+def joe(crm: Rows) -> User:
     return crm.user(crm.account(), "joe@acme.example", SearchPattern.CONTACTS_THEN_LEADS_ONLY)
 
 
 @pytest.fixture
-def worker_crm(database: Database) -> WorkerCrm:
-    return WorkerCrm(database)
+def worker_crm(database: Database) -> Crm:
+    return Crm(database)
 
 
-def ends(crm: Crm) -> tuple[int, int]:
+def ends(crm: Rows) -> tuple[int, int]:
     """Return the number of associations and of recipients that wait."""
     return crm.count(AssociationRow), crm.count(UnmatchedRow)
 
@@ -53,10 +52,10 @@ def add_on(connection: Connection, account_id: int) -> int:
 
 @pytest.mark.parametrize("by_import", [False, True], ids=["by hand", "by import"])
 def test_a_record_added_while_its_mail_is_being_filed_gets_the_mail(
-    url: str, open_database: Callable[[str], Database], store: PollStore, crm: Crm, joe: User, by_import: bool
+    url: str, open_database: Callable[[str], Database], store: PollStore, crm: Rows, joe: User, by_import: bool
 ) -> None:
     """The mail was decided without it."""
-    worker_crm = WorkerCrm(open_database(url))
+    worker_crm = Crm(open_database(url))
 
     def add() -> int:
         if by_import:
@@ -73,7 +72,7 @@ def test_a_record_added_while_its_mail_is_being_filed_gets_the_mail(
 
 
 def test_a_mail_that_is_filed_while_its_record_is_being_added_finds_it(
-    url: str, open_database: Callable[[str], Database], database: Database, crm: Crm, joe: User
+    url: str, open_database: Callable[[str], Database], database: Database, crm: Rows, joe: User
 ) -> None:
     with Beside() as beside:
         with database.begin() as connection:
@@ -84,7 +83,7 @@ def test_a_mail_that_is_filed_while_its_record_is_being_added_finds_it(
 
 
 def test_a_record_that_the_owner_may_not_see_leaves_the_mail_waiting(
-    store: PollStore, database: Database, crm: Crm, joe: User, worker_crm: WorkerCrm
+    store: PollStore, database: Database, crm: Rows, joe: User, worker_crm: Crm
 ) -> None:
     # R10
     with database.begin() as connection:
@@ -95,17 +94,17 @@ def test_a_record_that_the_owner_may_not_see_leaves_the_mail_waiting(
 
 
 def test_a_record_of_another_account_leaves_the_mail_waiting(
-    store: PollStore, database: Database, crm: Crm, joe: User
+    store: PollStore, database: Database, crm: Rows, joe: User
 ) -> None:
     crm.account("Other")
     file(store, Mail(1, joe.token, joe.login))
-    assert add_record(WorkerCrm(database, "Other"), Module.CONTACT, ADDED, BY).attached == 0
+    assert add_record(Crm(database, "Other"), Module.CONTACT, ADDED, BY).attached == 0
     assert ends(crm) == (0, 1)
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["one after the other", "in one batch"])
 def test_a_record_that_a_colleagues_mail_makes_gets_the_mail_that_waits_for_it(
-    store: PollStore, crm: Crm, joe: User, together: bool
+    store: PollStore, crm: Rows, joe: User, together: bool
 ) -> None:
     """This holds for every way to create the record (R15)."""
     ann = crm.user(joe.account_id, "ann@acme.example")
@@ -119,7 +118,7 @@ def test_a_record_that_a_colleagues_mail_makes_gets_the_mail_that_waits_for_it(
 
 
 def test_a_mail_that_waits_for_a_record_and_makes_it_for_another_owner_stands_on_it_once(
-    store: PollStore, crm: Crm, joe: User
+    store: PollStore, crm: Rows, joe: User
 ) -> None:
     """File the same email through two dropboxes; the first one makes no records (R18, R19)."""
     ann = crm.user(joe.account_id, "ann@acme.example")
@@ -130,7 +129,7 @@ def test_a_mail_that_waits_for_a_record_and_makes_it_for_another_owner_stands_on
 
 
 def test_a_mail_of_another_account_that_makes_the_record_leaves_it_waiting(
-    store: PollStore, crm: Crm, joe: User
+    store: PollStore, crm: Rows, joe: User
 ) -> None:
     ann = crm.user(crm.account("Other"), "ann@other.example")
     file(store, Mail(1, joe.token, joe.login), Mail(2, ann.token, ann.login))
@@ -138,7 +137,7 @@ def test_a_mail_of_another_account_that_makes_the_record_leaves_it_waiting(
 
 
 def test_a_mail_that_waits_and_one_that_makes_its_record_are_filed_in_one_moment(
-    url: str, open_database: Callable[[str], Database], crm: Crm, joe: User
+    url: str, open_database: Callable[[str], Database], crm: Rows, joe: User
 ) -> None:
     ann = crm.user(joe.account_id, "ann@acme.example")
     waits, makes = Mail(1, joe.token, joe.login), Mail(2, ann.token, ann.login)
@@ -162,12 +161,12 @@ def test_people_who_add_records_to_one_account_do_not_wait_for_each_other(
 ) -> None:
     with database.begin() as connection:
         add_on(connection, joe.account_id)
-        assert add_record(WorkerCrm(open_database(url)), Module.LEAD, ADDED, BY).attached == 0
+        assert add_record(Crm(open_database(url)), Module.LEAD, ADDED, BY).attached == 0
 
 
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_mail_for_other_accounts_waits_neither_for_mail_nor_for_an_import(
-    url: str, open_database: Callable[[str], Database], store: PollStore, database: Database, crm: Crm, joe: User
+    url: str, open_database: Callable[[str], Database], store: PollStore, database: Database, crm: Rows, joe: User
 ) -> None:
     ann = crm.user(crm.account("Other"), "ann@other.example", SearchPattern.CONTACTS_THEN_LEADS_ONLY)
     beside = PollStore(open_database(url))

@@ -87,7 +87,7 @@ class Mail:
         return Content(**{**made, **self.more})
 
 
-class Crm:
+class Rows:
     """Rows as the administration would write them."""
 
     def __init__(self, database: Database) -> None:
