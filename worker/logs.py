@@ -19,7 +19,7 @@ from worker.domain.errors import DropboxError
 from worker.domain.text import ALPHABET, LENGTH, clean, masked
 from worker.domain.verdicts import Filing
 
-LATE_SECONDS = 180
+_LATE_SECONDS = 180
 """R22: from arrival to association."""
 
 _HIDDEN = "***"
@@ -100,8 +100,8 @@ def configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            one_line_exception,
-            tidier(secrets),
+            _one_line_exception,
+            _tidier(secrets),
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
@@ -140,7 +140,7 @@ def log_filed(filing: Filing, seconds: float) -> None:
         log.error(event, **fields)
     else:
         log.info(event, **fields)
-    if seconds > LATE_SECONDS:
+    if seconds > _LATE_SECONDS:
         log.warning(Event.MESSAGE_LATE, uid=filing.uid, message_id=filing.message_id, seconds=round(seconds, 3))
     for limited in (verdict for verdict in filing.verdicts if verdict.is_limited and verdict.owner):
         owner = limited.owner and limited.owner.login
@@ -168,7 +168,7 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}{': ' if text else ''}{text}{place}"
 
 
-def one_line_exception(_logger: Any, _method: str, fields: Fields) -> Fields:
+def _one_line_exception(_logger: Any, _method: str, fields: Fields) -> Fields:
     """Turn ``exc_info`` into one line: the lines of a traceback may quote confidential mail."""
     raised = fields.pop("exc_info", None)
     if raised is True:
@@ -180,7 +180,7 @@ def one_line_exception(_logger: Any, _method: str, fields: Fields) -> Fields:
     return fields
 
 
-def tidier(secrets: Iterable[str]) -> Callable[[Any, str, Fields], Fields]:
+def _tidier(secrets: Iterable[str]) -> Callable[[Any, str, Fields], Fields]:
     """Return a processor that masks secrets, shortens tokens, and removes control characters."""
     known = tuple(sorted((secret for secret in secrets if len(secret) >= _SHORTEST_SECRET), key=len, reverse=True))
 

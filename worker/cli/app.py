@@ -210,7 +210,7 @@ def command_of(app: typer.Typer) -> Any:
     return get_command(app)
 
 
-def plain_typer(summary: str | None = None) -> typer.Typer:
+def _plain_typer(summary: str | None = None) -> typer.Typer:
     """Make a Typer without rich's frames, which slow the help, and without tracebacks of its own."""
     return typer.Typer(
         help=summary, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True
@@ -219,14 +219,14 @@ def plain_typer(summary: str | None = None) -> typer.Typer:
 
 def noun(name: str) -> typer.Typer:
     """Make the Typer of a noun whose verbs are its commands."""
-    return plain_typer(ENTRIES[name].summary)
+    return _plain_typer(ENTRIES[name].summary)
 
 
 def _typer_of(entry: Entry, name: str) -> typer.Typer:
     found = getattr(import_module(entry.module), entry.attribute)
     if isinstance(found, typer.Typer):
         return found
-    single = plain_typer()
+    single = _plain_typer()
     single.command(name)(found)
     return single
 

@@ -100,14 +100,14 @@ UNPROVEN = "(not proven: does not count)"
 
 def show_dropbox(dropbox: "Dropbox", base: DropboxAddress, *, as_json: bool) -> None:
     """Print a dropbox for people, or as JSON."""
-    fields = dropbox_fields(dropbox, base)
+    fields = _dropbox_fields(dropbox, base)
     if not as_json:
         fields["senders"] = [_sender_text(sender, dropbox) for sender in dropbox.senders]
         fields |= {"profile": dropbox.user.profile, "enabled": dropbox.user.enabled}
     print_one(fields, as_json=as_json)
 
 
-def dropbox_fields(dropbox: "Dropbox", base: DropboxAddress) -> dict[str, Any]:
+def _dropbox_fields(dropbox: "Dropbox", base: DropboxAddress) -> dict[str, Any]:
     """Return the documented JSON fields; without the permission the address is empty (R9)."""
     return {
         "user": dropbox.user.login,

@@ -194,10 +194,10 @@ _TEXT_COLUMN = len("  ") + _LABEL_WIDTH + len(" ")
 
 def explained(explanation: "Explanation") -> str:
     """Return the explanation in several lines."""
-    return "\n".join(clean_lines(_lines(explanation)))
+    return "\n".join(_clean_lines(_lines(explanation)))
 
 
-def clean_lines(lines: Iterator[str]) -> Iterator[str]:
+def _clean_lines(lines: Iterator[str]) -> Iterator[str]:
     """Remove from each line what could act on a terminal. A label is ours and keeps its column."""
     for line in lines:
         begin = _TEXT_COLUMN if line.startswith("  ") else 0

@@ -30,7 +30,7 @@ def print_json(value: object) -> None:
 
 def print_rows(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """Print a table on a terminal, and columns of complete text elsewhere."""
-    texts = [[text_of(cell) for cell in row] for row in rows]
+    texts = [[_text_of(cell) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _print_table(headings, texts)
     else:
@@ -39,7 +39,7 @@ def print_rows(headings: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
 
 def print_fields(fields: Iterable[tuple[str, Cell]]) -> None:
     """Print one thing, a line for each of its fields."""
-    _print_columns([[name, text_of(cell)] for name, cell in fields])
+    _print_columns([[name, _text_of(cell)] for name, cell in fields])
 
 
 def print_one(fields: Mapping[str, Any], *, as_json: bool) -> None:
@@ -76,7 +76,7 @@ def one_more(limit: int) -> int | None:
     return limit + 1 if limit else None
 
 
-def text_of(cell: Cell) -> str:
+def _text_of(cell: Cell) -> str:
     """Format a value for people."""
     if cell is None or cell == "":
         return "-"

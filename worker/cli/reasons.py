@@ -91,7 +91,7 @@ _FAULTS = {
 }
 
 
-def fault_text(stored: str) -> str:
+def _fault_text(stored: str) -> str:
     """Say a fault of an address list. Versions before the codes stored the sentence itself."""
     code, _, value = stored.partition(":")
     return _FAULTS[Syntax(code)].format(value) if code in _FAULTS else stored
@@ -120,7 +120,7 @@ def _shown(name: str, value: Value) -> str:
         case "fields":
             return ", ".join(field.title() for field in value)
         case "faults":
-            return "; ".join(map(fault_text, value))
+            return "; ".join(map(_fault_text, value))
         case _:
             return "; ".join(value)
 
@@ -232,7 +232,7 @@ def _words(ended: Ended) -> str | None:
             return _DMARC_ALONE
         case Ended(
             reason=Reason.SENDER_AMBIGUOUS, trace=Trace(sender_check=Detail(values={"faults": tuple(faults)}))
-        ) if fault_text(Syntax.NAME_ALONE) in map(fault_text, faults):
+        ) if _fault_text(Syntax.NAME_ALONE) in map(_fault_text, faults):
             return _UNQUOTED
         case _:
             return _ADVICE[ended.reason] if ended.reason else None

@@ -203,11 +203,7 @@ class _Table:
         return self._lines.begin + 1
 
     def next_row(self) -> list[str] | None:
-        """Read the next row; None after the last. After an error the next row begins on the line below.
-
-        Raises:
-            csv.Error: when the row cannot be read.
-        """
+        """Read the next row; None after the last. After an error the next row begins on the line below."""
         self._lines.start_row()
         try:
             row = next(self._reader, None)
@@ -218,11 +214,7 @@ class _Table:
         return row
 
     def refuse_line_breaks(self, row: list[str], places: Mapping[str, int]) -> None:
-        """Refuse a row with a line break in a cell that no program writes there.
-
-        Raises:
-            csv.Error: the next row begins on the line below this row's first.
-        """
+        """Refuse a row with a line break in a cell that no program writes there."""
         if len(self._lines.row) == 1:
             return
         for column, place in places.items():

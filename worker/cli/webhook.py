@@ -55,7 +55,7 @@ def list_(ctx: typer.Context, account: AccountName = None, as_json: Json = False
     with open_desk(ctx, account) as desk:
         found = webhooks.list_webhooks(desk.crm)
     if as_json:
-        print_json([health_fields(each) for each in found])
+        print_json([_health_fields(each) for each in found])
     else:
         print_rows(
             ("id", "account", "url", "state", "backlog", "last delivered", "last error"),
@@ -101,7 +101,7 @@ def enable(
     from worker.crm import webhooks
 
     with open_desk(ctx, account) as desk:
-        print_one(health_fields(webhooks.enable_webhook(desk.crm, webhook_id, now=datetime.now(UTC))), as_json=as_json)
+        print_one(_health_fields(webhooks.enable_webhook(desk.crm, webhook_id, now=datetime.now(UTC))), as_json=as_json)
 
 
 @app.command("disable")
@@ -112,7 +112,7 @@ def disable(
     from worker.crm import webhooks
 
     with open_desk(ctx, account) as desk:
-        print_one(health_fields(webhooks.disable_webhook(desk.crm, webhook_id)), as_json=as_json)
+        print_one(_health_fields(webhooks.disable_webhook(desk.crm, webhook_id)), as_json=as_json)
 
 
 @app.command("remove")
@@ -126,10 +126,10 @@ def remove(
     from worker.crm import webhooks
 
     with open_desk(ctx, account) as desk:
-        print_one(health_fields(webhooks.remove_webhook(desk.crm, webhook_id)), as_json=as_json)
+        print_one(_health_fields(webhooks.remove_webhook(desk.crm, webhook_id)), as_json=as_json)
 
 
-def health_fields(health: "EndpointHealth") -> dict[str, Any]:
+def _health_fields(health: "EndpointHealth") -> dict[str, Any]:
     """Return the JSON form of an endpoint; without its secret."""
     return {
         "id": health.id,

@@ -37,7 +37,7 @@ from worker.store.tables import AccountRow, NeverLogRow, ProfileRow, UserRow
 
 
 @dataclass(frozen=True, slots=True)
-class StoredProfile:
+class _StoredProfile:
     """A profile and its number within the account."""
 
     id: int
@@ -68,7 +68,7 @@ def add_profile(crm: Crm, name: str, *, acting: str) -> Profile:
                 f"account {work.account.name} has a profile {profile.name} already: choose another name",
                 "profile_exists",
             )
-        insert_profiles(work.connection, work.account.id, [profile])
+        _insert_profiles(work.connection, work.account.id, [profile])
     return profile
 
 
@@ -107,7 +107,7 @@ def list_profiles(crm: Crm) -> list[ProfileSummary]:
         return [ProfileSummary(stored.profile, users.get(stored.id, 0)) for stored in _profiles_of(work)]
 
 
-def find_profile(work: Work, name: str) -> StoredProfile:
+def find_profile(work: Work, name: str) -> _StoredProfile:
     """Find a profile by name, without regard to case.
 
     Raises:
@@ -123,12 +123,8 @@ def find_profile(work: Work, name: str) -> StoredProfile:
     return profile
 
 
-def insert_profiles(connection: Connection, account_id: int, profiles: Sequence[Profile]) -> None:
-    """Write new profiles of an account.
-
-    Raises:
-        Conflict, Unavailable: others wrote the same rows first, or the database is down.
-    """
+def _insert_profiles(connection: Connection, account_id: int, profiles: Sequence[Profile]) -> None:
+    """Write new profiles of an account."""
     ids = allocate(connection, ProfileRow, len(profiles))
     rows = [
         {
@@ -158,11 +154,11 @@ def _change(crm: Crm, name: str, change: Callable[[Profile], Profile], acting: s
     return profile
 
 
-def _profiles_of(work: Work) -> list[StoredProfile]:
+def _profiles_of(work: Work) -> list[_StoredProfile]:
     """Read the account's profiles by name."""
     columns = (col(ProfileRow.id), col(ProfileRow.name), *PERMISSIONS.values())
     query = select(*columns).where(col(ProfileRow.account_id) == work.account.id).order_by(col(ProfileRow.name_key))
-    return [StoredProfile(row.id, Profile(row.name, permissions_in(row))) for row in work.connection.execute(query)]
+    return [_StoredProfile(row.id, Profile(row.name, permissions_in(row))) for row in work.connection.execute(query)]
 
 
 def _permission_columns(profile: Profile) -> dict[str, bool]:
@@ -248,7 +244,7 @@ def _insert(connection: Connection, name: str, now: datetime) -> Account:
     (account_id,) = allocate(connection, AccountRow, 1)
     row = {"id": account_id, "name": name, "name_key": name.casefold(), "created_at": now}
     insert_rows(connection, AccountRow, [row])
-    insert_profiles(connection, account_id, [ADMINISTRATOR, STANDARD])
+    _insert_profiles(connection, account_id, [ADMINISTRATOR, STANDARD])
     return Account(account_id, name)
 
 

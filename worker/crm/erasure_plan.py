@@ -69,7 +69,7 @@ def removing(crm: Crm, account_id: int) -> Iterator[Work]:
         yield work
 
 
-def waits_for(work: Work, person: Person) -> ColumnElement[bool]:
+def _waits_for(work: Work, person: Person) -> ColumnElement[bool]:
     """Return the condition that an unmatched entry is for one of the person's addresses."""
     return and_(
         col(UnmatchedRow.account_id) == work.account.id,
@@ -101,7 +101,7 @@ def event_parts(connection: Connection, account_id: int, events: Collection[int]
 def record_parts(work: Work, account_id: int, person: Person, records: Collection[int]) -> Iterator[Part]:
     """Return what waits for the person, then the records with their addresses and associations."""
     connection = work.connection
-    yield UnmatchedRow, waits_for(work, person)
+    yield UnmatchedRow, _waits_for(work, person)
     yield from association_parts(connection, account_id, records)
     yield (
         RecordRow,
@@ -202,7 +202,7 @@ def find_all(work: Work, address: Address, *, keeps_shared: bool) -> Plan:
         verdicts,
         _events(work, person, records, emails),
         tuple(_mentions(work, person, {EmailRow: found, RecordRow: records})),
-        work.connection.scalar(select(func.count()).select_from(UnmatchedRow).where(waits_for(work, person))) or 0,
+        work.connection.scalar(select(func.count()).select_from(UnmatchedRow).where(_waits_for(work, person))) or 0,
     )
 
 
@@ -262,7 +262,7 @@ def _emails(work: Work, person: Person, records: Collection[int]) -> dict[int, N
         col(AssociationRow.account_id) == account_id,
         among_numbers(connection, col(AssociationRow.record_id), records),
     )
-    waiting = select(col(UnmatchedRow.email_id)).where(waits_for(work, person))
+    waiting = select(col(UnmatchedRow.email_id)).where(_waits_for(work, person))
     found = set(connection.scalars(union(on_records, waiting)))
     may_be = (
         select(col(EmailRow.id), col(EmailRow.sender), col(EmailRow.recipients))

@@ -15,7 +15,7 @@ from worker.domain.permissions import Module
 from worker.domain.text import clean
 from worker.store.tables import FormerRecordRow, RecordAddressRow, RecordRow, UserRow
 
-BY_EXTERNAL_ID = "external:"
+_BY_EXTERNAL_ID = "external:"
 """What a record's name begins with where it is the CRM's own key."""
 
 
@@ -140,8 +140,8 @@ def find_records(work: Work, module: Module, name: str) -> list[int]:
         Unavailable: the database is down.
     """
     text = name.strip()
-    if text.startswith(BY_EXTERNAL_ID):
-        return list(ids_by_external_id(work, module, [text.removeprefix(BY_EXTERNAL_ID)]).values())
+    if text.startswith(_BY_EXTERNAL_ID):
+        return list(ids_by_external_id(work, module, [text.removeprefix(_BY_EXTERNAL_ID)]).values())
     number = int(text) if text.isdecimal() and len(text) < _MOST_DIGITS else None
     if number is None and "@" not in text:
         raise Refused(
@@ -162,7 +162,7 @@ def find_listed(work: Work, module: Module, name: str) -> list[int]:
         Refused: when no record of the module has the number or the key.
     """
     numbers = find_records(work, module, name)
-    if not numbers and ("@" not in name or name.strip().startswith(BY_EXTERNAL_ID)):
+    if not numbers and ("@" not in name or name.strip().startswith(_BY_EXTERNAL_ID)):
         raise _no_record(work, module, name)
     return numbers
 

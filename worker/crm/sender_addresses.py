@@ -18,7 +18,7 @@ from worker.retries import retry_on_conflict
 from worker.store.inserts import insert_rows
 from worker.store.tables import SenderRow
 
-SLOTS = range(1, MOST_SENDERS + 1)
+_SLOTS = range(1, MOST_SENDERS + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def add_sender(crm: Crm, login: str, text: str, *, proven_at: datetime | None) -
     with crm.begin() as work:
         user = work.user(login)
         slot = register(work.connection, user, address, proven_at)
-        change_sender(work.connection, user, slot, proven_at=proven_at)
+        _change_sender(work.connection, user, slot, proven_at=proven_at)
         return senders_of(work, user)
 
 
@@ -57,7 +57,7 @@ def register(connection: Connection, user: User, address: Address, proven_at: da
                 raise Refused(f"{address} is a sender of {user.login} already", "sender_exists")
             return slot
     taken = {row.slot for row in rows}
-    free = next((slot for slot in SLOTS if slot not in taken), None)
+    free = next((slot for slot in _SLOTS if slot not in taken), None)
     if free is None:
         raise Refused(
             f"{user.login} has five sender addresses, the most there can be", "senders_full", login=user.login
@@ -130,12 +130,8 @@ def insert_sender(connection: Connection, user: User, slot: int, address: Addres
     insert_rows(connection, SenderRow, [row])
 
 
-def change_sender(connection: Connection, user: User, slot: int, **values: Any) -> None:
-    """Write these columns of the row in the slot.
-
-    Raises:
-        Conflict, Unavailable: others wrote the same rows first, or the database is down.
-    """
+def _change_sender(connection: Connection, user: User, slot: int, **values: Any) -> None:
+    """Write these columns of the row in the slot."""
     in_slot = (
         col(SenderRow.account_id) == user.account.id,
         col(SenderRow.user_id) == user.id,
@@ -176,7 +172,7 @@ def await_code(crm: Crm, login: str, text: str, *, now: datetime) -> AwaitedCode
         user = work.user(login, lock=True)
         slot = register(work.connection, user, address, None)
         code = new_code()
-        change_sender(
+        _change_sender(
             work.connection,
             user,
             slot,
@@ -199,7 +195,7 @@ def void_code(crm: Crm, login: str, awaited: AwaitedCode) -> None:
         sent = digest_of(awaited.code, user.account.id, user.id, awaited.address.key)
         for row in _unproven(work.connection, user):
             if row.code_digest == sent:
-                change_sender(work.connection, user, row.slot, code_digest=None, code_expires_at=None)
+                _change_sender(work.connection, user, row.slot, code_digest=None, code_expires_at=None)
 
 
 def verify_code(crm: Crm, login: str, typed: str, *, now: datetime) -> list[RegisteredSender]:
@@ -232,10 +228,10 @@ def _try(connection: Connection, user: User, typed: str, now: datetime) -> Refus
         return Refused(f"the code is void, {why}", "code_void", login=user.login, address=row.address)
     for row in alive:
         if compare_digest(digest_of(typed, user.account.id, user.id, row.address_key), row.code_digest):
-            change_sender(connection, user, row.slot, proven_at=now, code_digest=None, code_expires_at=None)
+            _change_sender(connection, user, row.slot, proven_at=now, code_digest=None, code_expires_at=None)
             return None
     for row in alive:
-        change_sender(connection, user, row.slot, code_tries=row.code_tries + 1)
+        _change_sender(connection, user, row.slot, code_tries=row.code_tries + 1)
     left = MOST_TRIES - 1 - min(row.code_tries for row in alive)
     return Refused(f"wrong code: {left or 'no'} {'try is' if left == 1 else 'tries are'} left", "code_wrong", left=left)
 

@@ -49,7 +49,7 @@ def show_dropbox(crm: Crm, login: str) -> Dropbox:
     with crm.read() as work:
         user = work.user(login)
         require_dropbox(user.login, user.permissions)
-        return dropbox_of(work, user)
+        return _dropbox_of(work, user)
 
 
 @retry_on_conflict
@@ -73,9 +73,9 @@ def regenerate(crm: Crm, login: str, *, grace: timedelta, now: datetime) -> Drop
             )
             .values(valid_until=now + grace)
         )
-        issue_token(work, user, now)
+        _issue_token(work, user, now)
         write_events(work.connection, [dropbox_regenerated(user.account.id, user.login, now + grace)], now)
-        return dropbox_of(work, user)
+        return _dropbox_of(work, user)
 
 
 def set_pattern(crm: Crm, login: str, name: str) -> Dropbox:
@@ -94,15 +94,11 @@ def set_pattern(crm: Crm, login: str, name: str) -> Dropbox:
             .where(col(UserRow.account_id) == user.account.id, col(UserRow.id) == user.id)
             .values(pattern=pattern.value)
         )
-        return dropbox_of(work, work.user(login))
+        return _dropbox_of(work, work.user(login))
 
 
-def issue_token(work: Work, user: User, now: datetime) -> None:
-    """Issue a token; one that was issued before, to anybody ever, is a `Conflict` by its primary key (R1).
-
-    Raises:
-        Conflict, Unavailable: others wrote the same rows first, or the database is down.
-    """
+def _issue_token(work: Work, user: User, now: datetime) -> None:
+    """Issue a token; one that was issued before, to anybody ever, is a `Conflict` by its primary key (R1)."""
     row = {
         "token": new_token(),
         "account_id": user.account.id,
@@ -113,12 +109,8 @@ def issue_token(work: Work, user: User, now: datetime) -> None:
     insert_rows(work.connection, TokenRow, [row])
 
 
-def dropbox_of(work: Work, user: User) -> Dropbox:
-    """Read what the user has now.
-
-    Raises:
-        Unavailable: the database is down.
-    """
+def _dropbox_of(work: Work, user: User) -> Dropbox:
+    """Read what the user has now."""
     token: str | None = None
     if user.may_have_dropbox:
         token = work.connection.scalar(
@@ -163,8 +155,8 @@ def add_user(crm: Crm, login: str, *, profile: str | None, now: datetime) -> Dro
         _insert(work, address, find_profile(work, name).id, now)
         user = work.user(address.text)
         insert_sender(work.connection, user, 1, address, proven_at=now)
-        issue_token(work, user, now)
-        return dropbox_of(work, user)
+        _issue_token(work, user, now)
+        return _dropbox_of(work, user)
 
 
 def list_users(crm: Crm, *, limit: int | None) -> list[User]:

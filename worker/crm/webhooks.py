@@ -72,7 +72,7 @@ def add_webhook(crm: Crm, url: str | None, *, rotate: bool, now: datetime) -> Ad
         make_first_account(work, now)
         lock(work.connection, [work.account.id], alone=False)  # mail that is being filed sees it, or comes before it
         found = _row(work)
-        secret = new_secret()
+        secret = _new_secret()
         if rotate and found is not None:
             target = checked or found.url
             values = {"url": target, "secret": secret, "old_secret": found.secret, "old_secret_until": now + ROTATION}
@@ -200,7 +200,7 @@ def resend_since(crm: Crm, since: datetime, *, now: datetime) -> int:
         return _resend(work, col(EventRow.created_at) >= since, now)
 
 
-def new_secret() -> str:
+def _new_secret() -> str:
     """Make a secret as Standard Webhooks asks for it."""
     return "whsec_" + b64encode(token_bytes(32)).decode()
 

@@ -54,13 +54,8 @@ class Returned:
     tried: tuple[Tried, ...] = ()
 
 
-def send_and_await(probe: Probe, post: Post, mailbox: ImapMailbox, wait_seconds: float) -> Returned:
-    """Send, wait, clean up. Remove only messages whose Message-ID is the probe's.
-
-    Raises:
-        Undeliverable: the mail server does not take the mail.
-        Unavailable: the mail server or the mailbox is down.
-    """
+def _send_and_await(probe: Probe, post: Post, mailbox: ImapMailbox, wait_seconds: float) -> Returned:
+    """Send, wait, clean up. Remove only messages whose Message-ID is the probe's."""
     sent_at = datetime.now(UTC)
     began = time.monotonic()
     try:
@@ -160,7 +155,7 @@ def check_probe(settings: Settings, wait: timedelta) -> Iterator[Finding]:
     probe = Probe.made(settings, post.sender)
     mailbox = ImapMailbox(imap_access(settings), settings.token_headers)
     try:
-        returned = send_and_await(probe, post, mailbox, wait.total_seconds())
+        returned = _send_and_await(probe, post, mailbox, wait.total_seconds())
     except DropboxError as error:
         yield failed("probe", str(error), "see that BCC_DROPBOX_SMTP_URL is right and takes mail for the dropbox")
         return

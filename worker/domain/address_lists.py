@@ -93,7 +93,7 @@ class AddressList:
 
     def display_name(self, address: Address) -> str:
         """Return the name that the list gives an address, decoded, on one line; empty where it gives none."""
-        return shown_name(self._written_name(address))
+        return _shown_name(self._written_name(address))
 
     def decoded_name(self, address: Address) -> str:
         """Return the same name with every character that the mail has put into it."""
@@ -122,7 +122,7 @@ def joined(lists: list[AddressList]) -> AddressList:
     return AddressList(tuple(names), tuple(names.values()), faults)
 
 
-def shown_name(written: str) -> str:
+def _shown_name(written: str) -> str:
     """Return a display name as people read it: decoded, without quotes, comments and tokens."""
     name = clean(decoded_name(written), _MOST_NAME)
     return without_tokens(name[1:-1] if _is_in_single_quotes(name) else name)
@@ -164,11 +164,7 @@ _read_again = lru_cache(maxsize=2048)(_read)
 
 
 def _whole_address(text: str) -> Address:
-    """Read one address, with its encoded words decoded.
-
-    Raises:
-        NotAnAddress: The text is anything else.
-    """
+    """Read one address, with its encoded words decoded."""
     if "=?" in text:
         if has_glued_word(text):
             raise NotAnAddress("an encoded word beside other text")
@@ -308,7 +304,7 @@ def _address_in_name(tokens: list[str]) -> tuple[Address, str] | None:
     brackets = [found for token in tokens if (found := _IN_SQUARE_BRACKETS.fullmatch(token))]
     try:
         if len(brackets) != 1:
-            return _whole_address(_without_name(shown_name("".join(tokens)))), ""
+            return _whole_address(_without_name(_shown_name("".join(tokens)))), ""
         name = "".join(token for token in tokens if token != brackets[0][0])
         return _whole_address(brackets[0][1]), name
     except NotAnAddress:

@@ -100,11 +100,7 @@ def _is_written_plainly(text: str) -> bool:
 
 
 def _a_label(label: str) -> str:
-    """Return the A-label of one label.
-
-    Raises:
-        NotAnAddress: IDNA 2008 has no such label (RFC 5891 §4.2, RFC 5892, RFC 5893).
-    """
+    """Return the A-label of one label."""
     if label.isascii():
         return label
     import idna  # noqa: PLC0415 - its tables take 5 ms, and most programs that run see ASCII domains only

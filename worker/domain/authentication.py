@@ -97,7 +97,7 @@ _TAGS: Mapping[str, re.Pattern[str]] = {
 """Each tag that a signature may have, exactly so written, and its value without white space."""
 
 
-def is_plain_signature(signature: str) -> bool:
+def _is_plain_signature(signature: str) -> bool:
     """Tell whether a signature is written so that no program can read results out of it."""
     if len(signature) > _LONGEST_SIGNATURE or not signature.isascii():
         return False
@@ -114,7 +114,7 @@ def is_plain_signature(signature: str) -> bool:
 
 def carries_odd_signature(head: Head) -> bool:
     """Tell whether any signature of a message is not plain: then it vouches for nothing, whatever the server says."""
-    return not all(is_plain_signature(value) for name in _SIGNATURES for value in head.all(name))
+    return not all(_is_plain_signature(value) for name in _SIGNATURES for value in head.all(name))
 
 
 def stamps_of(head: Head, received_by: str | None) -> Stamps:

@@ -13,13 +13,13 @@ from worker.domain.addresses import is_loopback
 from worker.domain.errors import Refused
 from worker.domain.text import clean
 
-RETRIES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600))
+_RETRIES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 1800, 3600))
 """The pauses between the attempts at one event; the last one is repeated."""
-GIVES_UP_AFTER = timedelta(days=3)
+_GIVES_UP_AFTER = timedelta(days=3)
 """From the first attempt at an event. Then it is `State.GIVEN_UP`, and people can resend it."""
-PAUSES_AFTER = timedelta(days=1)
+_PAUSES_AFTER = timedelta(days=1)
 """An endpoint that took nothing for so long is paused."""
-LONGEST_RETRY_AFTER = timedelta(days=1)
+_LONGEST_RETRY_AFTER = timedelta(days=1)
 """A receiver may not ask for a longer pause than the one after which its endpoint is paused."""
 ROTATION = timedelta(days=1)
 """For so long after a rotation each delivery is signed with the old secret too."""
@@ -187,9 +187,9 @@ def retry_at(delivery: Delivery, answer: Answer, now: datetime, jitter: float) -
 
     ``jitter`` is about 1. A receiver's Retry-After is obeyed.
     """
-    if delivery.first_attempt_at is not None and now - delivery.first_attempt_at >= GIVES_UP_AFTER:
+    if delivery.first_attempt_at is not None and now - delivery.first_attempt_at >= _GIVES_UP_AFTER:
         return None
-    pause = RETRIES[min(delivery.attempts, len(RETRIES) - 1)] * jitter
+    pause = _RETRIES[min(delivery.attempts, len(_RETRIES) - 1)] * jitter
     return now + max(pause, _stated_pause(answer))
 
 
@@ -203,11 +203,11 @@ def outlook(endpoint: Endpoint, answer: Answer, now: datetime, *, in_a_row: int,
     since = endpoint.failing_since or now
     if answer.is_gone:
         return Outlook(since, endpoint.failures, None, "the receiver answered 410: it wants no more events")
-    if now - since >= PAUSES_AFTER:
+    if now - since >= _PAUSES_AFTER:
         return Outlook(since, endpoint.failures, None, f"for a day nothing was delivered; at last: {answer.text}")
     if answer.status is not None and answer.retry_after is None and in_a_row < _FAILURES_IN_A_ROW:
         return Outlook(since, endpoint.failures, None)
-    pause = min(RETRIES[min(endpoint.failures, len(RETRIES) - 1)], _LONGEST_PROBE_PAUSE) * jitter
+    pause = min(_RETRIES[min(endpoint.failures, len(_RETRIES) - 1)], _LONGEST_PROBE_PAUSE) * jitter
     return Outlook(since, endpoint.failures + 1, now + max(pause, _stated_pause(answer)))
 
 
@@ -264,4 +264,4 @@ def checked_url(text: str) -> str:
 
 
 def _stated_pause(answer: Answer) -> timedelta:
-    return min(answer.retry_after or timedelta(), LONGEST_RETRY_AFTER)
+    return min(answer.retry_after or timedelta(), _LONGEST_RETRY_AFTER)

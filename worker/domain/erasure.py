@@ -14,7 +14,7 @@ from worker.domain.outcomes import Decided
 
 NAMING_FIELDS = ("from", "to", "cc", "bcc", "reply-to", "sender", "return-path")
 """The header fields, in lower case, whose addresses take part in a mail."""
-ERASED = "[erased]"
+_ERASED = "[erased]"
 """What replaces the address in the subject and snippet of other people's mail."""
 
 
@@ -34,7 +34,7 @@ class Person:
 
     def struck_out(self, text: str) -> str:
         """Return the text with each of the addresses replaced."""
-        return self._pattern.sub(ERASED, text)
+        return self._pattern.sub(_ERASED, text)
 
     def _is_in(self, text: str) -> bool:
         if self._pattern.search(text) or ("=?" in text and self._pattern.search(decode_words(text))):

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from worker.domain.addresses import is_loopback
 from worker.domain.errors import Refused
 
-WAITS_OF_AN_ANSWER = 4
+_WAITS_OF_AN_ANSWER = 4
 """How many times a socket's timeout a whole answer may take: enough for a large message on a slow line."""
 _EXPECTED = "smtp://, smtp+starttls:// or smtps://, then [USER:PASSWORD@]HOST[:PORT]"
 
@@ -64,7 +64,7 @@ class OAuthClient:
     @property
     def answer_seconds(self) -> float:
         """Time limit for a whole answer."""
-        return WAITS_OF_AN_ANSWER * self.timeout_seconds
+        return _WAITS_OF_AN_ANSWER * self.timeout_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class ImapAccess:
     @property
     def answer_seconds(self) -> float:
         """Time limit for a whole answer."""
-        return WAITS_OF_AN_ANSWER * self.timeout_seconds
+        return _WAITS_OF_AN_ANSWER * self.timeout_seconds
 
     @property
     def mailbox_name(self) -> str:
@@ -179,7 +179,7 @@ class MailServer:
     @property
     def answer_seconds(self) -> float:
         """Time limit for a whole conversation."""
-        return WAITS_OF_AN_ANSWER * self.timeout_seconds
+        return _WAITS_OF_AN_ANSWER * self.timeout_seconds
 
 
 def _shown(host: str, port: int) -> str:

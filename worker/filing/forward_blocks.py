@@ -29,7 +29,7 @@ from worker.filing.forward_lines import (
 )
 from worker.filing.forward_words import ENGLISH, LANGUAGES, Kind, Prefix, bare_subject, key_of, prefix_of, wrote
 
-MOST_BLOCKS = 50
+_MOST_BLOCKS = 50
 """How many header lines are tried as the start of a block."""
 _MOST_BLOCK_LINES = 200
 _BLANKS_BELOW_SEPARATOR = 4
@@ -161,7 +161,7 @@ class _Reader:
                 return self._below_words(found, at)
             if line.depth:
                 return Doubt.QUOTED_REPLY
-            if self._tried >= MOST_BLOCKS:
+            if self._tried >= _MOST_BLOCKS:
                 return Doubt.BLOCK_IN_TEXT
         return None
 
@@ -215,7 +215,7 @@ class _Reader:
 
     def _begins_block(self, at: int) -> bool:
         """Tell whether a header line stands here that makes a block with those below it."""
-        if at >= len(self._lines) or self._labels[at] is None or self._tried >= MOST_BLOCKS:
+        if at >= len(self._lines) or self._labels[at] is None or self._tried >= _MOST_BLOCKS:
             return False
         self._tried += 1
         return self._block(at).is_whole
@@ -252,7 +252,7 @@ class _Reader:
 
     def _is_other_block_below(self, start: int) -> bool:
         return any(
-            separator_in(self._lines[at].text) is not None or self._begins_block(at) or self._tried >= MOST_BLOCKS
+            separator_in(self._lines[at].text) is not None or self._begins_block(at) or self._tried >= _MOST_BLOCKS
             for at in range(start, len(self._lines))
         )
 

@@ -26,8 +26,8 @@ _ALIKE = {
     **str.maketrans("\uff1a\uff1c\uff1e\uff1b", ":<>;"),  # full-width
 }
 _QUOTE = re.compile(r"(?: {0,3}>)+")
-DASHES = "-=_*\u2010\u2011\u2012\u2013\u2014\u2015\u2500"
-_SEPARATOR = re.compile(rf"[{DASHES}]{{2,}} *([^{DASHES} ].*?)(?: *[{DASHES}]{{2,}} *|\Z)")
+_DASHES = "-=_*\u2010\u2011\u2012\u2013\u2014\u2015\u2500"
+_SEPARATOR = re.compile(rf"[{_DASHES}]{{2,}} *([^{_DASHES} ].*?)(?: *[{_DASHES}]{{2,}} *|\Z)")
 RULE = re.compile("[-_\u2014\u2500]{10,}")
 _ADDRESS = re.compile(r"(?:[^\s<>\[\]()\"',;:*|@]|(?<=\w)'(?=\w)){1,64}@[^\s<>\[\]()\"',;:*|@]{1,255}")
 _OPENING = ("<", "[", "(", "'", '"', "*")
@@ -102,7 +102,7 @@ def separator_in(text: str) -> tuple[bool, str] | None:
         known = any(key.startswith(each) for each, is_forward in separators().items() if is_forward) or None
     if known is None:
         return None
-    return known, "" if key_of(rest.strip(DASHES + " ")) in separators() else rest
+    return known, "" if key_of(rest.strip(_DASHES + " ")) in separators() else rest
 
 
 def is_phrase_of_forward(text: str) -> bool:

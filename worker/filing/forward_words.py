@@ -597,7 +597,7 @@ def labels() -> dict[str, dict[Kind, frozenset[str]]]:
     found: dict[str, dict[Kind, frozenset[str]]] = {}
     for language in LANGUAGES:
         for kind in Kind:
-            for key in keys_in(getattr(language, kind)):
+            for key in _keys_in(getattr(language, kind)):
                 kinds = found.setdefault(key, {})
                 kinds[kind] = kinds.get(kind, frozenset()) | {language.code}
     return found
@@ -606,8 +606,8 @@ def labels() -> dict[str, dict[Kind, frozenset[str]]]:
 @cache
 def separators() -> dict[str, bool]:
     """Return the separators by key, and whether only a forward has it."""
-    originals = {key: False for language in LANGUAGES for key in keys_in(language.original)}
-    return originals | {key: True for language in LANGUAGES for key in keys_in(language.forwarded)}
+    originals = {key: False for language in LANGUAGES for key in _keys_in(language.original)}
+    return originals | {key: True for language in LANGUAGES for key in _keys_in(language.forwarded)}
 
 
 @cache
@@ -650,12 +650,12 @@ def _without_tags(subject: str) -> str:
 
 @cache
 def _prefixes() -> dict[str, Prefix]:
-    forwards = {key for language in LANGUAGES for key in keys_in(language.forwards)}
-    replies = {key for language in LANGUAGES for key in keys_in(language.replies)}
+    forwards = {key for language in LANGUAGES for key in _keys_in(language.forwards)}
+    replies = {key for language in LANGUAGES for key in _keys_in(language.replies)}
     found = dict.fromkeys(forwards, Prefix.FORWARD) | dict.fromkeys(replies, Prefix.REPLY)
     return found | dict.fromkeys(forwards & replies, Prefix.EITHER)
 
 
-def keys_in(cell: str) -> list[str]:
+def _keys_in(cell: str) -> list[str]:
     """Return the keys of the words in one cell of the table."""
     return [key_of(word) for word in cell.split("|") if word]

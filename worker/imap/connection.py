@@ -84,7 +84,7 @@ def lost(access: ImapAccess, farewell: str) -> str:
     return f"{access.server}: the connection was lost" + (f": {farewell}" if farewell else "")
 
 
-def login_failure(
+def _login_failure(
     access: ImapAccess, error: IMAP4.error, secret: str, complaint: bytes = b"", *, farewell: bytes = b""
 ) -> Unavailable:
     """Tell a wrong password from an outage: imapclient raises a LoginError for both.
@@ -233,7 +233,9 @@ def _log_in(client: IMAPClient, access: ImapAccess) -> None:
         text = f"{access.server}: takes no password with other characters than ASCII"
         raise LoginRefused(text) from None  # the cause would show the password
     except IMAP4.error as error:
-        raise login_failure(access, error, access.password, farewell=protocol_of(client).farewell) from None  # the same
+        raise _login_failure(
+            access, error, access.password, farewell=protocol_of(client).farewell
+        ) from None  # the same
 
 
 def _log_in_by_token(client: IMAPClient, access: ImapAccess, token: str) -> None:
@@ -242,7 +244,7 @@ def _log_in_by_token(client: IMAPClient, access: ImapAccess, token: str) -> None
         client.sasl_login(access.mechanism.upper(), presenting)
     except IMAP4.error as error:
         farewell = protocol_of(client).farewell
-        raise login_failure(access, error, token, presenting.complaint, farewell=farewell) from None
+        raise _login_failure(access, error, token, presenting.complaint, farewell=farewell) from None
 
 
 class _Presenting:

@@ -73,12 +73,8 @@ def own_folder(session: Session, folder: Folder) -> str:
     return _below(session.prefix(), folder)
 
 
-def put_into(session: Session, command: str, uid_set: str, folder: str) -> None:
-    """COPY or MOVE; creates the folder if that fails. Not every server says TRYCREATE when it is missing.
-
-    Raises:
-        Unavailable: the mail server is down, or does not do what it should.
-    """
+def _put_into(session: Session, command: str, uid_set: str, folder: str) -> None:
+    """COPY or MOVE; creates the folder if that fails. Not every server says TRYCREATE when it is missing."""
     try:
         session.command(command, uid_set, folder_argument(folder))
     except SaidNo:
@@ -174,9 +170,9 @@ def _fetch(session: Session, uids: Sequence[int], items: str, answers: dict[int,
     return refused
 
 
-COPYING = "$BccDropboxCopying"
+_COPYING = "$BccDropboxCopying"
 """Keyword of a message that is about to be copied: after a crash, the folder shows whether it was."""
-COPIED = "$BccDropboxCopied"
+_COPIED = "$BccDropboxCopied"
 """Keyword of a message that was copied but not yet removed from the queue."""
 
 
@@ -190,7 +186,7 @@ def move(session: Session, uids: Collection[int], folder: str, copied: set[int])
     """
     if session.has("MOVE"):
         for uid_set in uid_sets(uids):
-            put_into(session, "MOVE", uid_set, folder)
+            _put_into(session, "MOVE", uid_set, folder)
         return
     _copy_once(session, uids, folder, copied)
     remove(session, uids, copied)
@@ -201,11 +197,11 @@ def _copy_once(session: Session, uids: Collection[int], folder: str, copied: set
     keeps_keywords = _keeps_keywords(session)
     for uid_set in uid_sets(_not_copied(session, uids, folder, copied)):
         if keeps_keywords:
-            session.command("STORE", uid_set, "+FLAGS.SILENT", f"({COPYING})")
-        put_into(session, "COPY", uid_set, folder)
+            session.command("STORE", uid_set, "+FLAGS.SILENT", f"({_COPYING})")
+        _put_into(session, "COPY", uid_set, folder)
         copied.update(members(uid_set))
         if keeps_keywords:
-            session.command("STORE", uid_set, "+FLAGS.SILENT", f"({COPIED})")
+            session.command("STORE", uid_set, "+FLAGS.SILENT", f"({_COPIED})")
 
 
 def _not_copied(session: Session, uids: Collection[int], folder: str, copied: set[int]) -> set[int]:
@@ -214,9 +210,9 @@ def _not_copied(session: Session, uids: Collection[int], folder: str, copied: se
     if _keeps_keywords(session):
         begun: set[int] = set()
         for uid_set in uid_sets(fresh):
-            fresh.difference_update(session.search(["UID", uid_set, "KEYWORD", COPIED]))
-            begun.update(session.search(["UID", uid_set, "KEYWORD", COPYING]))
-        fresh -= copied_before(session, fresh & begun, folder)
+            fresh.difference_update(session.search(["UID", uid_set, "KEYWORD", _COPIED]))
+            begun.update(session.search(["UID", uid_set, "KEYWORD", _COPYING]))
+        fresh -= _copied_before(session, fresh & begun, folder)
     return fresh
 
 
@@ -243,7 +239,7 @@ def remove(session: Session, uids: Collection[int], copied: set[int]) -> None:
 def _flagged_by_others(session: Session, uids: Collection[int], copied: set[int]) -> bool:
     criteria = ["DELETED"]
     if _keeps_keywords(session):
-        criteria += ["UNKEYWORD", COPIED]
+        criteria += ["UNKEYWORD", _COPIED]
     return bool(set(session.search(criteria)) - set(uids) - copied)
 
 
@@ -257,14 +253,11 @@ _OTHERS = 500
 """Messages that others may have put into the folder since the crash."""
 
 
-def copied_before(session: Session, uids: Collection[int], folder: str) -> set[int]:
+def _copied_before(session: Session, uids: Collection[int], folder: str) -> set[int]:
     """Return the UIDs in the selected folder whose copy is among the last messages of ``folder``.
 
     A COPY is done completely or not at all (RFC 9051 §6.4.7), and copies are the last messages of a folder. At the
     end the first folder is selected again.
-
-    Raises:
-        Unavailable: the mail server is down, or does not do what it should.
     """
     if not uids or session.selected is None or session.count(folder) is None:
         return set()

@@ -14,7 +14,7 @@ from worker.logs import described
 from worker.retries import Backoff
 from worker.wire import Wire
 
-RENEW_SECONDS = 8.5 * 60
+_RENEW_SECONDS = 8.5 * 60
 """NAT forgets a silent connection after ten minutes or more."""
 _LONGEST_PAUSE = 300.0
 _STOP_SECONDS = 2.0
@@ -45,7 +45,7 @@ class IdleWatch:
         self,
         access: ImapAccess,
         told: Callable[[IdleState, str], None] = lambda _state, _text: None,
-        renew_seconds: float = RENEW_SECONDS,
+        renew_seconds: float = _RENEW_SECONDS,
     ) -> None:
         self._access = access
         self._told = told

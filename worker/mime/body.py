@@ -17,7 +17,7 @@ from worker.domain.decoding import decode, decode_words
 from worker.domain.messages import Attachment, Head
 from worker.domain.text import clean, without_tokens
 
-MOST_ATTACHMENTS = 200
+_MOST_ATTACHMENTS = 200
 """How many attachments are named. The rest counts as one, so that the sizes still add up."""
 _MOST_NAME, _MOST_MEDIA_TYPE = 255, 127
 _MOST_PARTS = 15_000
@@ -76,14 +76,14 @@ class _Part:
         self, media_type: str, content_type: str, disposition: str, holder: PyLazyMimePart | _Revealed | _Decoded
     ) -> None:
         self.media_type = media_type.lower() if media_type.count("/") == 1 else "text/plain"  # RFC 2045 §5.2
-        self.name = file_name(disposition, content_type)
+        self.name = _file_name(disposition, content_type)
         self.is_shown = self.media_type in _TEXTS and not _IS_ATTACHMENT(disposition)
         self._content_type = content_type
         self._holder = holder
 
     @property
     def text(self) -> str:
-        return decode(self._holder.content or b"", charset_of(self._content_type))
+        return decode(self._holder.content or b"", _charset_of(self._content_type))
 
     @property
     def size(self) -> int:
@@ -180,11 +180,7 @@ def _read_fast(raw: bytes) -> list[_Part]:
 
 
 def _fast_parts(node: PyLazyMimePart, *, is_hidden: bool = False) -> Iterator[_Part]:
-    """Yield the parts that hold something themselves.
-
-    Raises:
-        ParseError: A multipart has no parts: this parser cannot read some boundaries, such as ``"a;b"``.
-    """
+    """Yield the parts that hold something themselves."""
     children = node.children
     if children and not node.is_message:
         for inner in children:
@@ -248,7 +244,7 @@ def _attachment(name: str, media_type: str, size: int) -> Attachment:
 
 
 def _bounded(attachments: Iterator[Attachment]) -> tuple[Attachment, ...]:
-    named = [attachment for _, attachment in zip(range(MOST_ATTACHMENTS), attachments, strict=False)]
+    named = [attachment for _, attachment in zip(range(_MOST_ATTACHMENTS), attachments, strict=False)]
     rest = [attachment.size for attachment in attachments]
     if rest:
         named.append(Attachment(f"{len(rest)} more", "application/octet-stream", sum(rest)))
@@ -267,7 +263,7 @@ _PLAIN_FILE_NAME = re.compile(
 _PLAIN_CHARSET = re.compile(r";\s*+charset=\"?([\w.:-]++)\"?\s*+(?:;|\Z)", re.ASCII | re.IGNORECASE)
 
 
-def file_name(disposition: str, content_type: str) -> str:
+def _file_name(disposition: str, content_type: str) -> str:
     """Return the file name of a part, decoded; an empty string if it has none."""
     if disposition:
         if plain := _PLAIN_FILE_NAME.fullmatch(disposition):
@@ -277,7 +273,7 @@ def file_name(disposition: str, content_type: str) -> str:
     return _parameter(content_type, "name")
 
 
-def charset_of(content_type: str) -> str:
+def _charset_of(content_type: str) -> str:
     """Return the label of the charset, or an empty string."""
     plain = _PLAIN_CHARSET.search(content_type)
     return plain[1] if plain else _parameter(content_type, "charset")

@@ -147,7 +147,7 @@ _PIECE = 1024 * 1024
 
 def read_content(raw: bytes) -> Content:
     """Read a message; never raises. Bytes that cannot be decoded are replaced, fields that are absent are empty."""
-    start = start_of_body(raw)
+    start = _start_of_body(raw)
     head = read_head(raw[:start])
     body = read_body(head, raw, start)
     return Content(
@@ -157,7 +157,7 @@ def read_content(raw: bytes) -> Content:
         message_id=without_tokens(clean(head.first("message-id"))),
         thread_id=_thread_id(head),
         sent_at=read_date(head.first("date")),
-        snippet=without_tokens(snippet_of(body.plain, body.html)),
+        snippet=without_tokens(_snippet_of(body.plain, body.html)),
         attachments=body.attachments,
         body_digest=_body_digest(raw, start),
     )
@@ -168,7 +168,7 @@ def subject_of(head: Head) -> str:
     return without_tokens(clean(decode_words(head.text("subject"))))
 
 
-def start_of_body(raw: bytes) -> int:
+def _start_of_body(raw: bytes) -> int:
     """Return where the body begins: behind the first empty line, which may be the very first."""
     if raw.startswith((b"\n", b"\r\n")):
         return raw.index(b"\n") + 1
@@ -210,7 +210,7 @@ _MOST_READ = 64 * 1024
 """How far the first words are looked for in an HTML part, style sheets included."""
 
 
-def snippet_of(plain: Iterable[str], html: Iterable[str]) -> str:
+def _snippet_of(plain: Iterable[str], html: Iterable[str]) -> str:
     """Return the first words of the first plain text part that has any, else of an HTML part."""
     for text in plain:
         if words := clean(text, LENGTH):
@@ -234,14 +234,14 @@ _MOST_ENCODED_WORDS = 20_000
 
 def read_carried(content: Content) -> Carried:
     """Read a message again for the mails within it; never raises."""
-    start = start_of_body(content.raw)
+    start = _start_of_body(content.raw)
     body = read_body(content.head, content.raw, start)
     texts = ("\n\n".join(body.plain), _text_of(body.html))
     mails, left_out = _attached(content, start, MOST_ORIGINALS)
     originals: list[Original] = []
     room = MOST_ORIGINALS - len(mails)
     for mail in mails:
-        inner, _ = _attached(mail, start_of_body(mail.raw), room)
+        inner, _ = _attached(mail, _start_of_body(mail.raw), room)
         originals.append(Original(mail, inner))
         room -= len(inner)
     return Carried(tuple(text for text in texts if text.strip()), tuple(originals), left_out)

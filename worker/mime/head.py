@@ -14,7 +14,7 @@ MOST_LINES = 200_000
 """Lines of one header block. In a block with more, only as many bytes are read."""
 MOST_FIELDS = 2000
 """Fields of one header block that are read."""
-MOST_FIELD_CHARACTERS = 256 * 1024
+_MOST_FIELD_CHARACTERS = 256 * 1024
 """Characters of one field's value: room for a few thousand recipients."""
 
 _FAULT = "\x1a"
@@ -78,7 +78,7 @@ _kept_name = lru_cache(maxsize=1024)(_name)
 def _unfolded(value: str) -> str:
     """Drop the ends of lines, not the white space after them (RFC 5322 §2.2.3). A cut value ends in a fault."""
     value = value.replace("\n", "")
-    return value if len(value) <= MOST_FIELD_CHARACTERS else value[:MOST_FIELD_CHARACTERS] + _FAULT
+    return value if len(value) <= _MOST_FIELD_CHARACTERS else value[:_MOST_FIELD_CHARACTERS] + _FAULT
 
 
 _MOST_OF_A_DATE = 100

@@ -208,11 +208,7 @@ class Upkeep:
             self._work(self._parts.mailbox, lambda: stop() or time.monotonic() > ends_at)
 
     def _work(self, shelves: AgedShelves, stop: Stop) -> None:
-        """Do what is due, and log an outage.
-
-        Raises:
-            Unavailable, Conflict: the rest is done later.
-        """
+        """Do what is due, and log an outage."""
         try:
             self._remove_and_pack(shelves, stop)
         except (Unavailable, Conflict) as outage:

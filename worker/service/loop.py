@@ -51,11 +51,7 @@ class _Metrics(Watcher):
             self._figures.filed(filing, seconds)
 
     def show(self, settings: Settings) -> None:
-        """Listen where these settings say. Close the old listener first: the addresses may overlap.
-
-        Raises:
-            Refused: the address cannot be listened on; the old one is kept.
-        """
+        """Listen where these settings say. Close the old listener first: the addresses may overlap."""
         before, self._settings = self._settings, settings
         if before is not None and before.metrics_address == settings.metrics_address:
             return
@@ -174,11 +170,7 @@ class Service:
             self._wakeups.each(self._settings.poll_seconds)
 
     def _turn(self) -> float | None:
-        """Take one turn; return the seconds to pause, or None to leave that to the schedule.
-
-        Raises:
-            DropboxError: something that no retry can repair.
-        """
+        """Take one turn; return the seconds to pause, or None to leave that to the schedule."""
         self._wakeups.is_poll_wanted = False
         ends_at = time.monotonic() + _LONGEST_POLL_SECONDS
         try:
@@ -247,11 +239,7 @@ class Service:
         return _STANDBY_SECONDS
 
     def _step_aside(self, newer: Outdated) -> float:
-        """Leave the mailbox to the newer worker that has migrated the database, and wait for an upgrade or a stop.
-
-        Raises:
-            Outdated: this process has only just started, so a person is there to read it.
-        """
+        """Leave the mailbox to the newer worker that has migrated the database, and wait for an upgrade or a stop."""
         if not self._supervisor.systemd.is_ready:
             raise newer
         self._close()

@@ -206,7 +206,7 @@ class Turns:
         with at_work():
             report = self._parts.poller.poll(lambda: stop() or not self._parts.lock.held())
         self._record(report)
-        log_poll(report, is_news=report.has_progressed or not report.outage)
+        _log_poll(report, is_news=report.has_progressed or not report.outage)
         return report
 
     def send_notices(self, stop: Stop = _never) -> float:
@@ -331,7 +331,7 @@ class Worker:
         self.parts.close()
 
 
-def log_poll(report: PollReport, *, is_news: bool) -> None:
+def _log_poll(report: PollReport, *, is_news: bool) -> None:
     """Log one poll; at debug level while an outage lasts and nothing is done, for then its own lines say all."""
     counts = {str(name): count for name, count in report.counts.items()}
     log = structlog.get_logger()

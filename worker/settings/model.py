@@ -51,7 +51,7 @@ class Settings(Variables):
             SettingsError: with every problem at once, missing mailbox settings included.
         """
         reading = cls._read(env_file)
-        return reading.settings_unless([*reading.problems, *mailbox_problems(reading.settings)])
+        return reading.settings_unless([*reading.problems, *_mailbox_problems(reading.settings)])
 
     @classmethod
     def load_for_filing(cls, env_file: Path | None = None) -> "Settings":
@@ -61,7 +61,7 @@ class Settings(Variables):
             SettingsError: with every problem at once, also when nothing says whether senders are checked (R13).
         """
         reading = cls._read(env_file)
-        lacking = [*mailbox_problems(reading.settings), *filing_problems(reading.settings)]
+        lacking = [*_mailbox_problems(reading.settings), *_filing_problems(reading.settings)]
         return reading.settings_unless([*reading.problems, *lacking])
 
     def require_address(self) -> DropboxAddress:
@@ -80,7 +80,7 @@ class Settings(Variables):
         Raises:
             SettingsError: when something is missing.
         """
-        if problems := mailbox_problems(self):
+        if problems := _mailbox_problems(self):
             raise SettingsError(problem.line for problem in problems)
         is_by_password = self.imap_auth is Mechanism.PASSWORD
         return ImapAccess(
@@ -88,7 +88,7 @@ class Settings(Variables):
             port=self.imap_port or self.imap_tls.port,
             tls=self.imap_tls,
             user=self.imap_user or "",
-            password=secret_of(self, "imap_password") or "" if is_by_password else "",
+            password=_secret_of(self, "imap_password") or "" if is_by_password else "",
             folder=self.imap_folder,
             ca_file=self.imap_ca_file,
             timeout_seconds=self.socket_seconds,
@@ -114,8 +114,8 @@ class Settings(Variables):
         return OAuthClient(
             token_url=self.oauth_token_url or "",
             client_id=self.oauth_client_id or "",
-            client_secret=secret_of(self, "oauth_client_secret"),
-            refresh_token=secret_of(self, "oauth_refresh_token"),
+            client_secret=_secret_of(self, "oauth_client_secret"),
+            refresh_token=_secret_of(self, "oauth_refresh_token"),
             scope=self.oauth_scope,
             timeout_seconds=self.socket_seconds,
         )
@@ -129,7 +129,7 @@ class Settings(Variables):
         except ValidationError as error:
             bad = dict.fromkeys(str(found["loc"][0]) for found in error.errors(include_url=False))
         rest = read({name: value for name, value in data.items() if name not in bad})
-        shown = {name: None if is_secret(name) else str(data.get(name)) for name in bad}
+        shown = {name: None if _is_secret(name) else str(data.get(name)) for name in bad}
         raise _BadValues(rest, tuple(bad_value(name, shown[name], should_be(rest, name)) for name in bad))
 
     @classmethod
@@ -147,7 +147,7 @@ class Settings(Variables):
         except _BadValues as found:
             settings = found.rest
             problems += found.problems
-        return _Reading(settings, (*problems, *contradictions(settings)))
+        return _Reading(settings, (*problems, *_contradictions(settings)))
 
 
 class _BadValues(Exception):
@@ -177,7 +177,7 @@ _SECRETS = frozenset({"database_url", "imap_password", "oauth_client_secret", "o
 _LONGEST_SECRET = 64 * 1024
 
 
-def is_secret(field: str) -> bool:
+def _is_secret(field: str) -> bool:
     """Return True when the value must never be shown."""
     return field in _SECRETS
 
@@ -187,7 +187,7 @@ def should_be(settings: Variables, field: str) -> str:
     return type(settings).model_fields[field].description or ""
 
 
-def contradictions(settings: Variables) -> list[Problem]:
+def _contradictions(settings: Variables) -> list[Problem]:
     """Return the problems of settings that contradict each other."""
     return [*_of_connection(settings), *_of_secrets(settings), *_of_rules(settings)]
 
@@ -229,7 +229,7 @@ def _of_rules(settings: Variables) -> Iterator[Problem]:
         )
 
 
-def mailbox_problems(settings: Variables) -> list[Problem]:
+def _mailbox_problems(settings: Variables) -> list[Problem]:
     """Return the problems that keep a command from reaching the mailbox."""
     needed = ["address", "imap_host", "imap_user"]
     if settings.imap_auth is not Mechanism.PASSWORD:
@@ -238,7 +238,7 @@ def mailbox_problems(settings: Variables) -> list[Problem]:
     return [*problems, *_of_login(settings), *_of_ca_files(settings)]
 
 
-def filing_problems(settings: Variables) -> list[Problem]:
+def _filing_problems(settings: Variables) -> list[Problem]:
     """Return what a worker lacks before it may file mail: somebody has to say whether From is believed (R13)."""
     if settings.authserv_id is not None or settings.sender_auth is not None:
         return []
@@ -252,7 +252,7 @@ def filing_problems(settings: Variables) -> list[Problem]:
     ]
 
 
-def secret_of(settings: Variables, field: str) -> str | None:
+def _secret_of(settings: Variables, field: str) -> str | None:
     """Return the secret from the setting or its file; None when neither is set or readable."""
     value: SecretStr | None = getattr(settings, field)
     if value is not None:

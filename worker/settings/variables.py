@@ -20,7 +20,7 @@ from worker.domain.servers import MailServer, Mechanism, Tls
 from worker.domain.text import LENGTH as TOKEN_LENGTH
 from worker.settings.sources import PREFIX, default_database_url
 
-LONGEST_LOCAL_PART = 64 - len("+") - TOKEN_LENGTH
+_LONGEST_LOCAL_PART = 64 - len("+") - TOKEN_LENGTH
 """Characters before the plus tag: the 64 of a local part (RFC 5321 §4.5.3.1.1) less the tag (R1)."""
 
 _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
@@ -83,7 +83,7 @@ def _lower(value: object) -> object:
 def _catch_all(text: str) -> Address:
     address = Address.parse(text)
     local = address.text.rpartition("@")[0]
-    if not re.fullmatch(r"[\w.-]+", local, re.ASCII) or len(local) > LONGEST_LOCAL_PART:
+    if not re.fullmatch(r"[\w.-]+", local, re.ASCII) or len(local) > _LONGEST_LOCAL_PART:
         raise ValueError(local)
     return address
 
@@ -211,7 +211,7 @@ class Variables(BaseSettings):
     address: CatchAll | None = Field(
         None,
         description="the catch-all address, like drop@drop.example.com: letters, digits, '.', '_' or '-', at most "
-        f"{LONGEST_LOCAL_PART} of them before the @, so that '+' and a token fit in",
+        f"{_LONGEST_LOCAL_PART} of them before the @, so that '+' and a token fit in",
     )
     database_url: DatabaseUrl = Field(
         default_factory=lambda: SecretStr(default_database_url()),

@@ -23,7 +23,7 @@ from worker.store.postgresql import MOVED, postgresql_engine, require_own_sessio
 
 BEGIN = "bcc_dropbox_sqlite_begin"
 """Execution option: the statement that begins a transaction."""
-SYNCHRONOUS = "bcc_dropbox_sqlite_synchronous"
+_SYNCHRONOUS = "bcc_dropbox_sqlite_synchronous"
 """Execution option: the value of `PRAGMA synchronous` for a transaction."""
 UNHURRIED = "bcc_dropbox_sqlite_unhurried"
 """Execution option: statements have no time limit. On PostgreSQL, `statement_timeout` does this."""
@@ -39,14 +39,11 @@ SQLite's default is less than a batch, so that each commit would wait.
 """
 
 
-def prepare_file(file: Path, *, create: bool) -> None:
+def _prepare_file(file: Path, *, create: bool) -> None:
     """Create the file and its folder, readable by this user only: it holds other people's mail.
 
     An existing file is not opened: on Linux, close(2) would drop the locks of this process's other connections to it,
     and another process could then remove the log that they still write to.
-
-    Raises:
-        Unavailable: when the file cannot be created, or is missing and ``create`` is off.
     """
     if not create and not file.exists():
         raise DatabaseMissing(f"database: there is no file {file}")
@@ -60,7 +57,7 @@ def prepare_file(file: Path, *, create: bool) -> None:
         raise DatabaseUnavailable(f"database: {file} cannot be opened: {error.strerror}") from error
 
 
-def sqlite_engine(url: URL, statement_seconds: int) -> Engine:
+def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
     """Make the engine; each connection gets its settings when it is opened."""
     engine = create_engine(
         url,
@@ -105,7 +102,7 @@ def sqlite_engine(url: URL, statement_seconds: int) -> Engine:
     def begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         # commit, then move: what is committed must survive a power cut
-        connection.exec_driver_sql(f"PRAGMA synchronous = {options.get(SYNCHRONOUS, 'FULL')}")
+        connection.exec_driver_sql(f"PRAGMA synchronous = {options.get(_SYNCHRONOUS, 'FULL')}")
         connection.exec_driver_sql(options.get(BEGIN, "BEGIN"))
 
     return engine
@@ -117,7 +114,7 @@ def widen_cache(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA cache_size = -16000")
 
 
-class Checkpointer:
+class _Checkpointer:
     """Runs one checkpoint of the write-ahead log at a time, on a thread that ends with it.
 
     Nothing depends on it: SQLite checkpoints by itself when the log has grown, but then a commit waits for it.
@@ -160,13 +157,13 @@ class Database:
         self._writing: Engine = engine
         self._reading: Engine = engine
         self._noting: Engine = engine
-        self._checkpointer = Checkpointer(engine)
+        self._checkpointer = _Checkpointer(engine)
         self.moves = 0
         """How often the database's name led to a server that takes no writes; every connection is replaced then."""
         if self.is_sqlite:
             # Take the write lock first: a reader that begins to write later is refused at once instead of waiting.
             self._writing = engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
-            self._noting = self._writing.execution_options(**{SYNCHRONOUS: "NORMAL"})
+            self._noting = self._writing.execution_options(**{_SYNCHRONOUS: "NORMAL"})
         else:
             # Each statement sees what was committed while it waited for a lock, whatever the server's default is.
             self._writing = self._noting = engine.execution_options(isolation_level="READ COMMITTED")
@@ -183,8 +180,8 @@ class Database:
         """
         parsed = parse_url(url)
         if parsed.drivername == "sqlite":
-            prepare_file(_file_of(parsed), create=create)
-            return cls(sqlite_engine(parsed, statement_seconds))
+            _prepare_file(_file_of(parsed), create=create)
+            return cls(_sqlite_engine(parsed, statement_seconds))
         return cls(postgresql_engine(parsed, statement_seconds))
 
     @property

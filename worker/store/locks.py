@@ -18,7 +18,7 @@ from worker.store.database_errors import SessionShared, translated
 from worker.store.health import MailboxKey, announce, this_process
 from worker.store.postgresql import MARK
 
-SILENCE_SECONDS = 5
+_SILENCE_SECONDS = 5
 """PostgreSQL ends a session and its locks after this long without a statement: the worker is cut off or stopped."""
 _BEAT_SECONDS = 1.25
 _FAREWELL_SECONDS = 2.0
@@ -42,12 +42,8 @@ class State(Enum):
     """The server did not answer in time, or the session ended."""
 
 
-class Lease:
-    """Takes over a connection: from now on only the thread of this object uses it.
-
-    Raises:
-        DatabaseUnavailable: when another client uses the same session, or the server is a standby.
-    """
+class _Lease:
+    """Takes over a connection: from now on only the thread of this object uses it."""
 
     def __init__(self, connection: Connection, key: MailboxKey) -> None:
         self._connection = connection
@@ -81,7 +77,7 @@ class Lease:
             self._asked += 1
             asked = self._asked
             self._news.notify_all()
-            self._news.wait_for(lambda: self._is_over or self._answered >= asked, SILENCE_SECONDS)
+            self._news.wait_for(lambda: self._is_over or self._answered >= asked, _SILENCE_SECONDS)
             self._is_over = self._is_over or self._answered < asked
             return State.LOST if self._is_over else self._answer
 
@@ -113,7 +109,7 @@ class Lease:
             return self._asked, self._question if self._asked > self._answered else self._check
 
 
-def failure_of(state: State) -> DatabaseUnavailable:
+def _failure_of(state: State) -> DatabaseUnavailable:
     """Return the error that says why the lock cannot be had, or is lost."""
     if state is State.SHARED:
         return SessionShared()
@@ -130,7 +126,7 @@ def _prepare(connection: Connection, key: MailboxKey) -> tuple[str, str]:
     mark = uuid4().hex
     connection.exec_driver_sql(f"SET {MARK} = '{mark}'")
     if (connection.dialect.server_version_info or ()) >= _IDLE_TIMEOUT_SINCE:
-        connection.exec_driver_sql(f"SET idle_session_timeout = '{SILENCE_SECONDS}s'")
+        connection.exec_driver_sql(f"SET idle_session_timeout = '{_SILENCE_SECONDS}s'")
     announce(connection, key)
     case = f"""SELECT CASE
         WHEN pg_backend_pid() <> {backend} OR current_setting('{MARK}', true) IS DISTINCT FROM '{mark}' THEN 'shared'
@@ -194,7 +190,7 @@ class _ServerLock:
     def __init__(self, database: Database, mailbox_name: str) -> None:
         self._database = database
         self._key = MailboxKey.of(mailbox_name)
-        self._lease: Lease | None = None
+        self._lease: _Lease | None = None
         self._moves = 0
         self._owns = False
 
@@ -208,7 +204,7 @@ class _ServerLock:
             state = self._try()
         if state not in _SOUND:
             self.release()
-            raise failure_of(state)
+            raise _failure_of(state)
         self._owns = state is State.OWNED
         return self._owns
 
@@ -218,7 +214,7 @@ class _ServerLock:
         state = self._lease.check() if self._moves == self._database.moves else State.LOST
         if state is not State.OWNED:
             self.release()
-            raise failure_of(state)
+            raise _failure_of(state)
         return True
 
     def release(self) -> None:
@@ -239,7 +235,7 @@ class _ServerLock:
             try:
                 connection.execution_options(isolation_level="AUTOCOMMIT")
                 connection.detach()  # the pool must not reuse it: it lives as long as the lock
-                self._lease = Lease(connection, self._key)
+                self._lease = _Lease(connection, self._key)
             finally:
                 if self._lease is None:
                     connection.close()

@@ -32,12 +32,8 @@ _READ_BY_ACCOUNT = (UserRow, RecordRow, RecordAddressRow, EmailRow, EmailOwnerRo
 _FILLED_UNSEEN = text("SELECT reltuples <= 0 FROM pg_class WHERE oid = CAST(:table AS regclass)")
 
 
-def look_once(connection: Connection) -> None:
-    """Run ANALYZE if the planner has only seen the tables empty. Call it right after the tables were filled.
-
-    Raises:
-        Conflict, Unavailable: others wrote the same rows first, or the database is down.
-    """
+def _look_once(connection: Connection) -> None:
+    """Run ANALYZE if the planner has only seen the tables empty. Call it right after the tables were filled."""
     if connection.dialect.name != "postgresql":
         return
     tables = [str(row.__tablename__) for row in _READ_BY_ACCOUNT]
@@ -163,7 +159,7 @@ class PollStore:
             commit.commit(connection, filed, filings, now, gives_notice=self._gives_notice)
             fills = any(verdict.associations for filing in filings for verdict in filing.verdicts)
             if fills and not self._has_statistics:
-                look_once(connection)
+                _look_once(connection)
         self._has_statistics |= fills
         self._written += sum(filing.size for filing in filings)
         if self._written > _MUCH:

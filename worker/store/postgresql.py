@@ -44,7 +44,7 @@ def postgresql_engine(url: URL, statement_seconds: int) -> Engine:
         hide_parameters=True,  # an error's text goes to the log, and parameters are people's mail
     )
     errors = engine.dialect.loaded_dbapi.Error
-    limits = _wanted(session_settings(statement_seconds), url)
+    limits = _wanted(_session_settings(statement_seconds), url)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, record: ConnectionPoolEntry) -> None:
@@ -97,7 +97,7 @@ def connection_parameters() -> dict[str, Any]:
     }
 
 
-def session_settings(statement_seconds: int) -> dict[str, str]:
+def _session_settings(statement_seconds: int) -> dict[str, str]:
     """Return the settings of each session: statements and transactions end, and the server notices a cut network.
 
     A transaction of a worker that fell silent keeps its row locks for eight seconds at most.

@@ -186,16 +186,12 @@ class Retention:
             found = _few([(number, size) for number, size, stored_at in rows if stored_at < before])
         if found:
             with self._database.note() as connection:
-                erase_emails(connection, account_id, found, datetime.now(UTC))
+                _erase_emails(connection, account_id, found, datetime.now(UTC))
         return len(found)
 
 
-def erase_emails(connection: Connection, account_id: int, emails: Collection[int], now: datetime) -> None:
-    """Remove emails with everything that belongs to them, and report it to the CRM (R26).
-
-    Raises:
-        Conflict, Unavailable: others wrote the same rows first, or the database is down.
-    """
+def _erase_emails(connection: Connection, account_id: int, emails: Collection[int], now: datetime) -> None:
+    """Remove emails with everything that belongs to them, and report it to the CRM (R26)."""
     of_account = col(EmailRow.account_id) == account_id
     these = among_numbers(connection, col(EmailRow.id), emails)
     present = sorted(connection.scalars(select(col(EmailRow.id)).where(of_account, these).with_for_update()))

@@ -140,12 +140,8 @@ def _permissions(permitted: tuple[bool, ...]) -> frozenset[Permission]:
     return frozenset(compress(Permission, permitted))
 
 
-def made_on(connection: Connection, owners: Mapping[int, Collection[int]], day: date) -> Mapping[int, dict[int, int]]:
-    """Return the counts by account and owner; ``owners`` are the ids that are asked for, by account.
-
-    Raises:
-        Unavailable: the database is down.
-    """
+def _made_on(connection: Connection, owners: Mapping[int, Collection[int]], day: date) -> Mapping[int, dict[int, int]]:
+    """Return the counts by account and owner; ``owners`` are the ids that are asked for, by account."""
     made: defaultdict[int, dict[int, int]] = defaultdict(dict)
     wanted = {owner for each in owners.values() for owner in each}
     if wanted:
@@ -196,7 +192,7 @@ def views(connection: Connection, wanted: Mapping[int, Wanted], day: date) -> di
     records = records_of(connection, addresses)
     colleagues = _colleagues(connection, addresses)
     never_log = _never_log(connection, addresses + domains)
-    made = made_on(connection, {account: want.owners for account, want in wanted.items()}, day)
+    made = _made_on(connection, {account: want.owners for account, want in wanted.items()}, day)
     emails = _emails(
         connection, [(account, fingerprint) for account, want in wanted.items() for fingerprint in want.fingerprints]
     )
