@@ -45,7 +45,7 @@ def test_one_email_is_shown_in_full_with_who_is_waited_for(crm: Crm, jane: str, 
     [summary] = emails.list_emails(crm, EmailFilter(), limit=None)
     email = emails.show_email(crm, summary.id)
     assert email.summary == summary
-    assert email.recipients == (CARL,)
+    assert email.recipients == [CARL]
     assert email.unmatched == (CARL,)
 
 

@@ -100,7 +100,7 @@ def list_profiles(crm: Crm) -> list[ProfileSummary]:
     with crm.read() as work:
         counts = (
             select(col(UserRow.profile_id), func.count().label("number"))
-            .where(col(UserRow.account_id) == work.account.id, IS_USER)
+            .where(work.owns(UserRow), IS_USER)
             .group_by(col(UserRow.profile_id))
         )
         users = {row.profile_id: row.number for row in work.connection.execute(counts)}
@@ -147,7 +147,7 @@ def _change(crm: Crm, name: str, change: Callable[[Profile], Profile], acting: s
         profile = change(stored.profile)
         work.connection.execute(
             update(ProfileRow)
-            .where(col(ProfileRow.account_id) == work.account.id, col(ProfileRow.id) == stored.id)
+            .where(work.owns(ProfileRow), col(ProfileRow.id) == stored.id)
             .values(_permission_columns(profile))
         )
         _require_managing_profile(work)
@@ -157,7 +157,7 @@ def _change(crm: Crm, name: str, change: Callable[[Profile], Profile], acting: s
 def _profiles_of(work: Work) -> list[_StoredProfile]:
     """Read the account's profiles by name."""
     columns = (col(ProfileRow.id), col(ProfileRow.name), *PERMISSIONS.values())
-    query = select(*columns).where(col(ProfileRow.account_id) == work.account.id).order_by(col(ProfileRow.name_key))
+    query = select(*columns).where(work.owns(ProfileRow)).order_by(col(ProfileRow.name_key))
     return [_StoredProfile(row.id, Profile(row.name, permissions_in(row))) for row in work.connection.execute(query)]
 
 
@@ -275,9 +275,7 @@ def never_log(crm: Crm, text: str, *, now: datetime) -> str:
     entry = _entry_of(text)
     with crm.begin() as work:
         make_first_account(work, now)
-        found = select(col(NeverLogRow.entry)).where(
-            col(NeverLogRow.account_id) == work.account.id, col(NeverLogRow.entry) == entry
-        )
+        found = select(col(NeverLogRow.entry)).where(work.owns(NeverLogRow), col(NeverLogRow.entry) == entry)
         if work.connection.scalar(found) is not None:
             raise Refused(
                 f"{entry} is on the never-log list of account {work.account.name} already", "never_log_entry_exists"
@@ -295,7 +293,7 @@ def log_again(crm: Crm, text: str) -> str:
     entry = _entry_of(text)
     with crm.begin() as work:
         removed = work.connection.execute(
-            delete(NeverLogRow).where(col(NeverLogRow.account_id) == work.account.id, col(NeverLogRow.entry) == entry)
+            delete(NeverLogRow).where(work.owns(NeverLogRow), col(NeverLogRow.entry) == entry)
         )
         if not removed.rowcount:
             raise Refused(
@@ -312,7 +310,7 @@ def list_never_log(crm: Crm, *, limit: int | None) -> list[str]:
         Unavailable: the database is down.
     """
     with crm.read() as work:
-        query = select(col(NeverLogRow.entry)).where(col(NeverLogRow.account_id) == work.account.id)
+        query = select(col(NeverLogRow.entry)).where(work.owns(NeverLogRow))
         return list(work.connection.scalars(query.order_by(col(NeverLogRow.entry)).limit(limit)))
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     ScalarSelect,
     Select,
     and_,
@@ -52,17 +51,17 @@ class OwnersVerdict:
 class Explanation:
     """The one decision on one message, with the verdicts of all its owners."""
 
+    verdicts: Sequence[OwnersVerdict]
     uid: int
     uidvalidity: int
     mailbox: str
     message_id: str
     sender: str
     subject: str
-    recipients: tuple[str, ...]
+    recipients: Sequence[str]
     size: int
     arrived_at: datetime
     decided_at: datetime
-    verdicts: tuple[OwnersVerdict, ...]
 
     @property
     def outcome(self) -> Outcome:
@@ -144,17 +143,9 @@ def attempts_on(crm: Crm, uid: int) -> list[Attempt]:
 
 _DECISIONS: Select[*tuple[Any, ...]] = (
     select(
-        col(DecisionRow.id),
-        col(DecisionRow.uid),
-        col(DecisionRow.uidvalidity),
-        col(MailboxRow.name).label("mailbox"),
-        col(DecisionRow.message_id),
-        col(DecisionRow.sender),
-        col(DecisionRow.subject),
-        col(DecisionRow.recipients),
-        col(DecisionRow.size),
-        col(DecisionRow.arrived_at),
-        col(DecisionRow.decided_at),
+        *(col(DecisionRow.id), col(DecisionRow.uid), col(DecisionRow.uidvalidity), col(MailboxRow.name)),
+        *(col(DecisionRow.message_id), col(DecisionRow.sender), col(DecisionRow.subject), col(DecisionRow.recipients)),
+        *(col(DecisionRow.size), col(DecisionRow.arrived_at), col(DecisionRow.decided_at)),
     )
     .join(MailboxRow, col(MailboxRow.id) == col(DecisionRow.mailbox_id))
     .order_by(col(DecisionRow.decided_at).desc(), col(DecisionRow.id).desc())
@@ -171,10 +162,7 @@ def _concerns(account: Account | None) -> list[ColumnElement[bool]]:
     if account is None:
         return []
     return [
-        exists().where(
-            col(VerdictRow.decision_id) == col(DecisionRow.id),
-            col(VerdictRow.account_id) == account.id,
-        )
+        exists().where(col(VerdictRow.decision_id) == col(DecisionRow.id), col(VerdictRow.account_id) == account.id)
     ]
 
 
@@ -183,7 +171,7 @@ def _explanations(
 ) -> list[Explanation]:
     rows = connection.execute(query).all()
     verdicts = _verdicts(connection, [row.id for row in rows], account)
-    return [_explanation(row, verdicts[row.id]) for row in rows]
+    return [Explanation(verdicts[number], *of_message) for number, *of_message in rows]
 
 
 def _verdicts(
@@ -229,22 +217,6 @@ def _waiting(connection: Connection, emails: Collection[tuple[int, int]]) -> def
     for account, email, address in connection.execute(query):
         waiting[account, email].add(address)
     return waiting
-
-
-def _explanation(row: Row[*tuple[Any, ...]], verdicts: Sequence[OwnersVerdict]) -> Explanation:
-    return Explanation(
-        uid=row.uid,
-        uidvalidity=row.uidvalidity,
-        mailbox=row.mailbox,
-        message_id=row.message_id,
-        sender=row.sender,
-        subject=row.subject,
-        recipients=tuple(row.recipients),
-        size=row.size,
-        arrived_at=row.arrived_at,
-        decided_at=row.decided_at,
-        verdicts=tuple(verdicts),
-    )
 
 
 def decided_as(database: Database, mailbox: str, outcome: Outcome, reason: Reason | None = None) -> list[Decided]:
@@ -340,18 +312,9 @@ def decided_of(connection: Connection, conditions: Sequence[ColumnElement[bool]]
     Raises:
         Unavailable: the database is down.
     """
-    rows = connection.execute(
-        select(
-            col(DecisionRow.id),
-            col(DecisionRow.uid),
-            col(DecisionRow.outcome),
-            col(DecisionRow.message_id),
-            col(DecisionRow.size),
-            col(DecisionRow.arrived_at),
-        )
-        .where(*conditions)
-        .order_by(col(DecisionRow.id))
-    ).all()
+    columns = (DecisionRow.id, DecisionRow.uid, DecisionRow.outcome, DecisionRow.message_id, DecisionRow.size)
+    query = select(*map(col, columns), col(DecisionRow.arrived_at)).where(*conditions)
+    rows = connection.execute(query.order_by(col(DecisionRow.id))).all()
     verdicts: dict[int, list[tuple[Outcome, Reason | None]]] = defaultdict(list)
     found = select(col(VerdictRow.decision_id), col(VerdictRow.outcome), col(VerdictRow.reason)).where(
         among_numbers(connection, col(VerdictRow.decision_id), [row.id for row in rows])

@@ -18,14 +18,7 @@ from worker.domain.permissions import Module
 from worker.domain.records import SOURCE, Direction, RecordChange, RecordState, changed
 from worker.retries import retry_on_conflict
 from worker.store.columns import among_numbers
-from worker.store.tables import (
-    AssociationRow,
-    EmailOwnerRow,
-    EmailRow,
-    RecordRow,
-    UnmatchedRow,
-    UserRow,
-)
+from worker.store.tables import AssociationRow, EmailOwnerRow, EmailRow, RecordRow, UnmatchedRow, UserRow
 from worker.store.waiting import lock
 
 
@@ -69,10 +62,10 @@ class EmailDetail:
     """One email in full, without its original."""
 
     summary: EmailSummary
-    thread_id: str
-    recipients: tuple[str, ...]
     unmatched: tuple[str, ...]
-    attachments: tuple[dict[str, Any], ...]
+    thread_id: str
+    recipients: Sequence[str]
+    attachments: Sequence[dict[str, Any]]
     snippet: str
     arrived_at: datetime
     stored_at: datetime
@@ -112,34 +105,19 @@ def show_email(crm: Crm, email_id: int) -> EmailDetail:
         Refused: when no email has that number.
     """
     details = (
-        col(EmailRow.thread_id),
-        col(EmailRow.recipients),
-        col(EmailRow.attachments),
-        col(EmailRow.snippet),
-        col(EmailRow.arrived_at),
-        col(EmailRow.stored_at),
-        col(EmailRow.size),
+        *(col(EmailRow.thread_id), col(EmailRow.recipients), col(EmailRow.attachments), col(EmailRow.snippet)),
+        *(col(EmailRow.arrived_at), col(EmailRow.stored_at), col(EmailRow.size)),
     )
     with crm.read() as work:
-        of_email = (col(EmailRow.account_id) == work.account.id, col(EmailRow.id) == email_id)
+        of_email = (work.owns(EmailRow), col(EmailRow.id) == email_id)
         row = work.connection.execute(select(*_SUMMARY, *details).where(*of_email)).first()
         if row is None:
             raise _no_email(work, email_id)
         waiting = select(col(UnmatchedRow.address)).where(
-            col(UnmatchedRow.account_id) == work.account.id, col(UnmatchedRow.email_id) == email_id
+            work.owns(UnmatchedRow), col(UnmatchedRow.email_id) == email_id
         )
         (summary,) = _summaries(work, [tuple(row)[: len(_SUMMARY)]])
-        return EmailDetail(
-            summary=summary,
-            thread_id=row.thread_id,
-            recipients=tuple(row.recipients),
-            unmatched=tuple(work.connection.scalars(waiting)),
-            attachments=tuple(row.attachments),
-            snippet=row.snippet,
-            arrived_at=row.arrived_at,
-            stored_at=row.stored_at,
-            size=row.size,
-        )
+        return EmailDetail(summary, tuple(work.connection.scalars(waiting)), *row[len(_SUMMARY) :])
 
 
 def original_of(crm: Crm, email_id: int) -> bytes:
@@ -171,21 +149,19 @@ _SUMMARY = (
 
 def _latest_first(work: Work, wanted: EmailFilter, records: Sequence[int] | None) -> Select[*tuple[Any, ...]]:
     """Select the emails, newest first. One owner's emails come from the owner's own index."""
-    query = select(*_SUMMARY).where(col(EmailRow.account_id) == work.account.id)
+    query = select(*_SUMMARY).where(work.owns(EmailRow))
     number = col(EmailRow.id)
     if wanted.owner is not None:
         number = col(EmailOwnerRow.email_id)
         owner = work.user(wanted.owner)
-        query = query.join(EmailOwnerRow).where(
-            col(EmailOwnerRow.account_id) == work.account.id, col(EmailOwnerRow.user_id) == owner.id
-        )
+        query = query.join(EmailOwnerRow).where(work.owns(EmailOwnerRow), col(EmailOwnerRow.user_id) == owner.id)
     if records is not None:
         on_record = select(col(AssociationRow.email_id)).where(
-            col(AssociationRow.account_id) == work.account.id, col(AssociationRow.record_id).in_(records)
+            work.owns(AssociationRow), col(AssociationRow.record_id).in_(records)
         )
         query = query.where(number.in_(on_record))
     if wanted.waits:
-        waiting = select(col(UnmatchedRow.email_id)).where(col(UnmatchedRow.account_id) == work.account.id)
+        waiting = select(col(UnmatchedRow.email_id)).where(work.owns(UnmatchedRow))
         query = query.where(number.in_(waiting))
     return query.order_by(number.desc())
 
@@ -217,9 +193,7 @@ def _of(work: Work, query: Select[*tuple[Any, ...]], table: Any, emails: Sequenc
     if not emails:
         return ()
     return work.connection.execute(
-        query.where(
-            col(table.account_id) == work.account.id, among_numbers(work.connection, col(table.email_id), emails)
-        )
+        query.where(work.owns(table), among_numbers(work.connection, col(table.email_id), emails))
     )
 
 
@@ -280,7 +254,7 @@ def list_unmatched(crm: Crm, *, limit: int | None) -> list[UnmatchedAddress]:
         query = (
             select(func.min(col(UnmatchedRow.address)), func.count(), first, last)
             .join_from(UnmatchedRow, EmailRow)
-            .where(col(UnmatchedRow.account_id) == work.account.id)
+            .where(work.owns(UnmatchedRow))
             .group_by(col(UnmatchedRow.address_key))
             .order_by(first, col(UnmatchedRow.address_key))
             .limit(limit)
@@ -329,7 +303,7 @@ def _owner_of_first(work: Work, address: Address) -> int | None:
                 col(UnmatchedRow.email_id) == col(EmailOwnerRow.email_id),
             ),
         )
-        .where(col(UnmatchedRow.account_id) == work.account.id, col(UnmatchedRow.address_key) == address.key)
+        .where(work.owns(UnmatchedRow), col(UnmatchedRow.address_key) == address.key)
         .order_by(col(EmailOwnerRow.email_id), col(EmailOwnerRow.user_id))
     )
     return work.connection.scalar(query.limit(1))
@@ -337,6 +311,6 @@ def _owner_of_first(work: Work, address: Address) -> int | None:
 
 def _is_waited_for(work: Work, address: Address) -> bool:
     waits = select(col(UnmatchedRow.email_id)).where(
-        col(UnmatchedRow.account_id) == work.account.id, col(UnmatchedRow.address_key) == address.key
+        work.owns(UnmatchedRow), col(UnmatchedRow.address_key) == address.key
     )
     return work.connection.execute(waits.limit(1)).first() is not None

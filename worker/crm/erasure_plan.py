@@ -71,10 +71,7 @@ def removing(crm: Crm, account_id: int) -> Iterator[Work]:
 
 def _waits_for(work: Work, person: Person) -> ColumnElement[bool]:
     """Return the condition that an unmatched entry is for one of the person's addresses."""
-    return and_(
-        col(UnmatchedRow.account_id) == work.account.id,
-        among_texts(work.connection, col(UnmatchedRow.address_key), person.keys),
-    )
+    return and_(work.owns(UnmatchedRow), among_texts(work.connection, col(UnmatchedRow.address_key), person.keys))
 
 
 def email_parts(connection: Connection, account_id: int, emails: Collection[int]) -> Iterator[Part]:
@@ -212,8 +209,7 @@ def _refuse_users_address(work: Work, address: Address) -> None:
         select(col(UserRow.login))
         .outerjoin(SenderRow, and_(*_same_user()))
         .where(
-            col(UserRow.account_id) == work.account.id,
-            or_(col(UserRow.login_key) == address.key, col(SenderRow.address_key) == address.key),
+            work.owns(UserRow), or_(col(UserRow.login_key) == address.key, col(SenderRow.address_key) == address.key)
         )
     )
     if owner is not None:
@@ -227,7 +223,7 @@ def _same_user() -> tuple[ColumnElement[bool], ...]:
 def _records(work: Work, address: Address) -> dict[int, RecordFacts]:
     columns = (col(RecordRow.id), col(RecordRow.module), col(RecordRow.email), col(RecordRow.external_id))
     query = select(*columns).where(
-        col(RecordRow.account_id) == work.account.id,
+        work.owns(RecordRow),
         or_(
             col(RecordRow.id).in_(ids_at(work.account.id, address.key)),
             func.lower(col(RecordRow.email)) == address.key,
@@ -240,7 +236,7 @@ def _records(work: Work, address: Address) -> dict[int, RecordFacts]:
 
 def _other_addresses(work: Work, records: Collection[int]) -> set[str]:
     """Return the addresses of the records, except addresses that other records or users have too."""
-    this = col(RecordAddressRow.account_id) == work.account.id
+    this = work.owns(RecordAddressRow)
     of_records = among_numbers(work.connection, col(RecordAddressRow.record_id), records)
     keys = set(work.connection.scalars(select(col(RecordAddressRow.address_key)).where(this, of_records)))
     if not keys:
@@ -249,8 +245,8 @@ def _other_addresses(work: Work, records: Collection[int]) -> set[str]:
         select(col(RecordAddressRow.address_key)).where(
             this, ~of_records, among_texts(work.connection, col(RecordAddressRow.address_key), keys)
         ),
-        select(col(SenderRow.address_key)).where(col(SenderRow.account_id) == work.account.id),
-        select(col(UserRow.login_key)).where(col(UserRow.account_id) == work.account.id),
+        select(col(SenderRow.address_key)).where(work.owns(SenderRow)),
+        select(col(UserRow.login_key)).where(work.owns(UserRow)),
     )
     return keys.difference(work.connection.scalars(taken))
 
@@ -259,8 +255,7 @@ def _emails(work: Work, person: Person, records: Collection[int]) -> dict[int, N
     """Find the emails on these records, emails that wait for the person, and emails from or to the person."""
     connection, account_id = work.connection, work.account.id
     on_records = select(col(AssociationRow.email_id)).where(
-        col(AssociationRow.account_id) == account_id,
-        among_numbers(connection, col(AssociationRow.record_id), records),
+        col(AssociationRow.account_id) == account_id, among_numbers(connection, col(AssociationRow.record_id), records)
     )
     waiting = select(col(UnmatchedRow.email_id)).where(_waits_for(work, person))
     found = set(connection.scalars(union(on_records, waiting)))
@@ -326,8 +321,7 @@ def _decisions(work: Work, person: Person, emails: Collection[int]) -> tuple[tup
     """Return the decisions that go, and those of which only this account's verdicts go."""
     connection = work.connection
     of_emails = select(col(VerdictRow.decision_id)).where(
-        col(VerdictRow.account_id) == work.account.id,
-        among_numbers(connection, col(VerdictRow.email_id), emails),
+        work.owns(VerdictRow), among_numbers(connection, col(VerdictRow.email_id), emails)
     )
     found = set(connection.scalars(of_emails))
     heads = select(
@@ -378,7 +372,7 @@ def _events(work: Work, person: Person, records: Collection[int], emails: Collec
     )
     may_be = or_(of_these, may_name(connection, EventRow.data, person.keys), col(EventRow.packed).is_not(None))
     columns = (col(EventRow.id), func.coalesce(of_these, False), col(EventRow.data), col(EventRow.packed))
-    query = select(*columns).where(col(EventRow.account_id) == work.account.id, may_be)
+    query = select(*columns).where(work.owns(EventRow), may_be)
     rows = _rows(connection, query)
     return tuple(
         sorted(number for number, is_theirs, data, packed in rows if is_theirs or _event_names(person, packed or data))

@@ -324,12 +324,12 @@ class _Claims:
 
 
 def _has_endpoint(work: Work) -> bool:
-    query = select(col(WebhookRow.id)).where(col(WebhookRow.account_id) == work.account.id)
+    query = select(col(WebhookRow.id)).where(work.owns(WebhookRow))
     return work.connection.execute(query).first() is not None
 
 
 def _owner_ids(work: Work) -> dict[str, int]:
-    query = select(col(UserRow.login_key), col(UserRow.id)).where(col(UserRow.account_id) == work.account.id)
+    query = select(col(UserRow.login_key), col(UserRow.id)).where(work.owns(UserRow))
     return {row.login_key: row.id for row in work.connection.execute(query)}
 
 

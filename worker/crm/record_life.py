@@ -142,7 +142,7 @@ def convert_lead(crm: Crm, name: str, by: By, *, into: str | None) -> ChangedRec
         _require_free_external_id(work, Module.CONTACT, state)
         work.connection.execute(
             update(RecordRow)
-            .where(col(RecordRow.account_id) == work.account.id, col(RecordRow.id) == number)
+            .where(work.owns(RecordRow), col(RecordRow.id) == number)
             .values(module=Module.CONTACT.value, made_for=None, changed_at=author.now, changed_by=author.user_id)
         )
         converted = record_updated(work.account.id, facts_of(number, Module.CONTACT, state), ["module"])
@@ -190,12 +190,10 @@ def _revise(work: Work, module: Module, revision: Revision, author: Author) -> C
 def _move_emails(work: Work, number: int, target: int) -> None:
     """Put the record's emails on the target; one that stands there already stays as it is."""
     here, there = aliased(AssociationRow), col(AssociationRow.email_id)
-    stands = exists().where(
-        col(here.account_id) == work.account.id, col(here.email_id) == there, col(here.record_id) == target
-    )
+    stands = exists().where(work.owns(here), col(here.email_id) == there, col(here.record_id) == target)
     work.connection.execute(
         update(AssociationRow)
-        .where(col(AssociationRow.account_id) == work.account.id, col(AssociationRow.record_id) == number, ~stands)
+        .where(work.owns(AssociationRow), col(AssociationRow.record_id) == number, ~stands)
         .values(record_id=target, created=False)
     )
 
@@ -218,7 +216,7 @@ def end_record(  # noqa: PLR0913 - how a record ends
     """
     remove_addresses(work, [number])
     for row, column in ((AssociationRow, AssociationRow.record_id), (RecordRow, RecordRow.id)):
-        work.connection.execute(delete(row).where(col(row.account_id) == work.account.id, col(column) == number))
+        work.connection.execute(delete(row).where(work.owns(row), col(column) == number))
     _remember_end(work, module, number, author, merged_into=merged_into, lost_external_id=lost_external_id)
 
 
@@ -244,9 +242,7 @@ def _emails_only_on(work: Work, number: int) -> int:
         col(other.email_id) == col(AssociationRow.email_id),
         col(other.record_id) != number,
     )
-    query = select(func.count()).where(
-        col(AssociationRow.account_id) == work.account.id, col(AssociationRow.record_id) == number, ~elsewhere
-    )
+    query = select(func.count()).where(work.owns(AssociationRow), col(AssociationRow.record_id) == number, ~elsewhere)
     return work.connection.scalar(query) or 0
 
 

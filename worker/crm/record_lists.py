@@ -72,7 +72,7 @@ def list_records(crm: Crm, wanted: RecordFilter, *, limit: int | None) -> list[R
         Refused: when the owner does not exist, or the text is no address.
     """
     with crm.read() as work:
-        query = _SUMMARIES.where(col(RecordRow.account_id) == work.account.id)
+        query = _SUMMARIES.where(work.owns(RecordRow))
         query = query.where(col(RecordRow.module) == wanted.module.value)
         if wanted.email is not None:
             at_address = ids_at(work.account.id, address_of(wanted.email, "the email").key)
@@ -150,7 +150,7 @@ def find_records(work: Work, module: Module, name: str) -> list[int]:
         )
     ids: Any = [number] if number is not None else ids_at(work.account.id, address_of(text, f"the {module}").key)
     query = select(col(RecordRow.id)).where(
-        col(RecordRow.account_id) == work.account.id, col(RecordRow.module) == module.value, col(RecordRow.id).in_(ids)
+        work.owns(RecordRow), col(RecordRow.module) == module.value, col(RecordRow.id).in_(ids)
     )
     return list(work.connection.scalars(query.order_by(col(RecordRow.id))))
 
@@ -178,7 +178,7 @@ def detail_of(work: Work, module: Module, number: int) -> RecordDetail:
         *(col(RecordRow.created_at), _login_of(RecordRow, RecordRow.created_by)),
         *(col(RecordRow.changed_at), _login_of(RecordRow, RecordRow.changed_by)),
     )
-    of_record = (col(RecordRow.account_id) == work.account.id, col(RecordRow.id) == number)
+    of_record = (work.owns(RecordRow), col(RecordRow.id) == number)
     row = tuple(work.connection.execute(query.where(*of_record)).one())
     created_at, created_by, changed_at, changed_by = row[-4:]
     return RecordDetail(
@@ -226,11 +226,7 @@ def _sharing_an_address(work: Work, module: Module) -> Select[*tuple[Any, ...]]:
         )
         .join(first, onclause=_is_of(first, one))
         .join(second, onclause=_is_of(second, other))
-        .where(
-            col(one.account_id) == work.account.id,
-            col(first.module) == module.value,
-            col(second.module) == module.value,
-        )
+        .where(work.owns(one), col(first.module) == module.value, col(second.module) == module.value)
         .order_by(col(one.address_key), col(one.record_id), col(other.record_id))
     )
 
@@ -255,13 +251,11 @@ def _no_record(work: Work, module: Module, name: str) -> Refused:
 
 def _no_record_with_id(work: Work, module: Module, number: int) -> Refused:
     """Tell what became of it, where that is known."""
-    query = select(col(RecordRow.module)).where(
-        col(RecordRow.account_id) == work.account.id, col(RecordRow.id) == number
-    )
+    query = select(col(RecordRow.module)).where(work.owns(RecordRow), col(RecordRow.id) == number)
     if other := work.connection.scalar(query):
         return Refused(f"{number} is a {other}, not a {module}", "record_of_other_module", module=other, id=number)
     former = select(FormerRecordRow.__table__, _login_of(FormerRecordRow, FormerRecordRow.ended_by)).where(  # type: ignore[attr-defined]
-        col(FormerRecordRow.account_id) == work.account.id, col(FormerRecordRow.id) == number
+        work.owns(FormerRecordRow), col(FormerRecordRow.id) == number
     )
     row = work.connection.execute(former).first()
     if row is None:

@@ -132,7 +132,7 @@ def merged_by_external_id(work: Work, module: Module, external_ids: Collection[s
     if not external_ids:
         return {}
     query = select(col(FormerRecordRow.external_id), col(FormerRecordRow.merged_into)).where(
-        col(FormerRecordRow.account_id) == work.account.id,
+        work.owns(FormerRecordRow),
         col(FormerRecordRow.module) == module.value,
         col(FormerRecordRow.external_id).is_not(None),
         among_texts(work.connection, col(FormerRecordRow.external_id), external_ids),
@@ -145,10 +145,10 @@ def _survivor(work: Work, number: int | None) -> tuple[Module, int] | None:
     """Follow the merges of a record to the one that is left; None if that was deleted."""
     record, former = RecordRow, FormerRecordRow
     while number is not None:
-        left = select(col(record.module)).where(col(record.account_id) == work.account.id, col(record.id) == number)
+        left = select(col(record.module)).where(work.owns(record), col(record.id) == number)
         if module := work.connection.scalar(left):
             return Module(module), number
-        end = select(col(former.merged_into)).where(col(former.account_id) == work.account.id, col(former.id) == number)
+        end = select(col(former.merged_into)).where(work.owns(former), col(former.id) == number)
         number = work.connection.scalar(end)
     return None
 
@@ -169,7 +169,7 @@ def holders(work: Work, module: Module, address_keys: Collection[str]) -> dict[s
         )
         .join_from(RecordAddressRow, RecordRow)
         .where(
-            col(RecordAddressRow.account_id) == work.account.id,
+            work.owns(RecordAddressRow),
             among_texts(work.connection, col(RecordAddressRow.address_key), address_keys),
             col(RecordRow.module) == module.value,
         )
@@ -189,15 +189,12 @@ def read_states(work: Work, record_ids: Collection[int]) -> dict[int, RecordStat
     if not record_ids:
         return {}
     records = select(*_COLUMNS).where(
-        col(RecordRow.account_id) == work.account.id, among_numbers(work.connection, col(RecordRow.id), record_ids)
+        work.owns(RecordRow), among_numbers(work.connection, col(RecordRow.id), record_ids)
     )
     columns = (col(RecordAddressRow.record_id), col(RecordAddressRow.position))
     addresses = (
         select(*columns, col(RecordAddressRow.address_key), col(RecordAddressRow.address))
-        .where(
-            col(RecordAddressRow.account_id) == work.account.id,
-            among_numbers(work.connection, col(RecordAddressRow.record_id), record_ids),
-        )
+        .where(work.owns(RecordAddressRow), among_numbers(work.connection, col(RecordAddressRow.record_id), record_ids))
         .order_by(*columns)
     )
     places: defaultdict[int, dict[int, Address]] = defaultdict(dict)
@@ -243,10 +240,7 @@ def insert_records(
     logins = _logins(work, {state.owner_id for state in states if state.owner_id is not None})
     events = [
         record_created(
-            work.account.id,
-            facts_of(number, module, state),
-            owner=logins.get(state.owner_id or 0),
-            source=state.source,
+            work.account.id, facts_of(number, module, state), owner=logins.get(state.owner_id or 0), source=state.source
         )
         for number, state in zip(ids, states, strict=True)
     ]
@@ -287,7 +281,7 @@ def update_records(
         work.connection.execute(
             update(RecordRow)
             .where(
-                col(RecordRow.account_id) == work.account.id,
+                work.owns(RecordRow),
                 among_numbers(work.connection, col(RecordRow.id), [revision.record_id for revision in moved]),
             )
             .values(made_for=None)
@@ -304,8 +298,7 @@ def remove_addresses(work: Work, record_ids: Collection[int]) -> None:
     """
     work.connection.execute(
         delete(RecordAddressRow).where(
-            col(RecordAddressRow.account_id) == work.account.id,
-            among_numbers(work.connection, col(RecordAddressRow.record_id), record_ids),
+            work.owns(RecordAddressRow), among_numbers(work.connection, col(RecordAddressRow.record_id), record_ids)
         )
     )
 
@@ -325,7 +318,7 @@ def attach(work: Work, module: Module, gained: Iterable[tuple[int, RecordState]]
 
 def _logins(work: Work, user_ids: Collection[int]) -> dict[int, str]:
     query = select(col(UserRow.id), col(UserRow.login)).where(
-        col(UserRow.account_id) == work.account.id, among_numbers(work.connection, col(UserRow.id), user_ids)
+        work.owns(UserRow), among_numbers(work.connection, col(UserRow.id), user_ids)
     )
     return {row.id: row.login for row in work.connection.execute(query)} if user_ids else {}
 
@@ -356,4 +349,4 @@ def _addresses(account_id: int, records: Iterable[tuple[int, RecordState]]) -> I
 
 
 def _in_module(work: Work, module: Module) -> tuple[Any, ...]:
-    return col(RecordRow.account_id) == work.account.id, col(RecordRow.module) == module.value
+    return work.owns(RecordRow), col(RecordRow.module) == module.value

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, delete, select, update
 from sqlmodel import col
 
-from worker.crm.work import Crm, User, Work, address_of, sending_address_of
+from worker.crm.work import Crm, User, Work, address_of, of_user, sending_address_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.senders import LIFETIME, MOST_TRIES, digest_of, new_code
@@ -51,11 +51,10 @@ def register(connection: Connection, user: User, address: Address, proven_at: da
         Refused: when it is a sender already, or would be the sixth.
     """
     rows = sender_rows(connection, user)
-    for slot, _, address_key, proven in rows:
-        if address_key == address.key:
-            if proven is not None:
-                raise Refused(f"{address} is a sender of {user.login} already", "sender_exists")
-            return slot
+    if found := next((row for row in rows if row.address_key == address.key), None):
+        if found.proven_at is not None:
+            raise Refused(f"{address} is a sender of {user.login} already", "sender_exists")
+        return int(found.slot)
     taken = {row.slot for row in rows}
     free = next((slot for slot in _SLOTS if slot not in taken), None)
     if free is None:
@@ -82,13 +81,7 @@ def remove_sender(crm: Crm, login: str, text: str) -> list[RegisteredSender]:
             raise Refused(f"{address} is no sender of {user.login}: there are {senders}", "sender_unknown")
         if len(rows) == 1:
             raise Refused(f"{address} is the last sender of {user.login}", "last_sender", login=user.login)
-        work.connection.execute(
-            delete(SenderRow).where(
-                col(SenderRow.account_id) == user.account.id,
-                col(SenderRow.user_id) == user.id,
-                col(SenderRow.slot) == found.slot,
-            )
-        )
+        work.connection.execute(delete(SenderRow).where(of_user(SenderRow, user), col(SenderRow.slot) == found.slot))
         return senders_of(work, user)
 
 
@@ -132,23 +125,18 @@ def insert_sender(connection: Connection, user: User, slot: int, address: Addres
 
 def _change_sender(connection: Connection, user: User, slot: int, **values: Any) -> None:
     """Write these columns of the row in the slot."""
-    in_slot = (
-        col(SenderRow.account_id) == user.account.id,
-        col(SenderRow.user_id) == user.id,
-        col(SenderRow.slot) == slot,
-    )
-    connection.execute(update(SenderRow).where(*in_slot).values(values))
+    in_slot = update(SenderRow).where(of_user(SenderRow, user), col(SenderRow.slot) == slot)
+    connection.execute(in_slot.values(values))
 
 
-def sender_rows(connection: Connection, user: User) -> Sequence[Row[int, str, str, datetime | None]]:
-    """Read slot, address, address_key and proven_at of each, in the order of the slots.
+def sender_rows(connection: Connection, user: User) -> Sequence[Row[*tuple[Any, ...]]]:
+    """Read the rows of the user's senders, in the order of the slots.
 
     Raises:
         Unavailable: the database is down.
     """
-    columns = (col(SenderRow.slot), col(SenderRow.address), col(SenderRow.address_key), col(SenderRow.proven_at))
-    of_user = (col(SenderRow.account_id) == user.account.id, col(SenderRow.user_id) == user.id)
-    return connection.execute(select(*columns).where(*of_user).order_by(col(SenderRow.slot))).all()
+    query = select(SenderRow.__table__).where(of_user(SenderRow, user))  # type: ignore[attr-defined]
+    return connection.execute(query.order_by(col(SenderRow.slot))).all()
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,13 +225,4 @@ def _try(connection: Connection, user: User, typed: str, now: datetime) -> Refus
 
 
 def _unproven(connection: Connection, user: User) -> Sequence[Row[*tuple[Any, ...]]]:
-    columns = (
-        *(col(SenderRow.slot), col(SenderRow.address), col(SenderRow.address_key)),
-        *(col(SenderRow.code_digest), col(SenderRow.code_expires_at), col(SenderRow.code_tries)),
-    )
-    waits = (
-        col(SenderRow.account_id) == user.account.id,
-        col(SenderRow.user_id) == user.id,
-        col(SenderRow.proven_at).is_(None),
-    )
-    return connection.execute(select(*columns).where(*waits).order_by(col(SenderRow.slot))).all()
+    return [row for row in sender_rows(connection, user) if row.proven_at is None]

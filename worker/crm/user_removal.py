@@ -5,13 +5,14 @@ never issued again (R1, R2).
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, or_, select, update
 from sqlalchemy.orm import aliased
-from sqlmodel import SQLModel, col
+from sqlmodel import col
 
 from worker.crm.decisions import decided_of
 from worker.crm.erasure_plan import (
@@ -27,7 +28,8 @@ from worker.crm.erasure_plan import (
 from worker.crm.person_removal import EMPTIED, Copies
 from worker.crm.record_life import end_record
 from worker.crm.record_rows import Author, facts_of, read_states
-from worker.crm.work import Crm, User, Work
+from worker.crm.users import works_after
+from worker.crm.work import Crm, User, Work, of_user
 from worker.domain.erasure import Person, WantedMail
 from worker.domain.errors import Refused
 from worker.domain.events import email_erased, record_deleted
@@ -105,11 +107,9 @@ def erase_user(crm: Crm, login: str, copies: Copies | None, now: datetime) -> Re
 def _close(work: Work, user: User, now: datetime) -> None:
     """Let no more mail in: the tokens end now, and the sender addresses become free."""
     connection = work.connection
-    open_tokens = or_(col(TokenRow.valid_until).is_(None), col(TokenRow.valid_until) > now)
-    connection.execute(update(TokenRow).where(*_of(TokenRow, user), open_tokens).values(valid_until=now))
-    connection.execute(delete(SenderRow).where(*_of(SenderRow, user)))
-    this = (col(UserRow.account_id) == user.account.id, col(UserRow.id) == user.id)
-    connection.execute(update(UserRow).where(*this).values(enabled=False))
+    connection.execute(update(TokenRow).where(of_user(TokenRow, user), works_after(now)).values(valid_until=now))
+    connection.execute(delete(SenderRow).where(of_user(SenderRow, user)))
+    connection.execute(update(UserRow).where(of_user(UserRow, user)).values(enabled=False))
 
 
 def _hand_over_some(crm: Crm, user: User, other: User) -> Counter[str]:
@@ -117,14 +117,15 @@ def _hand_over_some(crm: Crm, user: User, other: User) -> Counter[str]:
     counts: Counter[str] = Counter()
     with removing(crm, user.account.id) as work:
         connection = work.connection
-        records = among_numbers(connection, col(RecordRow.id), work.connection.scalars(_records(user)).all())
-        owned = and_(col(RecordRow.account_id) == user.account.id, records)
-        counts["record"] = connection.execute(update(RecordRow).where(owned).values(owner_id=other.id)).rowcount
+        records = among_numbers(connection, col(RecordRow.id), connection.scalars(_records(user)).all())
+        owned = update(RecordRow).where(work.owns(RecordRow), records)
+        counts["record"] = connection.execute(owned.values(owner_id=other.id)).rowcount
         emails = connection.scalars(_emails(user)).all()
-        of_user = and_(*_of(EmailOwnerRow, user), among_numbers(connection, col(EmailOwnerRow.email_id), emails))
-        moved = update(EmailOwnerRow).where(of_user, ~_has(other)).values(user_id=other.id)
+        copies = and_(of_user(EmailOwnerRow, user), among_numbers(connection, col(EmailOwnerRow.email_id), emails))
+        has_it = _is_owned(lambda owner: owner.user_id == other.id)
+        moved = update(EmailOwnerRow).where(copies, ~has_it).values(user_id=other.id)
         counts["email_owner"] = connection.execute(moved).rowcount
-        counts["email_owner"] += connection.execute(delete(EmailOwnerRow).where(of_user)).rowcount
+        counts["email_owner"] += connection.execute(delete(EmailOwnerRow).where(copies)).rowcount
     return +counts
 
 
@@ -134,12 +135,12 @@ def _erase_some(crm: Crm, user: User, now: datetime) -> Counter[str]:
     with removing(crm, account_id) as work:
         connection = work.connection
         emails = connection.scalars(_emails(user)).all()
-        alone = connection.scalars(_emails(user, ~_has_another(user))).all()
+        alone = connection.scalars(_emails(user, ~_is_owned(lambda owner: owner.user_id != user.id))).all()
         records = connection.scalars(_records(user)).all()
-        of_user = and_(*_of(EmailOwnerRow, user), among_numbers(connection, col(EmailOwnerRow.email_id), emails))
+        copies = and_(of_user(EmailOwnerRow, user), among_numbers(connection, col(EmailOwnerRow.email_id), emails))
         counts = deleted(connection, _events_of(work, alone, records))
         counts += deleted(connection, email_parts(connection, account_id, alone))
-        counts += deleted(connection, [(EmailOwnerRow, of_user), *association_parts(connection, account_id, records)])
+        counts += deleted(connection, [(EmailOwnerRow, copies), *association_parts(connection, account_id, records)])
         write_events(connection, [email_erased(account_id, number) for number in alone], now)
         counts += _end_records(work, records, now)
     return counts
@@ -159,7 +160,7 @@ def _events_of(work: Work, emails: Sequence[int], records: Sequence[int]) -> Ite
 
 def _end_records(work: Work, records: Sequence[int], now: datetime) -> Counter[str]:
     modules = select(col(RecordRow.id), col(RecordRow.module)).where(
-        col(RecordRow.account_id) == work.account.id, among_numbers(work.connection, col(RecordRow.id), records)
+        work.owns(RecordRow), among_numbers(work.connection, col(RecordRow.id), records)
     )
     states, author = read_states(work, records), Author(None, now)
     for number, module in work.connection.execute(modules).all():
@@ -173,17 +174,16 @@ def _end(crm: Crm, user: User) -> None:
     """Take the personal data out of the user's row, which frees the login."""
     with removing(crm, user.account.id) as work:
         for row in (NoticeRow, RecordQuotaRow):
-            work.connection.execute(delete(row).where(*_of(row, user)))
-        this = (col(UserRow.account_id) == user.account.id, col(UserRow.id) == user.id)
-        named = {"login": f"removed user {user.id}", "login_key": f"removed user {user.id}"}
-        work.connection.execute(update(UserRow).where(*this).values(**named))
+            work.connection.execute(delete(row).where(of_user(row, user)))
+        name = f"removed user {user.id}"
+        work.connection.execute(update(UserRow).where(of_user(UserRow, user)).values(login=name, login_key=name))
 
 
 def _decisions(crm: Crm, user: User) -> tuple[Sequence[int], WantedMail]:
     """Find the decisions that are the user's alone, and their messages."""
     other = aliased(VerdictRow)
     of_another = exists().where(col(other.decision_id) == col(VerdictRow.decision_id), col(other.user_id) != user.id)
-    query = select(col(VerdictRow.decision_id)).where(*_of(VerdictRow, user), ~of_another).distinct()
+    query = select(col(VerdictRow.decision_id)).where(of_user(VerdictRow, user), ~of_another).distinct()
     with crm.read() as work:
         decisions = work.connection.scalars(query).all()
         decided = decided_of(work.connection, [among_numbers(work.connection, col(DecisionRow.id), decisions)])
@@ -196,29 +196,16 @@ def _records(user: User) -> Select[int]:
 
 
 def _emails(user: User, *more: ColumnElement[bool]) -> Select[int]:
-    of_user = select(col(EmailOwnerRow.email_id)).where(*_of(EmailOwnerRow, user))
-    some = of_user.order_by(col(EmailOwnerRow.email_id)).limit(AT_ONCE).subquery()
-    return of_user.where(col(EmailOwnerRow.email_id).in_(select(some.c.email_id)), *more)
+    filed = select(col(EmailOwnerRow.email_id)).where(of_user(EmailOwnerRow, user))
+    some = filed.order_by(col(EmailOwnerRow.email_id)).limit(AT_ONCE).subquery()
+    return filed.where(col(EmailOwnerRow.email_id).in_(select(some.c.email_id)), *more)
 
 
-def _has(other: User) -> ColumnElement[bool]:
-    row = aliased(EmailOwnerRow)
-    return exists().where(
-        col(row.account_id) == other.account.id,
-        col(row.email_id) == col(EmailOwnerRow.email_id),
-        col(row.user_id) == other.id,
+def _is_owned(by: Callable[[Any], ColumnElement[bool]]) -> ColumnElement[bool]:
+    """Return the condition that the email of an `EmailOwnerRow` has another such row that fulfils this condition."""
+    owner = aliased(EmailOwnerRow)
+    same_email = (
+        col(owner.account_id) == col(EmailOwnerRow.account_id),
+        col(owner.email_id) == col(EmailOwnerRow.email_id),
     )
-
-
-def _has_another(user: User) -> ColumnElement[bool]:
-    row = aliased(EmailOwnerRow)
-    return exists().where(
-        col(row.account_id) == user.account.id,
-        col(row.email_id) == col(EmailOwnerRow.email_id),
-        col(row.user_id) != user.id,
-    )
-
-
-def _of(row: type[SQLModel], user: User) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    table = SQLModel.metadata.tables[str(row.__tablename__)]
-    return table.c.account_id == user.account.id, table.c.user_id == user.id
+    return exists().where(*same_email, by(owner))

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlmodel import col
 
 from worker.crm.accounts import find_profile, make_first_account
 from worker.crm.sender_addresses import insert_sender, senders_of
-from worker.crm.work import Crm, User, Work, sending_address_of, user_in, users_of
+from worker.crm.work import Crm, User, Work, of_user, sending_address_of, user_in, users_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
 from worker.domain.events import dropbox_regenerated
@@ -65,13 +65,7 @@ def regenerate(crm: Crm, login: str, *, grace: timedelta, now: datetime) -> Drop
         user = work.user(login)
         require_dropbox(user.login, user.permissions)
         work.connection.execute(
-            update(TokenRow)
-            .where(
-                col(TokenRow.account_id) == user.account.id,
-                col(TokenRow.user_id) == user.id,
-                or_(col(TokenRow.valid_until).is_(None), col(TokenRow.valid_until) > now + grace),
-            )
-            .values(valid_until=now + grace)
+            update(TokenRow).where(of_user(TokenRow, user), works_after(now + grace)).values(valid_until=now + grace)
         )
         _issue_token(work, user, now)
         write_events(work.connection, [dropbox_regenerated(user.account.id, user.login, now + grace)], now)
@@ -89,12 +83,13 @@ def set_pattern(crm: Crm, login: str, name: str) -> Dropbox:
         require_dropbox(user.login, user.permissions)
         require_pattern_change(user.login, user.permissions)
         pattern = _pattern_named(name)
-        work.connection.execute(
-            update(UserRow)
-            .where(col(UserRow.account_id) == user.account.id, col(UserRow.id) == user.id)
-            .values(pattern=pattern.value)
-        )
+        work.connection.execute(update(UserRow).where(of_user(UserRow, user)).values(pattern=pattern.value))
         return _dropbox_of(work, work.user(login))
+
+
+def works_after(moment: datetime) -> ColumnElement[bool]:
+    """Return the condition that a token still works after this moment."""
+    return or_(col(TokenRow.valid_until).is_(None), col(TokenRow.valid_until) > moment)
 
 
 def _issue_token(work: Work, user: User, now: datetime) -> None:
@@ -114,11 +109,7 @@ def _dropbox_of(work: Work, user: User) -> Dropbox:
     token: str | None = None
     if user.may_have_dropbox:
         token = work.connection.scalar(
-            select(col(TokenRow.token)).where(
-                col(TokenRow.account_id) == user.account.id,
-                col(TokenRow.user_id) == user.id,
-                col(TokenRow.valid_until).is_(None),
-            )
+            select(col(TokenRow.token)).where(of_user(TokenRow, user), col(TokenRow.valid_until).is_(None))
         )
     senders = senders_of(work, user)
     return Dropbox(
@@ -195,21 +186,17 @@ def _change(crm: Crm, login: str, *, enabled: bool, profile: str | None) -> User
         values: dict[str, object] = {"enabled": enabled}
         if profile is not None:
             values["profile_id"] = find_profile(work, profile).id
-        work.connection.execute(
-            update(UserRow).where(col(UserRow.account_id) == work.account.id, col(UserRow.id) == user.id).values(values)
-        )
+        work.connection.execute(update(UserRow).where(of_user(UserRow, user)).values(values))
         return work.user(login)
 
 
 def _is_taken(work: Work, address: Address) -> bool:
-    query = select(col(UserRow.id)).where(
-        col(UserRow.account_id) == work.account.id, col(UserRow.login_key) == address.key
-    )
+    query = select(col(UserRow.id)).where(work.owns(UserRow), col(UserRow.login_key) == address.key)
     return work.connection.execute(query).first() is not None
 
 
 def _has_users(work: Work) -> bool:
-    query = select(col(UserRow.id)).where(col(UserRow.account_id) == work.account.id).limit(1)
+    query = select(col(UserRow.id)).where(work.owns(UserRow)).limit(1)
     return work.connection.execute(query).first() is not None
 
 

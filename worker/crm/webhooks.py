@@ -112,7 +112,7 @@ def enable_webhook(crm: Crm, number: int | None, *, now: datetime) -> EndpointHe
     with crm.begin() as work:
         _require(work, number)
         work.connection.execute(update(WebhookRow).where(_of(work)).values(_FRESH))
-        waits = update(EventRow).where(col(EventRow.account_id) == work.account.id, _WAITS)
+        waits = update(EventRow).where(work.owns(EventRow), _WAITS)
         work.connection.execute(waits.values(next_attempt_at=now, first_attempt_at=None))
         return _health(work)
 
@@ -140,7 +140,7 @@ def remove_webhook(crm: Crm, number: int | None) -> EndpointHealth:
         lock(work.connection, [work.account.id], alone=False)
         removed = _health(work)
         work.connection.execute(delete(WebhookRow).where(_of(work)))
-        waits = update(EventRow).where(col(EventRow.account_id) == work.account.id, _WAITS)
+        waits = update(EventRow).where(work.owns(EventRow), _WAITS)
         work.connection.execute(waits.values(state=State.NO_ENDPOINT.value, next_attempt_at=None))
         return removed
 
@@ -168,7 +168,7 @@ def list_events(crm: Crm, *, failed: bool, limit: int | None) -> list[EventSumma
         *(col(EventRow.attempts), col(EventRow.next_attempt_at), col(EventRow.last_error)),
     )
     with crm.read() as work:
-        query = select(*columns).where(col(EventRow.account_id) == work.account.id)
+        query = select(*columns).where(work.owns(EventRow))
         if failed:
             query = query.where(_FAILED)
         rows = work.connection.execute(query.order_by(col(EventRow.id).desc()).limit(limit))
@@ -215,12 +215,12 @@ def _resend(work: Work, which: Any, now: datetime) -> int:
         "last_error": None,
     }
     restore(work.connection, work.account.id, which)
-    chosen = update(EventRow).where(col(EventRow.account_id) == work.account.id, which)
+    chosen = update(EventRow).where(work.owns(EventRow), which)
     return work.connection.execute(chosen.values(waiting)).rowcount
 
 
 def _of(work: Work) -> Any:
-    return col(WebhookRow.account_id) == work.account.id
+    return work.owns(WebhookRow)
 
 
 def _row(work: Work) -> Any:

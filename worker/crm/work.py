@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, select
 from sqlmodel import col
 
 from worker.domain.addresses import Address, NotAnAddress
@@ -129,6 +129,14 @@ class Work:
         """
         return self.account_name is not None or self.connection.execute(_ACCOUNTS.limit(1)).first() is not None
 
+    def owns(self, row: Any) -> ColumnElement[bool]:
+        """Return the condition that a row of this table is the account's.
+
+        Raises:
+            Refused: as `account` does.
+        """
+        return col(row.account_id) == self.account.id
+
     def user(self, login: str, *, lock: bool = False) -> User:
         """Find a user by login, without regard to case.
 
@@ -180,6 +188,12 @@ def users_of(account: Account) -> Select[*tuple[Any, ...]]:
         .where(col(UserRow.account_id) == account.id, IS_USER)
         .order_by(col(UserRow.login_key))
     )
+
+
+def of_user(row: Any, user: User) -> ColumnElement[bool]:
+    """Return the condition that a row of this table belongs to the user, or is the user's own."""
+    number = row.id if row is UserRow else row.user_id
+    return and_(col(row.account_id) == user.account.id, col(number) == user.id)
 
 
 def user_in(row: Row[*tuple[Any, ...]], account: Account) -> User:
