@@ -1,13 +1,12 @@
-"""Finds what there is of a person (R29), and counts or deletes the rows that go, in batches."""
+"""Finds what there is of a person (R29)."""
 
 import json
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, union
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select, union
 from sqlmodel import SQLModel, col
 
 from worker.crm.decision_search import may_name, text_may_name
@@ -26,12 +25,9 @@ from worker.store.room import wipe_what_is_deleted
 from worker.store.tables import (
     AssociationRow,
     DecisionRow,
-    EmailContentRow,
-    EmailOwnerRow,
     EmailRow,
     EventRow,
     FormerRecordRow,
-    NoticeRow,
     RecordAddressRow,
     RecordRow,
     SenderRow,
@@ -48,9 +44,6 @@ MENTIONING: tuple[tuple[type[SQLModel], tuple[str, ...]], ...] = (
     (FormerRecordRow, ("external_id",)),
 )
 """Where other people's rows may name the person: the table and its columns of text."""
-
-Part = tuple[type[SQLModel], ColumnElement[bool]]
-"""Rows of a table that fulfil a condition. Of several parts, rows come before the rows that they refer to."""
 
 AT_ONCE = 200
 """Rows of one kind that are removed in one transaction, during which no mail of the account is filed."""
@@ -69,73 +62,9 @@ def removing(crm: Crm, account_id: int) -> Iterator[Work]:
         yield work
 
 
-def _waits_for(work: Work, person: Person) -> ColumnElement[bool]:
+def waits_for(work: Work, person: Person) -> ColumnElement[bool]:
     """Return the condition that an unmatched entry is for one of the person's addresses."""
     return and_(work.owns(UnmatchedRow), among_texts(work.connection, col(UnmatchedRow.address_key), person.keys))
-
-
-def email_parts(connection: Connection, account_id: int, emails: Collection[int]) -> Iterator[Part]:
-    """Return the emails with all that refers to them."""
-    for row in (AssociationRow, UnmatchedRow, EmailOwnerRow, EmailContentRow):
-        yield row, and_(col(row.account_id) == account_id, among_numbers(connection, col(row.email_id), emails))
-    yield EmailRow, and_(col(EmailRow.account_id) == account_id, among_numbers(connection, col(EmailRow.id), emails))
-
-
-def decision_parts(connection: Connection, decisions: Collection[int], account_id: int | None = None) -> Iterator[Part]:
-    """Return the decisions with their verdicts and notices; with an account, only its verdicts and notices."""
-    for row in (NoticeRow, VerdictRow):
-        of_decisions = among_numbers(connection, col(row.decision_id), decisions)
-        yield row, of_decisions if account_id is None else and_(of_decisions, col(row.account_id) == account_id)
-    if account_id is None:
-        yield DecisionRow, among_numbers(connection, col(DecisionRow.id), decisions)
-
-
-def event_parts(connection: Connection, account_id: int, events: Collection[int]) -> Iterator[Part]:
-    """Return the events."""
-    yield EventRow, and_(col(EventRow.account_id) == account_id, among_numbers(connection, col(EventRow.id), events))
-
-
-def record_parts(work: Work, account_id: int, person: Person, records: Collection[int]) -> Iterator[Part]:
-    """Return what waits for the person, then the records with their addresses and associations."""
-    connection = work.connection
-    yield UnmatchedRow, _waits_for(work, person)
-    yield from association_parts(connection, account_id, records)
-    yield (
-        RecordRow,
-        and_(col(RecordRow.account_id) == account_id, among_numbers(connection, col(RecordRow.id), records)),
-    )
-
-
-def association_parts(connection: Connection, account_id: int, records: Collection[int]) -> Iterator[Part]:
-    """Return the associations and addresses of records."""
-    for row in (AssociationRow, RecordAddressRow):
-        of_records = among_numbers(connection, col(row.record_id), records)
-        yield row, and_(col(row.account_id) == account_id, of_records)
-
-
-def counted(connection: Connection, parts: Iterable[Part]) -> Counter[str]:
-    """Count the rows, by table.
-
-    Raises:
-        Unavailable: the database is down.
-    """
-    counts: Counter[str] = Counter()
-    for row, condition in parts:
-        found = connection.scalar(select(func.count()).select_from(row).where(condition))
-        counts[str(row.__tablename__)] += found or 0
-    return +counts
-
-
-def deleted(connection: Connection, parts: Iterable[Part]) -> Counter[str]:
-    """Delete the rows and count them, by table.
-
-    Raises:
-        Conflict, Unavailable: others wrote the same rows first, or the database is down.
-    """
-    counts: Counter[str] = Counter()
-    for row, condition in parts:
-        counts[str(row.__tablename__)] += connection.execute(delete(row).where(condition)).rowcount
-    return +counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +128,7 @@ def find_all(work: Work, address: Address, *, keeps_shared: bool) -> Plan:
         verdicts,
         _events(work, person, records, emails),
         tuple(_mentions(work, person, {EmailRow: found, RecordRow: records})),
-        work.connection.scalar(select(func.count()).select_from(UnmatchedRow).where(_waits_for(work, person))) or 0,
+        work.connection.scalar(select(func.count()).select_from(UnmatchedRow).where(waits_for(work, person))) or 0,
     )
 
 
@@ -257,7 +186,7 @@ def _emails(work: Work, person: Person, records: Collection[int]) -> dict[int, N
     on_records = select(col(AssociationRow.email_id)).where(
         col(AssociationRow.account_id) == account_id, among_numbers(connection, col(AssociationRow.record_id), records)
     )
-    waiting = select(col(UnmatchedRow.email_id)).where(_waits_for(work, person))
+    waiting = select(col(UnmatchedRow.email_id)).where(waits_for(work, person))
     found = set(connection.scalars(union(on_records, waiting)))
     may_be = (
         select(col(EmailRow.id), col(EmailRow.sender), col(EmailRow.recipients))

@@ -15,21 +15,7 @@ from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, tr
 from sqlmodel import SQLModel, col
 
 from worker.crm.decisions import decided_of
-from worker.crm.erasure_plan import (
-    AT_ONCE,
-    MENTIONING,
-    Part,
-    Plan,
-    SharedEmail,
-    counted,
-    decision_parts,
-    deleted,
-    email_parts,
-    event_parts,
-    find_all,
-    record_parts,
-    removing,
-)
+from worker.crm.erasure_plan import AT_ONCE, MENTIONING, Plan, SharedEmail, find_all, removing, waits_for
 from worker.crm.record_life import end_record
 from worker.crm.record_rows import Author
 from worker.crm.work import Crm, Work, address_of
@@ -38,31 +24,27 @@ from worker.domain.events import email_erased, record_deleted
 from worker.store.columns import among_numbers, among_texts
 from worker.store.event_log import write_events
 from worker.store.inserts import insert_rows
+from worker.store.retention import (
+    OF_PEOPLE,
+    Part,
+    counted,
+    decision_parts,
+    deleted,
+    email_parts,
+    event_parts,
+    record_parts,
+)
 from worker.store.room import take_your_time, wipe
 from worker.store.tables import (
     AssociationRow,
     DecisionRow,
-    EmailContentRow,
-    EmailOwnerRow,
-    EmailRow,
-    EventRow,
-    FormerRecordRow,
     NeverLogRow,
-    NoticeRow,
-    RecordAddressRow,
     RecordRow,
     UnmatchedRow,
-    VerdictRow,
 )
 
 _MOST_PASSES = 20
 """A poll may file mail of the person while the erasure runs; each pass finds what came during the one before."""
-
-
-EMPTIED = (
-    *(AssociationRow, UnmatchedRow, EmailOwnerRow, EmailContentRow, EmailRow, EventRow),
-    *(NoticeRow, VerdictRow, DecisionRow, RecordAddressRow, RecordRow, FormerRecordRow),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +127,10 @@ def erase(crm: Crm, text: str, copies: Copies | None, options: Options, now: dat
         keys |= plan.person.keys
         folders.update(removed)
         if plan.is_empty and not removed:
-            wipe(crm.database, keys, _entries(crm, keys), EMPTIED)
+            wipe(crm.database, keys, _entries(crm, keys), OF_PEOPLE)
             return _erased(keys, tables, folders, shared, options, is_complete=True)
         tables.update(_remove(crm, plan, now))
-    wipe(crm.database, keys, _entries(crm, keys), EMPTIED)
+    wipe(crm.database, keys, _entries(crm, keys), OF_PEOPLE)
     return _erased(keys, tables, folders, shared, options, is_complete=False)
 
 
@@ -209,17 +191,15 @@ def _counted_all(work: Work, plan: Plan) -> Counter[str]:
     going: dict[type[SQLModel], ColumnElement[bool]] = {
         row: ~among_numbers(connection, col(row.email_id), plan.emails) for row in (AssociationRow, UnmatchedRow)
     }
-    parts += [
-        (row, and_(condition, going.get(row, true())))
-        for row, condition in record_parts(work, plan.account_id, plan.person, plan.records)
-    ]
+    of_records: list[Part] = [(UnmatchedRow, waits_for(work, plan.person)), *record_parts(connection, account_id, plan.records)]
+    parts += [(row, and_(condition, going.get(row, true()))) for row, condition in of_records]
     return counted(connection, parts)
 
 
 def _remove(crm: Crm, plan: Plan, now: datetime) -> Counter[str]:
     counts: Counter[str] = Counter()
     account_id = plan.account_id
-    batches: tuple[tuple[Sequence[int], Callable[[Connection, Sequence[int]], Iterator[Part]]], ...] = (
+    batches: tuple[tuple[Sequence[int], Callable[[Connection, Sequence[int]], list[Part]]], ...] = (
         (plan.decisions, decision_parts),
         (plan.verdicts, lambda connection, part: decision_parts(connection, part, account_id)),
         (plan.events, lambda connection, part: event_parts(connection, account_id, part)),
@@ -234,7 +214,7 @@ def _remove(crm: Crm, plan: Plan, now: datetime) -> Counter[str]:
                     write_events(work.connection, [email_erased(account_id, number) for number in part], now)
     with removing(crm, account_id) as work:
         _strike_out(work, plan)
-        counts += deleted(work.connection, [next(record_parts(work, plan.account_id, plan.person, plan.records))])
+        counts += deleted(work.connection, [(UnmatchedRow, waits_for(work, plan.person))])
         if not _got_more(work, plan):
             counts += _remove_records(work, plan, now)
     return counts
@@ -253,8 +233,8 @@ def _got_more(work: Work, plan: Plan) -> bool:
 
 def _remove_records(work: Work, plan: Plan, now: datetime) -> Counter[str]:
     author = Author(None, now)
-    parts = list(record_parts(work, plan.account_id, plan.person, plan.records))
-    counts = counted(work.connection, parts[1:])
+    parts = record_parts(work.connection, plan.account_id, plan.records)
+    counts = counted(work.connection, parts)
     present = set(work.connection.scalars(select(col(RecordRow.id)).where(parts[-1][1])))
     ended = [facts for number, facts in plan.records.items() if number in present]
     for facts in ended:

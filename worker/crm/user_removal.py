@@ -15,17 +15,8 @@ from sqlalchemy.orm import aliased
 from sqlmodel import col
 
 from worker.crm.decisions import decided_of
-from worker.crm.erasure_plan import (
-    AT_ONCE,
-    Part,
-    association_parts,
-    decision_parts,
-    deleted,
-    email_parts,
-    event_parts,
-    removing,
-)
-from worker.crm.person_removal import EMPTIED, Copies
+from worker.crm.erasure_plan import AT_ONCE, removing
+from worker.crm.person_removal import Copies
 from worker.crm.record_life import end_record
 from worker.crm.record_rows import Author, facts_of, read_states
 from worker.crm.users import works_after
@@ -36,6 +27,15 @@ from worker.domain.events import email_erased, record_deleted
 from worker.domain.permissions import Module
 from worker.store.columns import among_numbers
 from worker.store.event_log import write_events
+from worker.store.retention import (
+    OF_PEOPLE,
+    Part,
+    association_parts,
+    decision_parts,
+    deleted,
+    email_parts,
+    event_parts,
+)
 from worker.store.room import wipe
 from worker.store.tables import (
     DecisionRow,
@@ -100,7 +100,7 @@ def erase_user(crm: Crm, login: str, copies: Copies | None, now: datetime) -> Re
     while erased := _erase_some(crm, user, now):
         tables += erased
     _end(crm, user)
-    wipe(crm.database, (), 0, (*EMPTIED, SenderRow, UserRow))
+    wipe(crm.database, (), 0, (*OF_PEOPLE, SenderRow, UserRow))
     return RemovedUser(user.login, None, tables, folders)
 
 

@@ -1,8 +1,10 @@
 """Removes what is older than it may be kept (R30), in transactions so short that no poll waits 50 ms for one."""
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import accumulate
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -10,9 +12,9 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     and_,
-    column,
     delete,
     exists,
+    func,
     literal_column,
     or_,
     select,
@@ -36,8 +38,11 @@ from worker.store.tables import (
     EmailOwnerRow,
     EmailRow,
     EventRow,
+    FormerRecordRow,
     MailboxRow,
     NoticeRow,
+    RecordAddressRow,
+    RecordRow,
     UnmatchedRow,
     VerdictRow,
 )
@@ -46,10 +51,80 @@ _ROWS = 20
 """Decisions, emails or events of one transaction: some 5 ms on SQLite."""
 _BYTES = 1024 * 1024
 """Of the emails of one transaction: SQLite visits each page of an original to free it, 4 KB at a time."""
-_PARTS_OF_EMAIL = (UnmatchedRow, AssociationRow, EmailOwnerRow, EmailContentRow)
 _HAS_OWNER = exists().where(col(VerdictRow.decision_id) == col(DecisionRow.id), col(VerdictRow.account_id).is_not(None))
 _STAYS = and_(col(DecisionRow.outcome) == Outcome.QUARANTINED.value, _HAS_OWNER)
 """A quarantined message of an owner: it failed, so it stays until a person has looked after it."""
+
+
+Part = tuple[type[SQLModel], ColumnElement[bool]]
+"""Rows of a table that fulfil a condition. Of several parts, rows come before the rows that they refer to."""
+
+OF_PEOPLE: tuple[type[SQLModel], ...] = (
+    *(AssociationRow, UnmatchedRow, EmailOwnerRow, EmailContentRow, EmailRow, EventRow),
+    *(NoticeRow, VerdictRow, DecisionRow, RecordAddressRow, RecordRow, FormerRecordRow),
+)
+"""The tables from which an erasure removes rows."""
+
+
+def email_parts(connection: Connection, account_id: int, emails: Collection[int]) -> list[Part]:
+    """Return the emails with all that refers to them."""
+    rows = (AssociationRow, UnmatchedRow, EmailOwnerRow, EmailContentRow)
+    parts = [_part(connection, row, "email_id", emails, account_id) for row in rows]
+    return [*parts, _part(connection, EmailRow, "id", emails, account_id)]
+
+
+def decision_parts(connection: Connection, decisions: Collection[int], account_id: int | None = None) -> list[Part]:
+    """Return the decisions with their verdicts and notices; with an account, only its verdicts and notices."""
+    parts = [_part(connection, row, "decision_id", decisions, account_id) for row in (NoticeRow, VerdictRow)]
+    return [*parts, _part(connection, DecisionRow, "id", decisions)] if account_id is None else parts
+
+
+def event_parts(connection: Connection, account_id: int, events: Collection[int]) -> list[Part]:
+    """Return the events."""
+    return [_part(connection, EventRow, "id", events, account_id)]
+
+
+def association_parts(connection: Connection, account_id: int, records: Collection[int]) -> list[Part]:
+    """Return the associations and addresses of records."""
+    return [_part(connection, row, "record_id", records, account_id) for row in (AssociationRow, RecordAddressRow)]
+
+
+def record_parts(connection: Connection, account_id: int, records: Collection[int]) -> list[Part]:
+    """Return the records with their associations and addresses."""
+    parts = association_parts(connection, account_id, records)
+    return [*parts, _part(connection, RecordRow, "id", records, account_id)]
+
+
+def _part(
+    connection: Connection, row: type[Any], column: str, numbers: Collection[int], account_id: int | None = None
+) -> Part:
+    among = among_numbers(connection, getattr(row, column), numbers)
+    return row, among if account_id is None else and_(col(row.account_id) == account_id, among)
+
+
+def counted(connection: Connection, parts: Iterable[Part]) -> Counter[str]:
+    """Count the rows, by table.
+
+    Raises:
+        Unavailable: the database is down.
+    """
+    counts: Counter[str] = Counter()
+    for row, condition in parts:
+        found = connection.scalar(select(func.count()).select_from(row).where(condition))
+        counts[str(row.__tablename__)] += found or 0
+    return +counts
+
+
+def deleted(connection: Connection, parts: Iterable[Part]) -> Counter[str]:
+    """Delete the rows and count them, by table.
+
+    Raises:
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
+    counts: Counter[str] = Counter()
+    for row, condition in parts:
+        counts[str(row.__tablename__)] += connection.execute(delete(row).where(condition)).rowcount
+    return +counts
 
 
 class Retention:
@@ -161,8 +236,7 @@ class Retention:
             found = list(connection.scalars(old))
         if found:
             with self._database.note() as connection:
-                for row, number in ((NoticeRow, "decision_id"), (VerdictRow, "decision_id"), (DecisionRow, "id")):
-                    _delete(connection, row, number, found)
+                deleted(connection, decision_parts(connection, found))
         return len(found)
 
     def _remove_events(self, account_id: int, before: datetime) -> int:
@@ -175,7 +249,7 @@ class Retention:
             found = [number for number, created_at in rows if created_at < before]
         if found:
             with self._database.note() as connection:
-                _delete(connection, EventRow, "id", found, of_account)
+                deleted(connection, event_parts(connection, account_id, found))
         return len(found)
 
     def _remove_emails(self, account_id: int, before: datetime) -> int:
@@ -195,9 +269,7 @@ def _erase_emails(connection: Connection, account_id: int, emails: Collection[in
     of_account = col(EmailRow.account_id) == account_id
     these = among_numbers(connection, col(EmailRow.id), emails)
     present = sorted(connection.scalars(select(col(EmailRow.id)).where(of_account, these).with_for_update()))
-    for row in _PARTS_OF_EMAIL:
-        _delete(connection, row, "email_id", present, column("account_id") == account_id)
-    _delete(connection, EmailRow, "id", present, of_account)
+    deleted(connection, email_parts(connection, account_id, present))
     write_events(connection, [email_erased(account_id, number) for number in present], now)
 
 
@@ -206,9 +278,3 @@ def _few(emails: Sequence[tuple[int, int]]) -> list[int]:
     totals = list(accumulate(size for _, size in emails))
     most = max(1, sum(total <= _BYTES for total in totals))
     return [number for number, _ in emails[:most]]
-
-
-def _delete(
-    connection: Connection, row: type[SQLModel], name: str, numbers: Collection[int], *where: ColumnElement[bool]
-) -> None:
-    connection.execute(delete(row).where(*where, among_numbers(connection, getattr(row, name), numbers)))
