@@ -125,14 +125,15 @@ def copies_in_mailbox(settings: Settings, database: Database, account_id: int) -
         mailbox.close()
 
 
-def open_database(settings: Settings) -> Database:
+def open_database(settings: Settings, *, create: bool = True) -> Database:
     """Open the database that the settings name.
 
     Raises:
         Refused: its URL cannot be used.
-        Unavailable: its file cannot be made.
+        Unavailable: its file cannot be made, or is missing and ``create`` is off.
     """
-    return Database.open(settings.database_url.get_secret_value(), statement_seconds=settings.statement_seconds)
+    url = settings.database_url.get_secret_value()
+    return Database.open(url, statement_seconds=settings.statement_seconds, create=create)
 
 
 def rules_of(settings: Settings) -> Rules:

@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from worker.diagnostics.filed_mail import Finding, Result
+from worker.diagnostics.checks import Finding, Result
 from worker.diagnostics.probe import Returned, findings
 from worker.diagnostics.probe_mails import Copies, Copy, Probe
 from worker.domain.addresses import Address

@@ -21,8 +21,7 @@ from tests.servers.terminal import run_on_terminal
 from tests.service.test_running import LETTER
 from worker.cli.check import print_findings
 from worker.diagnostics import check_all
-from worker.diagnostics.filed_mail import Finding, Result
-from worker.diagnostics.server_checks import clock_of_database
+from worker.diagnostics.checks import Finding, Result, clock_of_database
 from worker.store.database import Database
 
 

@@ -12,7 +12,7 @@ from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
 from worker.diagnostics import check_all
-from worker.diagnostics.filed_mail import Result
+from worker.diagnostics.checks import Result
 from worker.domain.errors import DatabaseUnavailable, Unavailable
 from worker.store.database import Database
 from worker.store.locks import MailboxLock

@@ -12,7 +12,7 @@ import typer
 
 from worker.cli.app import Json, env_file_of, parse_duration
 from worker.cli.output import note, print_json
-from worker.diagnostics.filed_mail import Finding, Result
+from worker.diagnostics.checks import Finding, Result
 from worker.domain.text import clean
 
 _WAIT = timedelta(seconds=60)

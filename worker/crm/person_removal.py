@@ -191,7 +191,10 @@ def _counted_all(work: Work, plan: Plan) -> Counter[str]:
     going: dict[type[SQLModel], ColumnElement[bool]] = {
         row: ~among_numbers(connection, col(row.email_id), plan.emails) for row in (AssociationRow, UnmatchedRow)
     }
-    of_records: list[Part] = [(UnmatchedRow, waits_for(work, plan.person)), *record_parts(connection, account_id, plan.records)]
+    of_records: list[Part] = [
+        (UnmatchedRow, waits_for(work, plan.person)),
+        *record_parts(connection, account_id, plan.records),
+    ]
     parts += [(row, and_(condition, going.get(row, true()))) for row, condition in of_records]
     return counted(connection, parts)
 

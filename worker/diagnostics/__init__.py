@@ -8,9 +8,17 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
-from worker.diagnostics.filed_mail import Finding, check_mail, failed, passed, warned
+from worker.diagnostics.checks import (
+    Finding,
+    check_database,
+    check_filed,
+    check_mailbox,
+    check_post,
+    failed,
+    passed,
+    warned,
+)
 from worker.diagnostics.probe import check_probe
-from worker.diagnostics.server_checks import check_database, check_mailbox, check_post, check_webhooks
 from worker.domain.addresses import is_wildcard
 from worker.settings import Settings, SettingsError
 
@@ -29,8 +37,7 @@ def check_all(env_file: Path | None, probe_wait: timedelta | None = None) -> lis
     at_mailbox = list(check_mailbox(settings))
     findings += at_mailbox
     if can_look:
-        findings += check_mail(settings)
-        findings += check_webhooks(settings)
+        findings += check_filed(settings)
     findings += check_post(settings)
     if probe_wait is not None:
         findings += _probe(settings, probe_wait, can_come_back=not any(finding.has_failed for finding in at_mailbox))

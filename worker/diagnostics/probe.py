@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from worker.bootstrap import imap_access
-from worker.diagnostics.filed_mail import AUTHENTICATION_RECIPE, RECIPES, Finding, failed, passed, warned
+from worker.diagnostics.checks import AUTHENTICATION_RECIPE, RECIPES, Finding, failed, passed, warned
 from worker.diagnostics.probe_mails import FORGED_DOMAIN, Copies, Copy, Forgery, Probe, Trust
 from worker.domain.authentication import Stamps, authenticate, carries_odd_signature, stamps_of
 from worker.domain.errors import DropboxError, Refused
