@@ -12,8 +12,8 @@ from worker.filing import Rules
 from worker.imap import ImapAccess, ImapMailbox
 from worker.imap.oauth import TokenSource
 from worker.logs import Event, configure, log_deferred, log_filed
-from worker.mime.authentication_results import organisational_domain, read_results
 from worker.mime.content import read_carried
+from worker.mime.head import organisational_domain, read_results
 from worker.outgoing import Notifier
 from worker.outgoing.post import mail_server_of, post_of
 from worker.poll import Limits, Poller, Watcher, Watchers

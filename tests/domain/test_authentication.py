@@ -7,7 +7,7 @@ from tests.domain.chains import CHAINS, SENDERS_OWN, Chain
 from tests.domain.made import head
 from worker.domain.authentication import Authentication, AuthenticationResults, authenticate, stamps_of
 from worker.domain.outcomes import Code, detail
-from worker.mime.authentication_results import organisational_domain, read_results
+from worker.mime.head import organisational_domain, read_results
 
 OURS = "mx.drop.example"
 CASES: list[tuple[str, str, str, bool]] = [

@@ -11,8 +11,8 @@ from worker.domain.tokens import IssuedToken, Owner
 from worker.domain.verdicts import Filing, Verdict
 from worker.filing import Candidate, Rules, file_batch, judge_content, routed
 from worker.mime import read_content
-from worker.mime.authentication_results import organisational_domain, read_results
 from worker.mime.content import read_carried
+from worker.mime.head import organisational_domain, read_results
 
 RULES = Rules(
     DROPBOX,

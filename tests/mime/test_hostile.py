@@ -16,7 +16,7 @@ from worker.domain.routing import read_received
 from worker.domain.senders import read_from
 from worker.filing import file_batch, judge_content, judge_head, rejected_by_head, routed
 from worker.mime import read_content, read_head
-from worker.mime.authentication_results import read_results
+from worker.mime.head import read_results
 
 MIXED = b'Content-Type: multipart/mixed; boundary="x"\r\n\r\n'
 BROKEN = MIXED + b"--x\r\nContent-Type: text/plain\r\nContent-Transfer-Encoding: base64\r\n\r\n!!!!\r\n"

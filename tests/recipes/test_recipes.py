@@ -23,7 +23,7 @@ from worker.domain.authentication import authenticate, stamps_of
 from worker.domain.routing import route
 from worker.domain.tokens import DropboxAddress
 from worker.mime import read_head
-from worker.mime.authentication_results import organisational_domain, read_results
+from worker.mime.head import organisational_domain, read_results
 
 
 def routed(chain: Chain, copies: list[bytes]) -> list[tuple[str, ...]]:

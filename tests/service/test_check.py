@@ -19,7 +19,7 @@ from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.process import new_folder
 from tests.servers.terminal import run_on_terminal
 from tests.service.test_running import LETTER
-from worker.cli.check import print_findings
+from worker.cli.run import print_findings
 from worker.diagnostics import check_all
 from worker.diagnostics.checks import Finding, Result, clock_of_database
 from worker.store.database import Database

@@ -147,7 +147,7 @@ class Entry:
 ENTRIES: Final = {
     "run": Entry("worker.cli.run", "run", "The service: polls for ever, at once where the server offers IDLE."),
     "poll": Entry("worker.cli.run", "poll", "Poll the mailbox once, then exit."),
-    "check": Entry("worker.cli.check", "check", "What works of settings, database and mailbox, and what does not."),
+    "check": Entry("worker.cli.run", "check", "What works of settings, database and mailbox, and what does not."),
     "demo": Entry("worker.cli.run", "demo", "See all of it on an embedded mailbox; needs no configuration."),
     "status": Entry("worker.cli.status", "status", "Backlog, last poll, outcomes today, oldest unprocessed message."),
     "explain": Entry("worker.cli.explain", "explain", "Why a message ended as it did, and what to do about it."),

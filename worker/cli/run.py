@@ -1,19 +1,25 @@
-"""`bcc-dropbox run`, `poll`, `demo` and `vacuum`: the worker itself, for ever, once, or on an embedded mailbox."""
+"""`bcc-dropbox run`, `poll`, `check`, `vacuum` and `demo`: the worker itself, for ever, once, or on a trial."""
 
 import contextlib
 import io
 import json
+import os
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from textwrap import TextWrapper
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.app import Json, env_file_of, open_desk
+from worker.cli.app import Json, env_file_of, open_desk, parse_duration
 from worker.cli.output import note, print_fields, print_json, print_one, progress_bar, size_text
 from worker.domain.errors import Refused
+from worker.domain.text import clean
 
 if TYPE_CHECKING:
+    from worker.diagnostics.checks import Finding
     from worker.store.room import Vacuum
 
 
@@ -52,6 +58,78 @@ def poll(ctx: typer.Context, as_json: Json = False) -> None:
     print_one({str(outcome): count for outcome, count in report.counts.items()}, as_json=as_json)
     if report.outage is not None:
         raise report.outage
+
+
+_PROBE_WAIT = timedelta(seconds=60)
+
+
+def check(
+    ctx: typer.Context,
+    probe: Annotated[
+        bool,
+        typer.Option("--probe", help="Also send a mail to two addresses that nobody has, and see how it comes back."),
+    ] = False,
+    wait: Annotated[
+        timedelta | None,
+        typer.Option(parser=parse_duration, metavar="TIME", help="How long to wait for the probe. [default: 60s]"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Try everything the worker needs; exit 1 when something does not work."""
+    from worker.diagnostics import check_all
+
+    if probe:
+        note("a probe is sent through the mail server and awaited in the mailbox")
+    findings = check_all(env_file_of(ctx), (wait or _PROBE_WAIT) if probe else None)
+    if as_json:
+        print_json([finding.as_json() for finding in findings])
+    else:
+        print_findings(findings)
+    if any(finding.has_failed for finding in findings):
+        raise typer.Exit(1)
+
+
+_COLOURS = {"warn": typer.colors.YELLOW, "fail": typer.colors.RED}
+_HEADINGS = ("checked", "result", "seen")
+_RESULT_WIDTH = len("result")
+_GAP = "  "
+_INDENT = 4 * " "
+_NARROWEST = 24
+"""Characters that the last column gets at least, on however narrow a terminal."""
+
+
+def print_findings(findings: "Sequence[Finding]") -> None:
+    """Print the findings: coloured and wrapped on a terminal, one line per text elsewhere. Nothing is cut."""
+    on_terminal = sys.stdout.isatty()
+    columns = shutil.get_terminal_size().columns if on_terminal else None
+    coloured = on_terminal and "NO_COLOR" not in os.environ
+    first = max(len(text) for text in (_HEADINGS[0], *(finding.what for finding in findings)))
+    typer.echo(_GAP.join((_HEADINGS[0].ljust(first), _HEADINGS[1].ljust(_RESULT_WIDTH), _HEADINGS[2])))
+    for finding in findings:
+        for line in _lines(finding, first, columns, coloured=coloured):
+            typer.echo(line)
+
+
+def _lines(finding: "Finding", first: int, columns: int | None, *, coloured: bool) -> Iterator[str]:
+    result = finding.result.ljust(_RESULT_WIDTH)
+    if coloured and finding.result in _COLOURS:
+        result = typer.style(result, fg=_COLOURS[finding.result], bold=True)
+    indent = first + _RESULT_WIDTH + 2 * len(_GAP)
+    seen = list(_wrapped(finding.seen, columns, indent))
+    yield _GAP.join((finding.what.ljust(first), result, seen[0]))
+    yield from (" " * indent + line for line in seen[1:])
+    if finding.mending:
+        ending = ":" if finding.settings else ""
+        yield from (_INDENT + line for line in _wrapped(finding.mending + ending, columns, len(_INDENT)))
+    yield from (2 * _INDENT + clean(setting) for setting in finding.settings)
+
+
+def _wrapped(text: str, columns: int | None, indent: int) -> Sequence[str]:
+    shown = clean(text)
+    if columns is None:
+        return [shown]
+    wrapper = TextWrapper(max(columns - indent, _NARROWEST), break_long_words=False, break_on_hyphens=False)
+    return wrapper.wrap(shown) or [""]
 
 
 def vacuum(

@@ -15,7 +15,7 @@ from worker.domain.outcomes import Folder
 from worker.imap import ImapMailbox
 from worker.imap.connection import SaidNo
 from worker.mime import read_head
-from worker.mime.authentication_results import organisational_domain, read_results
+from worker.mime.head import organisational_domain, read_results
 from worker.outgoing import Post
 from worker.outgoing.post import post_of
 from worker.settings import Settings

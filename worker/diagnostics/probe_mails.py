@@ -13,7 +13,7 @@ from worker.domain.messages import LOOP_MARK, Head
 from worker.domain.outcomes import Folder
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS, read_received, route
 from worker.domain.tokens import DropboxAddress, new_token
-from worker.mime.authentication_results import read_results
+from worker.mime.head import read_results
 from worker.settings import Settings
 
 _NOT_FORGED = frozenset({"received", "to", "cc"})
