@@ -11,11 +11,10 @@ from sqlmodel import SQLModel, col
 from tests.crm.conftest import BEN, CARL, JANE, Arrive
 from tests.harness.crm import NOW, Rows
 from worker.crm.emails import EmailFilter, list_emails
-from worker.crm.person_removal import Options, erase, plan_erasure
 from worker.crm.record_life import add_record, edit_record, merge_records
 from worker.crm.record_lists import RecordFilter, list_records
+from worker.crm.removal import Options, erase, erase_user, hand_over, plan_erasure
 from worker.crm.sender_addresses import list_senders
-from worker.crm.user_removal import erase_user, hand_over
 from worker.crm.users import add_user, list_users, show_dropbox
 from worker.crm.work import By, Crm
 from worker.domain.addresses import Address

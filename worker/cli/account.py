@@ -256,7 +256,7 @@ def remove_login(
     The old dropbox address stays revoked for ever. The login and the sender addresses become free.
     """
     from worker.cli.erase import copies_of, print_counts
-    from worker.crm.user_removal import erase_user, hand_over
+    from worker.crm.removal import erase_user, hand_over
 
     if (into is not None) == erase:
         raise typer.BadParameter("say --into USER or --erase: one of these")

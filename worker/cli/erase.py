@@ -13,7 +13,7 @@ from worker.cli.output import note, print_fields, print_json, print_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from worker.crm.person_removal import Erased
+    from worker.crm.removal import Erased
     from worker.poll.own_folders import MailboxCopies
 
 Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="One of the person's addresses.")]
@@ -37,8 +37,8 @@ def erase(
     Without --yes it shows what would go, and asks. If it is interrupted, give the same command again.
     """
     from worker.bootstrap import start_log
-    from worker.crm.person_removal import Options, plan_erasure
-    from worker.crm.person_removal import erase as erase_person
+    from worker.crm.removal import Options, plan_erasure
+    from worker.crm.removal import erase as erase_person
 
     options = Options(keeps_shared=keep_shared, never_logs=not no_never_log)
     with open_desk(ctx, account) as desk, copies_of(desk) as copies:
@@ -58,7 +58,7 @@ def erase(
 def copies_of(desk: Desk) -> "Iterator[MailboxCopies | None]":
     """Give access to the copies in the mailbox, or None where no mailbox is configured."""
     from worker.bootstrap import copies_in_mailbox
-    from worker.crm.person_removal import account_of
+    from worker.crm.removal import account_of
 
     if desk.settings.mailbox_name is None:
         note("no mailbox is configured: its folders are not searched")
