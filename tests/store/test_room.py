@@ -7,8 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.harness.crm import NOW, QUEUE, Mail, Rows, file
-from worker.diagnostics.checks import Result
-from worker.diagnostics.checks import room_left
+from worker.diagnostics.checks import Result, room_left
 from worker.store.database import Database
 from worker.store.poll_store import PollStore
 from worker.store.retention import Retention
