@@ -1,12 +1,17 @@
 """Originals are stored compressed, come out byte for byte, and damage is noticed (R20, R30)."""
 
+from pathlib import Path
+from random import Random
+from typing import Any
+
 import pytest
 from sqlalchemy import text
 
 from tests.harness.crm import Mail, Rows, User, file
 from worker.domain.errors import DropboxError
-from worker.store.database import Database
-from worker.store.originals import Damaged, Encoding, StoredOriginal, pack, pack_old, unpack
+from worker.store.database import PAGE_SIZE, Database
+from worker.store.inserts import insert_rows
+from worker.store.originals import Damaged, Encoding, StoredOriginal, in_full_pages, pack, pack_old, unpack
 from worker.store.poll_store import PollStore
 from worker.store.tables import EmailContentRow
 
@@ -49,6 +54,30 @@ def test_a_filed_mail_is_stored_compressed(store: PollStore, crm: Rows) -> None:
     stored = stored_in(crm)
     assert stored.encoding == Encoding.ZSTD
     assert unpack(stored) == TEXT
+
+
+@pytest.mark.parametrize(("fewest", "most"), [(1_000, 4_000), (100, 30_000)], ids=["text", "mix"])
+def test_the_originals_of_a_batch_fill_the_pages_of_sqlite(tmp_path: Path, fewest: int, most: int) -> None:
+    chance = Random(16)
+    rows = [
+        {"account_id": 1, "email_id": number, **pack(chance.randbytes(chance.randint(fewest, most))).columns()}
+        for number in range(200)
+    ]
+
+    def pages(name: str, ordered: list[dict[str, Any]]) -> int:
+        database = Database.open(f"sqlite:///{tmp_path}/{name}.db")
+        with database.begin() as connection:
+            connection.execute(text("CREATE TABLE email_content (account_id, email_id, original, encoding, digest)"))
+            insert_rows(connection, EmailContentRow, ordered, at_once=10)
+            taken: int = connection.execute(text("PRAGMA page_count")).scalar_one()
+        database.close()
+        return taken
+
+    needed = sum(len(row["original"]) for row in rows) / PAGE_SIZE
+    ordered = in_full_pages(rows)
+    assert sorted(row["email_id"] for row in ordered) == list(range(200))
+    assert pages("ordered", ordered) < 1.07 * needed + 5
+    assert pages("as they come", rows) > 1.1 * needed
 
 
 def test_an_original_from_before_compression_is_read_and_compressed_later(

@@ -25,7 +25,7 @@ from worker.store import attempts
 from worker.store.attempts import Uids
 from worker.store.event_log import write_events
 from worker.store.inserts import allocate, insert_rows
-from worker.store.originals import pack
+from worker.store.originals import in_full_pages, pack
 from worker.store.snapshot import count_made
 from worker.store.tables import (
     AssociationRow,
@@ -90,7 +90,7 @@ def commit(
     insert_rows(connection, RecordAddressRow, _addresses(batch))
     count_made(connection, batch.records, now.date())
     insert_rows(connection, EmailRow, _emails(batch))
-    insert_rows(connection, EmailContentRow, _contents(batch), at_once=10)
+    insert_rows(connection, EmailContentRow, in_full_pages(_contents(batch)), at_once=10)
     insert_rows(connection, EmailOwnerRow, _owners(batch))
     associations = _associations(batch)
     insert_rows(connection, AssociationRow, list(associations.values()))

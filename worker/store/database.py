@@ -27,6 +27,8 @@ _SYNCHRONOUS = "bcc_dropbox_sqlite_synchronous"
 """Execution option: the value of `PRAGMA synchronous` for a transaction."""
 UNHURRIED = "bcc_dropbox_sqlite_unhurried"
 """Execution option: statements have no time limit. On PostgreSQL, `statement_timeout` does this."""
+PAGE_SIZE = 8192
+"""Bytes of a page of a new SQLite file. The usual 4 KB, and 16 KB, waste more on originals."""
 _CONNECTIONS = 6
 """At most: the lock, a poll that reads and writes, and the jobs beside it."""
 _UNTIL = "bcc_dropbox_sqlite_until"
@@ -75,8 +77,8 @@ def _sqlite_engine(url: URL, statement_seconds: int) -> Engine:
         connection.isolation_level = None  # the driver begins no transaction by itself
         connection.create_function("from_hex", 1, bytes.fromhex, deterministic=True)
         cursor = connection.cursor()
-        # These two count only for a new file. Larger pages than the usual 4 KB waste less on originals.
-        cursor.execute("PRAGMA page_size = 8192")
+        # These two count only for a new file.
+        cursor.execute(f"PRAGMA page_size = {PAGE_SIZE}")
         cursor.execute("PRAGMA auto_vacuum = INCREMENTAL")
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA foreign_keys = ON")

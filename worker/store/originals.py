@@ -1,6 +1,8 @@
 """Originals of emails: compressed with Zstandard, checked by a digest when read (R20, R30)."""
 
 import hashlib
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -10,13 +12,19 @@ from sqlalchemy import Connection, select, text, update
 from sqlmodel import col
 
 from worker.domain.errors import DropboxError
-from worker.store.database import Database
+from worker.store.database import PAGE_SIZE, Database
 from worker.store.tables import UNPACKED, EmailContentRow
 
 _LEVEL = 3
 """Zstandard's default level. Level 1 makes text mail 2 % larger and saves 3 µs a message."""
 _LARGEST = 1024**3
 """Bytes; no message can be larger (MAX_ATTACHMENT_BYTES), so a frame that claims more is damaged."""
+
+_BESIDE = 60
+"""Bytes that the other columns of the row take, and SQLite's own bytes for a row."""
+_MOST_IN_PAGE = PAGE_SIZE - 35
+_LEAST_IN_PAGE = (PAGE_SIZE - 12) * 32 // 255 - 23
+"""Bytes of a row that SQLite keeps in its table's page when the row goes on in other pages (its file format, 1.6)."""
 
 
 class Encoding(StrEnum):
@@ -50,6 +58,32 @@ def pack(raw: bytes) -> StoredOriginal:
     if len(packed) < len(raw):
         return StoredOriginal(packed, Encoding.ZSTD, digest)
     return StoredOriginal(raw, Encoding.PLAIN, digest)
+
+
+def in_full_pages(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Order the rows of originals so that SQLite, which fills one page after the other, leaves little of each empty.
+
+    Each page takes the largest row that is left, and then always the largest that still fits. With rows as they come,
+    a sixth of the room for text mail is lost.
+    """
+    left = sorted(rows, key=_bytes_in_page)
+    sizes = [_bytes_in_page(row) for row in left]
+    ordered = []
+    while left:
+        free, fitting = PAGE_SIZE, len(left)
+        while fitting:
+            ordered.append(left.pop(fitting - 1))
+            free -= sizes.pop(fitting - 1)
+            fitting = bisect_right(sizes, free)
+    return ordered
+
+
+def _bytes_in_page(row: dict[str, Any]) -> int:
+    whole = len(row["original"]) + _BESIDE
+    if whole <= _MOST_IN_PAGE:
+        return whole
+    rest = _LEAST_IN_PAGE + (whole - _LEAST_IN_PAGE) % (PAGE_SIZE - 4)
+    return rest if rest <= _MOST_IN_PAGE else _LEAST_IN_PAGE
 
 
 def unpack(stored: StoredOriginal) -> bytes:
