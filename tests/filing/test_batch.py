@@ -10,6 +10,7 @@ from worker.domain.addresses import Address
 from worker.domain.outcomes import Folder, Outcome, Reason
 from worker.domain.permissions import Module, SearchPattern
 from worker.domain.records import AccountView, NewRecord, Record, StoredEmail
+from worker.domain.text import masked
 from worker.filing import wanted
 from worker.mime import read_content
 
@@ -40,10 +41,11 @@ def test_it_is_associated_if_any_owner_ends_so() -> None:
 
 def test_no_owner_learns_of_another() -> None:
     # R6
-    for verdict in BOTH.file(raw_mail(JANES_TOKEN, JOHNS_TOKEN))[0].verdicts:
-        assert verdict.owner is not None
-        other = JOHN if verdict.owner == JANE else JANE
+    of_jane, of_john = BOTH.file(raw_mail(JANES_TOKEN, JOHNS_TOKEN))[0].verdicts
+    assert (of_jane.trace.token, of_john.trace.token) == (masked(JANES_TOKEN), masked(JOHNS_TOKEN))
+    for verdict, other, token in ((of_jane, JOHN, JOHNS_TOKEN), (of_john, JANE, JANES_TOKEN)):
         assert other.login not in repr(verdict.trace)
+        assert masked(token) not in repr(verdict.trace)
 
 
 def test_owners_of_two_accounts_share_nothing() -> None:
