@@ -1,6 +1,7 @@
 """The variables of the env file: name, type, default, bounds, and in ``description`` what a value should be."""
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,8 +19,8 @@ from worker.domain.outcomes import Folder
 from worker.domain.routing import DEFAULT_TOKEN_HEADERS
 from worker.domain.servers import MailServer, Mechanism, Tls
 from worker.domain.text import LENGTH as TOKEN_LENGTH
-from worker.settings.sources import PREFIX, default_database_url
 
+PREFIX = "BCC_DROPBOX_"
 _LONGEST_LOCAL_PART = 64 - len("+") - TOKEN_LENGTH
 """Characters before the plus tag: the 64 of a local part (RFC 5321 §4.5.3.1.1) less the tag (R1)."""
 
@@ -27,6 +28,25 @@ _FIELD_NAME = re.compile(r"[A-Za-z0-9_.-]+")
 """The field names (RFC 5322 §3.6.8) that a FETCH can name as an atom."""
 _LAST_PORT = 65535
 _DATABASE_URL = re.compile(r"sqlite:///.+|postgresql\+psycopg://.+")
+
+
+def default_database_url() -> str:
+    """Return the URL of the SQLite file in the state folder."""
+    return f"sqlite:///{state_folder() / 'bcc-dropbox.sqlite3'}"
+
+
+def state_folder() -> Path:
+    """Return the folder for the worker's own files: the service's state directory, else the user's data folder."""
+    if given := os.environ.get("STATE_DIRECTORY"):
+        return Path(given.partition(":")[0])  # systemd.exec(5): several are joined by colons
+    installed = Path("/var/lib/bcc-dropbox")
+    if installed.is_dir() and installed.stat().st_uid == os.geteuid():
+        return installed
+    try:
+        data = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        return installed
+    return Path(data) / "bcc-dropbox"
 
 
 class SenderAuth(StrEnum):
