@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from worker.cli.explain import explained
-from worker.cli.reasons import Ended, advice_on, sentence
+from worker.cli.reasons import advice_on, sentence
 from worker.crm.decisions import Explanation, OwnersVerdict
 from worker.domain.address_lists import Syntax
 from worker.domain.outcomes import Code, Outcome, Reason, Value, detail
@@ -40,24 +40,24 @@ def ended(
     owner: str | None = None,
     account: str | None = None,
     **trace: Any,
-) -> Ended:
-    return Ended(7, outcome, reason, owner, account, Trace(**trace))
+) -> OwnersVerdict:
+    return OwnersVerdict(outcome, reason, owner, None, Trace(**trace), account=account)
 
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_comes_with_advice(reason: Reason) -> None:
-    advice = advice_on(ended(reason, owner="jane@acme.example", sender="x@y.example"))
+    advice = advice_on(7, ended(reason, owner="jane@acme.example", sender="x@y.example"))
     assert advice
     assert "{" not in advice
-    assert advice_on(ended(reason))
+    assert advice_on(7, ended(reason))
 
 
 def test_a_name_with_a_comma_and_no_quotes_gets_advice_of_its_own() -> None:
     for stored in (Syntax.NAME_ALONE, "a name without an address"):  # the second by a version before the codes
         check = detail(Code.FROM_NOT_PLAIN, faults=(stored,))
-        assert "quotes" in (advice_on(ended(Reason.SENDER_AMBIGUOUS, sender_check=check)) or "")
+        assert "quotes" in (advice_on(7, ended(Reason.SENDER_AMBIGUOUS, sender_check=check)) or "")
     other = detail(Code.FROM_NOT_PLAIN, faults=(Syntax.STRAY.of(">"),))
-    assert "quotes" not in (advice_on(ended(Reason.SENDER_AMBIGUOUS, sender_check=other)) or "")
+    assert "quotes" not in (advice_on(7, ended(Reason.SENDER_AMBIGUOUS, sender_check=other)) or "")
 
 
 VALUES: dict[str, Value] = {
@@ -94,13 +94,13 @@ def test_a_value_that_is_not_there_is_not_made_up() -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.ASSOCIATED, Outcome.DUPLICATE])
 def test_where_all_is_well_there_is_nothing_to_do(outcome: Outcome) -> None:
-    assert advice_on(ended(None, outcome, owner="jane@acme.example")) is None
+    assert advice_on(7, ended(None, outcome, owner="jane@acme.example")) is None
 
 
 def test_mail_for_no_dropbox_is_told_from_mail_whose_envelope_is_lost() -> None:
     other = ended(Reason.NO_TOKEN, note=detail(Code.RECIPIENT_IS_NO_DROPBOX))
-    assert str(advice_on(other)).startswith("Nothing, if it was for no dropbox")
-    lost = str(advice_on(ended(Reason.NO_TOKEN, note=detail(Code.RECIPIENT_NOT_RECORDED))))
+    assert str(advice_on(7, other)).startswith("Nothing, if it was for no dropbox")
+    lost = str(advice_on(7, ended(Reason.NO_TOKEN, note=detail(Code.RECIPIENT_NOT_RECORDED))))
     assert "`bcc-dropbox check --probe` tells" in lost
     assert "TOKEN_HEADERS" in lost
 
@@ -113,15 +113,15 @@ def test_an_address_that_waits_for_its_code_is_not_to_be_added_once_more() -> No
         owner="jane@acme.example",
         sender="jane@home.example",
     )
-    advice = str(advice_on(waits))
+    advice = str(advice_on(7, waits))
     assert "`bcc-dropbox sender verify jane@acme.example CODE`" in advice
     assert "`bcc-dropbox sender add jane@acme.example jane@home.example --trusted`" in advice
 
 
 def test_strangers_are_not_decided_anew_with_the_one_who_is_none() -> None:
-    assert "--rejected" not in str(advice_on(ended(Reason.SENDER_NOT_REGISTERED)))
-    assert "`bcc-dropbox replay 7`" in str(advice_on(ended(Reason.SENDER_NOT_REGISTERED)))
-    assert "`--rejected user_disabled`" in str(advice_on(ended(Reason.USER_DISABLED)))
+    assert "--rejected" not in str(advice_on(7, ended(Reason.SENDER_NOT_REGISTERED)))
+    assert "`bcc-dropbox replay 7`" in str(advice_on(7, ended(Reason.SENDER_NOT_REGISTERED)))
+    assert "`--rejected user_disabled`" in str(advice_on(7, ended(Reason.USER_DISABLED)))
 
 
 @pytest.mark.parametrize(
@@ -132,8 +132,8 @@ def test_strangers_are_not_decided_anew_with_the_one_who_is_none() -> None:
     ],
 )
 def test_commands_name_the_account_where_there_are_several(reason: Reason) -> None:
-    assert "--account 'Acme & Sons'`" in str(advice_on(ended(reason, account="Acme & Sons")))
-    assert "--account" not in str(advice_on(ended(reason)))
+    assert "--account 'Acme & Sons'`" in str(advice_on(7, ended(reason, account="Acme & Sons")))
+    assert "--account" not in str(advice_on(7, ended(reason)))
 
 
 def test_a_message_without_owner_and_without_anything_is_told() -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib import import_module
@@ -26,13 +26,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Invocation:
-    """What stood before the command."""
-
-    env_file: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Desk:
     """The settings and the open database."""
 
@@ -42,37 +35,37 @@ class Desk:
 
 def env_file_of(ctx: typer.Context) -> Path | None:
     """Return the file named with ``--env-file``."""
-    return ctx.obj.env_file if isinstance(ctx.obj, Invocation) else None
+    env_file: Path | None = ctx.obj
+    return env_file
 
 
-@contextmanager
-def open_desk(ctx: typer.Context, account: str | None = None) -> Iterator[Desk]:
+def open_desk(ctx: typer.Context, account: str | None = None) -> AbstractContextManager[Desk]:
     """Open the existing database, migrate it, and close it at the end.
 
     Raises:
         SettingsError: when a setting is wrong.
+        Refused: when this program cannot use the database, or a newer version has migrated it.
         Unavailable: when the database is down, or its file is missing: a mistyped path must not create one.
     """
-    with _opened(ctx, account, open_present) as desk:
-        yield desk
+    return _opened(ctx, account, open_present)
 
 
-@contextmanager
-def open_first_desk(ctx: typer.Context, account: str | None = None) -> Iterator[Desk]:
+def open_first_desk(ctx: typer.Context, account: str | None = None) -> AbstractContextManager[Desk]:
     """Open the database for a first command such as `user add`; creates a missing SQLite file.
 
     Raises:
         SettingsError: when a setting is wrong.
+        Refused: when this program cannot use the database, or a newer version has migrated it.
         Unavailable: when the database is down.
     """
-    with _opened(ctx, account, _open) as desk:
-        yield desk
+    return _opened(ctx, account, _open)
 
 
 def open_present(settings: "Settings") -> "Database":
     """Open the database that the settings name.
 
     Raises:
+        Refused: when this program cannot use such a database.
         Unavailable: when it is a file that does not exist.
     """
     try:
@@ -116,6 +109,9 @@ Acting = Annotated[
 ]
 Limit = Annotated[int, typer.Option("--limit", min=0, max=10**9, metavar="N", help="Show at most so many; 0 for all.")]
 User = Annotated[str, typer.Argument(metavar="USER", help="The user's login, an e-mail address.")]
+OutputFile = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to this file, not to stdout.")
+]
 
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -210,16 +206,16 @@ def command_of(app: typer.Typer) -> Any:
     return get_command(app)
 
 
-def _plain_typer(summary: str | None = None) -> typer.Typer:
+def _plain_typer(**options: Any) -> typer.Typer:
     """Make a Typer without rich's frames, which slow the help, and without tracebacks of its own."""
     return typer.Typer(
-        help=summary, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True
+        add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, **options
     )
 
 
 def noun(name: str) -> typer.Typer:
     """Make the Typer of a noun whose verbs are its commands."""
-    return _plain_typer(ENTRIES[name].summary)
+    return _plain_typer(help=ENTRIES[name].summary)
 
 
 def _typer_of(entry: Entry, name: str) -> typer.Typer:
@@ -231,14 +227,7 @@ def _typer_of(entry: Entry, name: str) -> typer.Typer:
     return single
 
 
-app = typer.Typer(
-    cls=LazyCommands,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = _plain_typer(cls=LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 def _show_version(wanted: bool) -> None:
@@ -265,4 +254,4 @@ def bcc_dropbox(
 ) -> None:
     """File the mail that sales people Bcc to their secret address on the right lead or contact."""
     del version
-    ctx.obj = Invocation(env_file)
+    ctx.obj = env_file

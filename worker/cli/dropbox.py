@@ -1,12 +1,11 @@
 """`bcc-dropbox dropbox` and `sender`: a user's secret address, search pattern and senders (R1 to R3, R9 to R11)."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.app import DEFAULT_LIMIT, AccountName, Json, Limit, User, noun, open_desk, parse_duration
+from worker.cli.app import DEFAULT_LIMIT, AccountName, Json, Limit, OutputFile, User, noun, open_desk, parse_duration
 from worker.cli.output import cut, note, print_list, print_one, write_result
 from worker.domain.errors import DropboxError
 from worker.domain.tokens import DropboxAddress
@@ -80,9 +79,7 @@ def pattern(
 def vcard(
     ctx: typer.Context,
     login: User,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to this file, not to stdout.")
-    ] = None,
+    output: OutputFile = None,
     account: AccountName = None,
 ) -> None:
     """Give the address as a vCard (.vcf)."""

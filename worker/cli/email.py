@@ -2,12 +2,11 @@
 
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from worker.cli.app import DEFAULT_LIMIT, AccountName, Acting, Json, Limit, noun, open_desk
+from worker.cli.app import DEFAULT_LIMIT, AccountName, Acting, Json, Limit, OutputFile, noun, open_desk
 from worker.cli.output import (
     Cell,
     cut,
@@ -98,9 +97,7 @@ def show(ctx: typer.Context, email_id: EmailId, account: AccountName = None, as_
 def export(
     ctx: typer.Context,
     email_id: EmailId,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write to this file, not to stdout.")
-    ] = None,
+    output: OutputFile = None,
     account: AccountName = None,
 ) -> None:
     """Give the original message, byte for byte (.eml)."""

@@ -56,7 +56,12 @@ def erase(
 
 @contextmanager
 def copies_of(desk: Desk) -> "Iterator[MailboxCopies | None]":
-    """Give access to the copies in the mailbox, or None where no mailbox is configured."""
+    """Give access to the copies in the mailbox, or None where no mailbox is configured.
+
+    Raises:
+        Refused: when the account is not named, or there is no such account.
+        Unavailable: when the database is down.
+    """
     from worker.bootstrap import copies_in_mailbox
     from worker.crm.removal import account_of
 

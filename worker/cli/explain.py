@@ -9,7 +9,7 @@ import typer
 
 from worker.cli.app import DEFAULT_LIMIT, AccountName, Desk, Json, Limit, env_file_of, open_desk, parse_duration
 from worker.cli.output import cut, note, one_more, print_json, print_rows, time_text
-from worker.cli.reasons import Ended, advice_on, advice_on_waiting, in_account, sentence
+from worker.cli.reasons import advice_on, advice_on_waiting, in_account, sentence
 from worker.domain.errors import Refused
 from worker.domain.outcomes import Outcome, Reason
 from worker.domain.text import clean
@@ -230,7 +230,7 @@ def _verdict_lines(uid: int, verdict: "OwnersVerdict") -> Iterator[str]:
     if verdict.email_id is not None:
         command = f"`bcc-dropbox email show {verdict.email_id}{in_account(verdict.account)}`"
         yield _labelled("stored as", f"email {verdict.email_id} ({command})")
-    if advice := advice_on(_ended(uid, verdict)):
+    if advice := advice_on(uid, verdict):
         yield _labelled("what to do", advice)
 
 
@@ -243,17 +243,6 @@ def _meaning(verdict: "OwnersVerdict") -> str:
 def _has_record(recipient: RecipientTrace, verdict: "OwnersVerdict") -> bool:
     """Tell whether a record was found or made then, or added since."""
     return recipient.result is not RecipientResult.SKIPPED and recipient.address not in verdict.waiting
-
-
-def _ended(uid: int, verdict: "OwnersVerdict") -> Ended:
-    return Ended(
-        uid,
-        verdict.outcome,
-        verdict.reason,
-        owner=verdict.owner,
-        account=verdict.account,
-        trace=verdict.trace,
-    )
 
 
 def _evidence_lines(verdict: "OwnersVerdict") -> Iterator[str]:
@@ -316,6 +305,7 @@ def replay(
     from contextlib import closing
 
     from worker.bootstrap import compose, start_log
+    from worker.poll.own_folders import replay as put_back
     from worker.settings import Settings
     from worker.store.schema import migrate
 
@@ -326,7 +316,7 @@ def replay(
     with closing(compose(settings)) as parts:
         migrate(parts.database)
         retried, decided = _chosen(parts, uids or [], rejected)
-        results = _replayed(parts, decided)
+        results = put_back(parts.mailbox, decided) if decided else []
     _show(retried, decided, results, as_json=as_json)
 
 
@@ -346,12 +336,6 @@ def _chosen(parts: "Parts", uids: list[int], rejected: Reason | None) -> tuple[l
         named = ", ".join(map(str, unknown))
         raise Refused(f"no decision on UID {named} in {mailbox}: `bcc-dropbox explain` finds messages by their people")
     return retried, decided
-
-
-def _replayed(parts: "Parts", decided: "list[Decided]") -> "list[Result]":
-    from worker.poll.own_folders import replay as put_back
-
-    return put_back(parts.mailbox, decided) if decided else []
 
 
 def _show(retried: list[int], decided: "list[Decided]", results: "list[Result]", *, as_json: bool) -> None:

@@ -1,13 +1,15 @@
 """Sentences for each code of a trace, advice when a mail is missing, and the command that helps when a rule says no."""
 
 import shlex
-from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from worker.domain.address_lists import Syntax
 from worker.domain.errors import DropboxError, Refused
 from worker.domain.outcomes import Code, Detail, Outcome, Reason, Value
 from worker.domain.verdicts import Trace
+
+if TYPE_CHECKING:
+    from worker.crm.decisions import OwnersVerdict
 
 _SENTENCES = {
     Code.RECIPIENT_IS_NO_DROPBOX: "the mail server recorded an envelope recipient, and it is no dropbox address",
@@ -185,28 +187,15 @@ _QUARANTINED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a message ended for one owner, as far as the advice depends on it."""
-
-    uid: int
-    outcome: Outcome
-    reason: Reason | None
-    owner: str | None = None
-    account: str | None = None
-    """None where there is no other to choose from."""
-    trace: Trace = field(default_factory=Trace)
-
-
-def advice_on(ended: Ended) -> str | None:
+def advice_on(uid: int, verdict: "OwnersVerdict") -> str | None:
     """Return the advice, or None where all is well. Names are quoted: people paste commands into shells."""
-    words = _words(ended)
+    words = _words(verdict)
     return words and words.format(
-        uid=ended.uid,
-        reason=ended.reason,
-        owner=shlex.quote(ended.owner or "USER"),
-        sender=shlex.quote(ended.trace.sender or "ADDRESS"),
-        at=in_account(ended.account),
+        uid=uid,
+        reason=verdict.reason,
+        owner=shlex.quote(verdict.owner or "USER"),
+        sender=shlex.quote(verdict.trace.sender or "ADDRESS"),
+        at=in_account(verdict.account),
     )
 
 
@@ -220,22 +209,22 @@ def in_account(account: str | None) -> str:
     return f" --account {shlex.quote(account)}" if account else ""
 
 
-def _words(ended: Ended) -> str | None:
-    match ended:
-        case Ended(outcome=Outcome.QUARANTINED):
+def _words(verdict: "OwnersVerdict") -> str | None:
+    match verdict.outcome, verdict.reason, verdict.trace:
+        case Outcome.QUARANTINED, _, _:
             return _QUARANTINED
-        case Ended(reason=Reason.NO_TOKEN, trace=Trace(note=Detail(code=Code.RECIPIENT_IS_NO_DROPBOX))):
+        case _, Reason.NO_TOKEN, Trace(note=Detail(code=Code.RECIPIENT_IS_NO_DROPBOX)):
             return _FOR_NO_DROPBOX
-        case Ended(reason=Reason.SENDER_NOT_REGISTERED, trace=Trace(sender_check=Detail(code=Code.UNPROVEN))):
+        case _, Reason.SENDER_NOT_REGISTERED, Trace(sender_check=Detail(code=Code.UNPROVEN)):
             return _UNPROVEN
-        case Ended(reason=Reason.SENDER_UNAUTHENTICATED, trace=Trace(authentication=Detail(code=Code.DMARC_ALONE))):
+        case _, Reason.SENDER_UNAUTHENTICATED, Trace(authentication=Detail(code=Code.DMARC_ALONE)):
             return _DMARC_ALONE
-        case Ended(
-            reason=Reason.SENDER_AMBIGUOUS, trace=Trace(sender_check=Detail(values={"faults": tuple(faults)}))
-        ) if _fault_text(Syntax.NAME_ALONE) in map(_fault_text, faults):
+        case _, Reason.SENDER_AMBIGUOUS, Trace(sender_check=Detail(values={"faults": tuple(faults)})) if _fault_text(
+            Syntax.NAME_ALONE
+        ) in map(_fault_text, faults):
             return _UNQUOTED
         case _:
-            return _ADVICE[ended.reason] if ended.reason else None
+            return _ADVICE[verdict.reason] if verdict.reason else None
 
 
 _HINTS: Final = {

@@ -386,6 +386,7 @@ def import_file(crm: Crm, plan: ImportPlan, file: Path, by: By, *, as_json: bool
 
     Raises:
         Refused: when the file cannot be read, or the acting user may not.
+        Unavailable: when the database is down.
         typer.Exit: with code 1 when there are rows and none of them is good.
     """
     counts: Counter[str] = Counter()
