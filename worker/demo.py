@@ -60,7 +60,7 @@ def embedded_mailbox() -> Iterator[EmbeddedMailbox]:
         DropboxError: when pymap is not installed.
         Unavailable: when it does not start.
     """
-    mailbox = EmbeddedMailbox(_free_port(), secrets.token_hex(12))
+    mailbox = EmbeddedMailbox(free_port(), secrets.token_hex(12))
     command = [sys.executable, "-c", _SERVE, "--host", "127.0.0.1", "--port", str(mailbox.port), "--no-tls"]
     command += ["--no-service", "managesieve", "--no-service", "admin"]
     command += ["dict", "--demo-user", USER, "--demo-password", mailbox.password]
@@ -80,12 +80,9 @@ def _wait_until_it_listens(server: "subprocess.Popen[bytes]", said: IO[bytes], p
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise _failure(said)
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
+        if _listens(port):
             return
+        time.sleep(0.05)
     raise Unavailable(f"the embedded mailbox did not start within {_START_SECONDS:.0f} seconds")
 
 
@@ -97,11 +94,17 @@ def _failure(said: IO[bytes]) -> DropboxError:
     return Unavailable(f"the embedded mailbox ended at once: {words.splitlines()[-1] if words else 'it said nothing'}")
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+def free_port() -> int:
+    """Return a port of this machine that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 MAIL_SERVER = "mx.drop.example"
@@ -151,13 +154,6 @@ RECEIVER = Path(__file__).parents[1] / "config" / "receiver.py"
 _RECEIVER_START_SECONDS = 10.0
 
 
-def free_port() -> int:
-    """Return a port of this machine that nothing listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 @contextmanager
 def receiver(url: str, secret: str) -> Iterator[Callable[[], str]]:
     """Run the receiver at this URL; what it yields gives what it printed, once the block is over."""
@@ -168,19 +164,13 @@ def receiver(url: str, secret: str) -> Iterator[Callable[[], str]]:
     )
     printed: list[str] = []
     try:
-        _wait_for(port)
+        until = time.monotonic() + _RECEIVER_START_SECONDS
+        while not _listens(port) and time.monotonic() < until:
+            time.sleep(0.05)
         yield lambda: "".join(printed).strip()
     finally:
         process.terminate()
         printed.append(process.communicate()[0])
-
-
-def _wait_for(port: int) -> None:
-    until = time.monotonic() + _RECEIVER_START_SECONDS
-    while time.monotonic() < until:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
 
 
 ADDRESS = "drop@drop.example.com"

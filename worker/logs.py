@@ -86,7 +86,7 @@ def configure(
     stream: TextIO | None = None,
     secrets: Collection[str] = (),
 ) -> None:
-    """Log to ``stream`` (stderr). If ``as_json`` is None, use colours on a terminal and JSON lines elsewhere.
+    """Log to ``stream`` (stderr). By default (``as_json=None``) use colours on a terminal and JSON lines elsewhere.
 
     ``secrets`` are masked wherever they appear. May be called again when the settings change.
     """

@@ -46,7 +46,7 @@ class Wire:
 
     @property
     def is_cut(self) -> bool:
-        """`cut` was called."""
+        """True once `cut` was called."""
         return self._is_cut
 
     def close(self) -> None:

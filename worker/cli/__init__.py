@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def _tell_fault(kind: type[BaseException], _error: BaseException, trace: TracebackType | None) -> None:
-    """One line of kind and places: a traceback, and an error's own text, quote what strangers wrote."""
+    """Write the error's type and places on one line: a traceback and an error's text quote what strangers wrote."""
     frames = traceback.extract_tb(trace)[-_MOST_PLACES:]
     places = " < ".join(f"{PurePath(frame.filename).name}:{frame.lineno}" for frame in reversed(frames))
     sys.stderr.write(f"error: a fault of this program, please report it: {kind.__name__} ({places})\n")

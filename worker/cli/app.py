@@ -133,7 +133,7 @@ def parse_duration(text: str) -> timedelta:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where a command is: a function, or the Typer of a noun; ``summary`` is shown without importing it."""
+    """The place of a command: a function, or the Typer of a noun. ``summary`` is shown without importing it."""
 
     module: str
     attribute: str

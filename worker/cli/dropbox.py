@@ -66,7 +66,7 @@ def pattern(
 ) -> None:
     """Choose where recipients are looked up.
 
-    The pattern also says what is made when nobody is found.
+    The pattern also says which record is made when none matches.
     """
     from worker.crm import users
 

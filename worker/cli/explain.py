@@ -77,7 +77,7 @@ def _explain_one(found: Sequence["Explanation"], *, as_json: bool) -> None:
 
 
 def _introduced(other: "Explanation", latest: "Explanation") -> str:
-    """Name the mailbox and UIDVALIDITY, because the same UID elsewhere is another message's."""
+    """Return the words above another decision: the same UID in another mailbox is another message's."""
     is_same = bool(other.message_id) and other.message_id.strip("<>") == latest.message_id.strip("<>")
     return "Seen before" if is_same else "Another message of this UID"
 

@@ -34,7 +34,7 @@ from worker.store.traces import read_trace
 
 @dataclass(frozen=True, slots=True)
 class OwnersVerdict:
-    """What became of the message for one owner (None: no owner was found)."""
+    """The end of the message for one owner (None: no owner was found)."""
 
     outcome: Outcome
     reason: Reason | None
@@ -158,7 +158,7 @@ def _asking(work: Work) -> Account | None:
 
 
 def _concerns(account: Account | None) -> list[ColumnElement[bool]]:
-    """Asked before the limit is counted, else the mail of others would push an account's own out of its list."""
+    """Return the condition that a message concerns the account. After the limit, others' mail would fill the list."""
     if account is None:
         return []
     return [
@@ -273,7 +273,7 @@ def forgive(database: Database, mailbox: str, uids: Collection[int]) -> list[int
 
 
 def _last_of_those(conditions: ColumnElement[bool]) -> Select[int]:
-    """Return the last decision on each of these messages, or on another message of the same Message-ID.
+    """Select the last decision on each of these messages, or on another message of the same Message-ID.
 
     A message that went back into the queue came out with another UID, and is otherwise the same. The mailbox is no
     condition here but part of what is the same, so that the Message-ID is the only way in.
@@ -288,7 +288,7 @@ def _last_of_those(conditions: ColumnElement[bool]) -> Select[int]:
 
 
 def _was_read_since() -> ColumnElement[bool]:
-    """Return the decisions without a Message-ID: their head could not be read, so a later decision is not known."""
+    """Return the condition that a message without a Message-ID, whose head could not be read, was decided again."""
     later = aliased(DecisionRow)
     return and_(
         col(DecisionRow.message_id) == "",

@@ -74,7 +74,7 @@ class EmailDetail:
 
 @dataclass(frozen=True, slots=True)
 class EmailFilter:
-    """Which emails a list is about: those of a record, named as in `find_records`, of an owner, or that wait."""
+    """The emails that a list is about: those of a record, named as in `find_records`, of an owner, or that wait."""
 
     module: Module | None = None
     record: str | None = None

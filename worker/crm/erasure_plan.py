@@ -81,7 +81,7 @@ class SharedEmail:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an erasure removes: the numbers of rows, each table's in order."""
+    """The rows that an erasure removes: their numbers, each table's in order."""
 
     account_id: int
     person: Person
@@ -279,7 +279,7 @@ def _decisions(work: Work, person: Person, emails: Collection[int]) -> tuple[tup
 
 
 def by_account(work: Work, decisions: Collection[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Leave alone what is another account's; a decision without an owner is nobody's and goes."""
+    """Return the decisions that go, and those of which this account's verdicts go. One without an owner goes."""
     verdicts = select(col(VerdictRow.decision_id), col(VerdictRow.account_id)).where(
         among_numbers(work.connection, col(VerdictRow.decision_id), decisions)
     )

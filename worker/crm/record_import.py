@@ -43,7 +43,7 @@ _NO_RECORD = RecordState()
 
 
 class Key(StrEnum):
-    """What finds the record of a row."""
+    """The column that finds the record of a row."""
 
     EXTERNAL_ID = "external_id"
     EMAIL = "email"
@@ -59,7 +59,7 @@ class BadRow:
 
 @dataclass(slots=True)
 class Imported:
-    """What became of some rows; ``attached`` counts the waiting emails that found their record."""
+    """The results of some rows; ``attached`` counts the waiting emails that found their record."""
 
     created: int = 0
     updated: int = 0
@@ -81,7 +81,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
-    """How rows become records. A dry run does all of it and takes it back."""
+    """The options of an import. A dry run does all of it and rolls it back."""
 
     module: Module
     key: Key | None = None
@@ -221,7 +221,7 @@ class _Matching:
         return owned
 
     def _keys(self, row: _Row) -> Iterator[str]:
-        """Give what only one row of a file may have."""
+        """Yield the keys that only one row of a file may have."""
         if row.external_id:
             yield f"external ID {row.external_id}"
         if row.email and not row.is_by_key:
@@ -292,7 +292,7 @@ class _Matching:
 
 
 class _Claims:
-    """What rows of the file claim, and on which line: in a file of its own, so that memory stays bounded."""
+    """The keys that rows of the file claim, and their lines: in a file of its own, so that memory stays bounded."""
 
     def __init__(self) -> None:
         self._file = sqlite3.connect("", isolation_level=None)  # SQLite deletes it when it is closed

@@ -49,7 +49,7 @@ class RecordDetail:
 
 @dataclass(frozen=True, slots=True)
 class RecordFilter:
-    """Which records a list is about; ``email`` is any of their addresses, ``owner`` is a login."""
+    """The records that a list is about; ``email`` is any of their addresses, ``owner`` is a login."""
 
     module: Module
     email: str | None = None

@@ -65,7 +65,7 @@ _MOST_PASSES = 20
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a person is erased."""
+    """The options of an erasure."""
 
     keeps_shared: bool = False
     """Emails that are other people's too stay."""
@@ -75,7 +75,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What was removed, or would be: rows by table and messages by folder."""
+    """The counts of what was removed, or would be: rows by table and messages by folder."""
 
     addresses: tuple[str, ...]
     tables: Mapping[str, int]
@@ -264,7 +264,7 @@ def _strike_out(work: Work, plan: Plan) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RemovedUser:
-    """What went to the other user, or was erased: rows by table and messages by folder."""
+    """The counts of what went to the other user, or was erased: rows by table and messages by folder."""
 
     login: str
     into: str | None

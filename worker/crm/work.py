@@ -58,7 +58,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class By:
-    """Who makes a change, and when; without a login it is the operator."""
+    """The person who makes a change, and the time; without a login it is the operator."""
 
     login: str | None
     now: datetime

@@ -27,7 +27,7 @@ _PASSWORD_IN_URL = re.compile(r"//[^/@]*:[^/@]+@|[?&]password=.")
 
 
 def check_all(env_file: Path | None, probe_wait: timedelta | None = None) -> list[Finding]:
-    """Never raises for what it checks: what is broken is a finding. With ``probe_wait`` a probe is sent too."""
+    """Run all checks; what is broken is a finding, not an error. With ``probe_wait`` a probe is sent too."""
     try:
         settings = Settings.load_for_filing(env_file)
     except SettingsError as error:

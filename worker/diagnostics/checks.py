@@ -60,7 +60,7 @@ class Finding:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the worker cannot work like this."""
+        """True when the worker cannot work like this."""
         return self.result is Result.FAIL
 
     def as_json(self) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def room_left(room: Room) -> Finding:
 
 
 def clock_of_database(there: datetime | None) -> Finding:
-    """Compare the database's time with this machine's; ``there`` is None when both have the same clock."""
+    """Compare the database's time with this machine's; pass None when both have the same clock."""
     what = "the database's clock"
     if there is None:
         return passed(what, "ours: the database is a file of this machine")

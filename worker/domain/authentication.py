@@ -33,7 +33,7 @@ class AuthenticationResults:
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
-    """What the check said: passed or not, and why."""
+    """The result of the check: passed or not, and why."""
 
     passed: bool
     why: Detail
@@ -241,7 +241,7 @@ def _claim(entry: MethodResult) -> str | None:
 
 
 def _signer(domain: str, identity: str) -> str | None:
-    """``header.i`` counts where the server wrote no ``header.d``, within which it has to lie (RFC 6376 §3.5)."""
+    """Return the domain that signed: ``header.d``, or else that of ``header.i``. It lies within d (RFC 6376 §3.5)."""
     signer, agent = _domain(domain), _domain(identity)
     if not (domain and identity):
         return signer or agent

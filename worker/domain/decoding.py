@@ -37,7 +37,7 @@ def is_balanced(value: str) -> bool:
 
 
 def _as_written(value: str) -> str:
-    """Read the same where some are nested deeper or left open, or where characters are quoted."""
+    """Return the value without comments that are nested deeper or left open, or that hold quoted characters."""
     kept: list[str] = []
     depth = 0
     for piece in re.split(r"(\\.|[()])", value):

@@ -34,7 +34,7 @@ _URL_CHARACTERS = re.compile(r"[!-~]+")
 
 
 class State(StrEnum):
-    """How an event is doing."""
+    """The state of an event's delivery."""
 
     PENDING = "pending"
     """It waits for its first attempt."""
@@ -48,7 +48,7 @@ class State(StrEnum):
 
 
 class EndpointState(StrEnum):
-    """Whether an endpoint gets events."""
+    """The state of an endpoint: it gets events, or why not."""
 
     ACTIVE = "active"
     DISABLED = "disabled"
@@ -59,7 +59,7 @@ class EndpointState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the events of an account go. ``secrets`` are the ones to sign with, the newest first."""
+    """The receiver of an account's events. ``secrets`` are the ones to sign with, the newest first."""
 
     account_id: int
     account: str
@@ -89,7 +89,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one attempt. Without an HTTP answer it has no ``status``, and ``error`` says why."""
+    """The result of one attempt. Without an HTTP answer it has no ``status``, and ``error`` says why."""
 
     status: int | None
     error: str | None = None
@@ -99,17 +99,17 @@ class Answer:
 
     @property
     def is_success(self) -> bool:
-        """Any 2xx counts. A redirect does not: it is not followed."""
+        """True for any 2xx. A redirect is no success: it is not followed."""
         return self.status is not None and self.status // 100 == HTTPStatus.OK // 100
 
     @property
     def is_gone(self) -> bool:
-        """The receiver wants no more events."""
+        """True when the receiver wants no more events."""
         return self.status == HTTPStatus.GONE
 
     @property
     def text(self) -> str:
-        """One line for people."""
+        """The result on one line, for people."""
         return self.error if self.error is not None else f"HTTP {self.status}"
 
 
@@ -125,7 +125,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the attempts at events mean for the endpoint."""
+    """The state of the endpoint after attempts at events."""
 
     failing_since: datetime | None
     failures: int

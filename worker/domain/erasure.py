@@ -86,7 +86,7 @@ def _u_label(label: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What was decided, reported or stored before these moments is removed; None keeps it for ever."""
+    """The moments before which decisions, events and emails are removed; None keeps them for ever."""
 
     rejected: datetime | None
     events: datetime | None

@@ -8,7 +8,7 @@ class DropboxError(Exception):
 class Refused(DropboxError):
     """A rule or a bad value says no to a command; nothing was changed.
 
-    The text says what is wrong. The code and the values are for the caller: the command line adds what helps.
+    The text names the problem. The code and the values are for the caller: the command line adds what helps.
     """
 
     def __init__(self, text: str, code: str = "", /, **values: object) -> None:

@@ -64,7 +64,7 @@ class Head:
 
     @cached_property
     def _by_name(self) -> dict[str, list[Field]]:
-        """By name: the rules ask for the same few fields again and again."""
+        """The fields by name: the rules ask for the same few fields again and again."""
         by_name: dict[str, list[Field]] = {}
         for each in self.fields:
             by_name.setdefault(each.name, []).append(each)
@@ -82,7 +82,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class Content:
-    """What a whole message holds, decoded for lists and searches; its texts are free of controls (R20)."""
+    """The content of a whole message, decoded for lists and searches; its texts are free of controls (R20)."""
 
     head: Head
     raw: bytes = field(repr=False)
@@ -96,12 +96,12 @@ class Content:
 
     @property
     def attachment_bytes(self) -> int:
-        """What the attachments add up to, decoded (R21)."""
+        """The decoded bytes of all attachments together (R21)."""
         return sum(attachment.size for attachment in self.attachments)
 
     @cached_property
     def fingerprint(self) -> bytes:
-        """What makes two messages the same: Message-ID, From, Date, Subject and body together (R19).
+        """A digest of what makes two messages the same: Message-ID, From, Date, Subject and body together (R19).
 
         The first four bytes are the time it was sent: new mail then lands at one edge of the unique index instead of
         all over it, which is what keeps filing fast beside millions of stored mails.
@@ -134,7 +134,7 @@ MOST_ORIGINALS = 50
 
 
 class Forwards(StrEnum):
-    """Which forwards are filed: all, only mails that are attached, or none."""
+    """The forwards that are filed: all, only mails that are attached, or none."""
 
     ALL = "all"
     ATTACHED = "attached"
@@ -160,7 +160,7 @@ class Carried:
 
     @property
     def has_originals(self) -> bool:
-        """Whether any mail is attached."""
+        """True when any mail is attached."""
         return bool(self.originals) or self.left_out > 0
 
 

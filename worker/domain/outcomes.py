@@ -42,7 +42,7 @@ _FOLDERS = {
 
 
 class Reason(StrEnum):
-    """Why a message was rejected."""
+    """The reason why a message was rejected."""
 
     NO_TOKEN = "no_token"
     UNKNOWN_TOKEN = "unknown_token"
@@ -76,7 +76,7 @@ class Decided:
     is_filed_for_all: bool
     """True when the mail is stored for every owner, so that a replay would change nothing."""
     message_id: str
-    """Cut to the stored length; empty when there is none or the head could not be read."""
+    """Cut to the stored length; empty without a Message-ID, or when the head could not be read."""
     size: int
     arrived_at: datetime
 

@@ -58,7 +58,7 @@ class Mailbox(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the store remembers of UIDs that a poll has found in the queue."""
+    """The store's memory of UIDs that a poll has found in the queue."""
 
     decided: Mapping[int, Folder] = field(default_factory=dict)
     """Committed but not moved yet (the process crashed in between): only move these."""

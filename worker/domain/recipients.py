@@ -50,7 +50,7 @@ _UNDISCLOSED = (
 
 @dataclass(slots=True)
 class Allowance:
-    """How many records one owner's mail may still make today (R13)."""
+    """The number of records that one owner's mail may still make today (R13)."""
 
     limit: int
     made: int = 0

@@ -72,11 +72,11 @@ def _bare_words(text: str) -> list[str]:
 
 
 PRIMARY, SECONDARY, FIRST_OTHER = 1, 2, 3
-"""Positions of a record's addresses: its email, its secondary email, and the first of those that it also matches by."""
+"""Positions of a record's addresses: its email, its secondary email, and the first of its other addresses."""
 
 
 class RecordNames(StrEnum):
-    """What an account names the records after that mail makes (R17)."""
+    """The account's choice of names for the records that mail makes (R17)."""
 
     ADDRESS = "address"
     DISPLAY_NAME = "display-name"
@@ -87,7 +87,7 @@ SOURCE = "BCC Dropbox"
 
 
 class Direction(StrEnum):
-    """Who wrote an email on a record's list: our side, or the person of the record (R18, R28)."""
+    """The side that wrote an email on a record's list: ours, or the person of the record (R18, R28)."""
 
     SENT = "sent"
     RECEIVED = "received"
@@ -141,7 +141,7 @@ class StoredEmail:
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """What one account knows of the addresses and emails of a batch. Addresses are keys (`Address.key`)."""
+    """The knowledge of one account about the addresses and emails of a batch. Addresses are keys (`Address.key`)."""
 
     records: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
     """By any of their addresses."""
@@ -157,7 +157,7 @@ class AccountView:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the core asks of one account before it can decide: address keys (with their domains) and fingerprints."""
+    """The questions of the core to one account: address keys (with their domains) and fingerprints."""
 
     addresses: frozenset[str]
     fingerprints: frozenset[bytes]
@@ -243,7 +243,7 @@ BAD_EXTERNAL_ID: Final = "an external ID has at most 255 characters, all of whic
 
 def is_external_id(text: str) -> bool:
     """Tell whether the text can be the CRM's key of a record. An index of PostgreSQL takes not much more."""
-    return len(text) <= 255 and text.isprintable()  # noqa: PLR2004 - the number stands in the text above, too
+    return len(text) <= 255 and text.isprintable()  # noqa: PLR2004 - the text above names the number, too
 
 
 def changed(state: RecordState, change: RecordChange, owner_id: int | Unset | None) -> RecordState:

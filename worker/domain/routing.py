@@ -109,7 +109,7 @@ MOST_TOKENS = 100
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Which header gave the tokens (None: none did), and the tokens, lower case, each once, in order."""
+    """The header that gave the tokens (None: no header did), and the tokens, lower case, each once, in order."""
 
     header: str | None
     tokens: tuple[str, ...] = field(repr=False)

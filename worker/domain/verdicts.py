@@ -23,7 +23,7 @@ class NewEmail:
 
     @property
     def owners(self) -> frozenset[int]:
-        """Who has a copy of it already: nobody."""
+        """The owners who have a copy of it already: none."""
         return frozenset()
 
     def __eq__(self, other: object) -> bool:
@@ -41,7 +41,7 @@ EmailRef = StoredEmail | NewEmail
 
 
 class RecipientResult(StrEnum):
-    """What became of one recipient."""
+    """The result for one recipient."""
 
     MATCHED = "matched"
     CREATED = "created"
@@ -86,7 +86,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What an attached mail says of itself. What the message itself says is in its `Filing`."""
+    """The fields that an attached mail has. Those of the message itself are in its `Filing`."""
 
     message_id: str
     sender: str
@@ -131,7 +131,7 @@ class Verdict:
 
     @property
     def is_limited(self) -> bool:
-        """Whether a recipient got no record because the owner's mail has made enough for today (R13)."""
+        """True when a recipient got no record because the owner's mail has made enough for today (R13)."""
         return any(found.why.code is Code.NEW_RECORDS_LIMIT for found in self.trace.recipients)
 
 
@@ -159,7 +159,7 @@ class Filing:
 
     @property
     def folder(self) -> Folder:
-        """Where the message goes once this is committed."""
+        """The folder to which the message is moved once this is committed."""
         return self.deciding.outcome.folder
 
 

@@ -46,7 +46,7 @@ _REPLIES_WITH_VS = frozenset({"fi", "et"})
 
 
 class Doubt(StrEnum):
-    """Why a text that holds somebody else's mail names no sender for certain."""
+    """The reason why a text that holds somebody else's mail names no sender for certain."""
 
     QUOTED_REPLY = "quoted_reply"
     NO_BLOCK = "no_block"
@@ -64,7 +64,7 @@ class Doubt(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """What the first forward block says of the mail that was forwarded. All of it is the owner's claim."""
+    """The mail that was forwarded, as the first forward block describes it. All of it is the owner's claim."""
 
     sender: Address
     recipients: tuple[Address, ...] | None = None
@@ -383,7 +383,7 @@ class Forwarded:
 
     @property
     def is_open(self) -> bool:
-        """Whether the text forwards a mail that is not among the attached ones.
+        """True when the text forwards a mail that is not among the attached ones.
 
         A client that writes the mail into the text keeps the mails that were attached to it.
         """

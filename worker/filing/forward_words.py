@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 class Prefix(StrEnum):
-    """What the first abbreviation in a subject says that the mail is."""
+    """The meaning of the first abbreviation in a subject."""
 
     FORWARD = "forward"
     REPLY = "reply"

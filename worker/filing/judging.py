@@ -52,7 +52,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What the head says: verdicts that are final, and the owners for whom the body decides."""
+    """The result of judging a head: verdicts that are final, and the owners for whom the body decides."""
 
     route: Route
     rejected: tuple[Verdict, ...]
@@ -61,7 +61,7 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """An owner for whom the message passed every rule of the head, and the story so far."""
+    """An owner for whom the message passed every rule so far, and the trace of these rules."""
 
     owner: Owner
     trace: Trace

@@ -67,7 +67,7 @@ def _asked_for(candidate: Candidate) -> tuple[set[str], set[bytes]]:
 
 
 def file_batch(candidates: Sequence[Candidate], rules: Rules, views: Views) -> list[Filing]:
-    """Match, in the order of arrival; what an earlier message makes, a later one finds (R14 to R19)."""
+    """Decide on the messages in the order of arrival; what an earlier one makes, a later one finds (R14 to R19)."""
     batch = _Batch(rules, views)
     return [batch.file(candidate) for candidate in candidates]
 
@@ -83,7 +83,7 @@ class _Batch:
         self._allowances: dict[tuple[int, int], Allowance] = {}
 
     def file(self, candidate: Candidate) -> Filing:
-        """One message, for each of its owners."""
+        """Decide on one message for each of its owners."""
         verdicts = [each for claim in candidate.judgement.accepted for each in self._verdicts(candidate, claim)]
         verdicts += candidate.judgement.rejected
         content = candidate.content
@@ -200,7 +200,7 @@ def _named(trace: RecipientTrace, owner: Owner, names: AddressList) -> Recipient
 
 @dataclass(slots=True)
 class _Copies:
-    """What one email has so far: owners, records, unmatched recipients."""
+    """The owners, records and unmatched recipients that one email has so far."""
 
     owners: set[int]
     record_ids: frozenset[int]
@@ -214,7 +214,7 @@ class _Copies:
         return cls(set(stored.owners), stored.records, set(), set(stored.unmatched))
 
     def missing(self, traces: Sequence[RecipientTrace]) -> tuple[Association, ...]:
-        """One association for each record that has none with this email (R18)."""
+        """Return one association for each record that has none with this email (R18)."""
         found: dict[Record | NewRecord, Association] = {}
         for trace in traces:
             record = trace.record

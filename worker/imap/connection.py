@@ -28,7 +28,7 @@ _TEMPORARY = re.compile(
 )
 """Codes (RFC 5530, Gmail, Yahoo) and texts of a server that did not check the login."""
 _GOODBYE = re.compile(r"^(invalid greeting: )?\* BYE\b ?", re.IGNORECASE)
-"""The greeting of a server that takes no connection; since 3.14.8 imaplib says what is wrong with it first."""
+"""The greeting of a server that takes no connection; since 3.14.8 imaplib puts its own words in front."""
 
 
 class SaidNo(Withheld):

@@ -48,7 +48,7 @@ def _ranges(uids: Collection[int]) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class FolderReport:
-    """A folder as `check` shows it; ``messages`` is None when the folder does not exist."""
+    """A folder as `check` shows it; without a number of ``messages`` it does not exist."""
 
     name: str
     messages: int | None
@@ -74,7 +74,7 @@ def own_folder(session: Session, folder: Folder) -> str:
 
 
 def _put_into(session: Session, command: str, uid_set: str, folder: str) -> None:
-    """COPY or MOVE; creates the folder if that fails. Not every server says TRYCREATE when it is missing."""
+    """Copy or move messages; create the folder if that fails. Not every server says TRYCREATE when it is missing."""
     try:
         session.command(command, uid_set, folder_argument(folder))
     except SaidNo:

@@ -252,7 +252,7 @@ def _has_plain_results(value: str) -> bool:
 
 
 def _with_results(value: str) -> str:
-    """Exim writes its bare name where it has checked nothing, without the "none" that RFC 8601 §2.2 asks for."""
+    """Add the "none" of RFC 8601 §2.2, which Exim leaves out where it has checked nothing."""
     bare = value.rstrip("; \t\r\n")
     return value if ";" in bare else f"{bare}; none"
 

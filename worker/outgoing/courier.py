@@ -49,7 +49,7 @@ _GRACE_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """What a sender tells: the answer to one event, or with None that it is free again."""
+    """The message of a sender: the answer to one event, or with None that it is free again."""
 
     sender: "_Sender"
     lane: "_Lane"
@@ -201,7 +201,7 @@ class _Round:
         """Claim the endpoints for which an event is due."""
         self._wanted.clear()
         self._looked = time.monotonic()
-        for endpoint in self._outbox.lease(_now()):
+        for endpoint in self._outbox.lease(datetime.now(UTC)):
             if endpoint.account_id not in self._lanes:
                 self._lanes[endpoint.account_id] = _Lane(
                     endpoint, Outlook(endpoint.failing_since, endpoint.failures, None)
@@ -242,7 +242,7 @@ class _Round:
             lane.runs.extend(_runs(found))
 
     def _due(self, account_id: int) -> list[list[Delivery]]:
-        now, above = _now(), 0
+        now, above = datetime.now(UTC), 0
         blocked = self._outbox.blocked(account_id, now)
         for _ in range(_MOST_PAGES):
             due = self._outbox.due(account_id, now, above=above, most=_AT_ONCE)
@@ -271,7 +271,7 @@ class _Round:
         result.lane.running -= 1
 
     def _note(self, lane: _Lane, delivery: Delivery, answer: Answer) -> None:
-        now, jitter = _now(), random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
+        now, jitter = datetime.now(UTC), random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
         account_id = lane.endpoint.account_id
         if answer.is_success:
             lane.delivered += 1
@@ -336,7 +336,7 @@ class _Round:
 
     def _renew(self) -> None:
         self._renewed = time.monotonic()
-        ours = {endpoint.account_id: endpoint for endpoint in self._outbox.renew(self._lanes.keys(), _now())}
+        ours = {endpoint.account_id: endpoint for endpoint in self._outbox.renew(self._lanes.keys(), datetime.now(UTC))}
         for account_id, lane in self._lanes.items():
             if account_id in ours:
                 lane.endpoint = replace(
@@ -390,7 +390,3 @@ def _runs(found: list[list[Delivery]]) -> list[list[list[Delivery]]]:
         runs[-1].append(chain)
         room -= len(chain)
     return runs
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

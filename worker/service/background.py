@@ -185,7 +185,7 @@ def deliver_once(settings: Settings, database: Database, stop: Stop) -> None:
 
 
 class Upkeep:
-    """What a worker removes and packs while it has its mailbox."""
+    """The work of removing and packing that a worker does while it has its mailbox."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts

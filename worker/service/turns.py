@@ -36,7 +36,7 @@ _NOTICE_SECONDS = 60.0
 
 
 class Side(Enum):
-    """What is down, with the events of its beginning, of each retry, and of its end."""
+    """A part that can be down, with the events of its beginning, of each retry, and of its end."""
 
     MAILBOX = (Event.MAILBOX_LOST, Event.MAILBOX_RETRYING, Event.MAILBOX_CONNECTED)
     LOGIN = (Event.MAILBOX_LOGIN_REFUSED, Event.MAILBOX_RETRYING, Event.MAILBOX_CONNECTED)
@@ -55,7 +55,7 @@ class Side(Enum):
 
 
 class Outages:
-    """What is down at the moment, and how long to wait before the next try. One thread only."""
+    """The parts that are down at the moment, and the pause before the next try. For one thread."""
 
     def __init__(self) -> None:
         self._began: dict[Side, float] = {}
@@ -119,7 +119,7 @@ class Interval(IntervalTrigger):  # type: ignore[misc]
 
 
 class WakeUps:
-    """What the loop is asked for, from any thread: to poll, to read the settings again, to stop."""
+    """The requests to the loop, from any thread: to poll, to read the settings again, to stop."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()

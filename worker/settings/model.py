@@ -199,7 +199,7 @@ class Settings(Variables):
 
     @property
     def requires_sender_auth(self) -> bool:
-        """R13: required where an authserv-id is set, unless switched off by name."""
+        """True when the sender has to be authenticated: an authserv-id is set, and SENDER_AUTH is not off (R13)."""
         if self.sender_auth is None:
             return self.authserv_id is not None
         return self.sender_auth is SenderAuth.REQUIRED

@@ -176,7 +176,7 @@ _MOST_DAYS = 36_500
 
 
 def _days(value: object) -> object:
-    """Read a number of days; ``never`` is None."""
+    """Read a number of days; ``never`` gives None."""
     if value is None or (isinstance(value, str) and value.strip().lower() == "never"):
         return None
     days = int(str(value))

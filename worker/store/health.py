@@ -158,7 +158,7 @@ class Lately:
 
 @dataclass(frozen=True, slots=True)
 class EndpointHealth:
-    """How an endpoint is doing: what `status`, `check`, metrics and `webhook list` show."""
+    """The state of an endpoint, as `status`, `check`, metrics and `webhook list` show it."""
 
     account_id: int
     account: str

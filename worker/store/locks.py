@@ -28,7 +28,7 @@ _LOST = "the lock on the mailbox is lost with its connection to the database"
 
 
 class State(Enum):
-    """What the server says about the session and the lock."""
+    """The server's answer about the session and the lock."""
 
     OWNED = "owned"
     """The session holds the lock."""
