@@ -1,8 +1,8 @@
 """The sandbox of the systemd unit, as far as it works without systemd.
 
 The file system is read-only except for the state folder. The user is unprivileged and has no home, no capabilities and
-no new privileges. Umask and filter of system calls are the unit's; the filter is loaded with the libseccomp that systemd
-uses. It lacks the other namespaces (PrivateUsers, PrivateDevices), RestrictAddressFamilies, cgroups.
+no new privileges. Umask and filter of system calls are the unit's; the filter is loaded with the libseccomp that
+systemd uses. It lacks the other namespaces (PrivateUsers, PrivateDevices), RestrictAddressFamilies, cgroups.
 """
 
 import ctypes
