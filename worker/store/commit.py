@@ -1,6 +1,7 @@
 """Writes everything that a batch of filings says: a dozen statements, whatever its size."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -25,7 +26,7 @@ from worker.store import attempts
 from worker.store.attempts import Uids
 from worker.store.event_log import write_events
 from worker.store.inserts import allocate, insert_rows
-from worker.store.originals import in_full_pages, pack
+from worker.store.originals import StoredOriginal, in_full_pages, pack
 from worker.store.snapshot import count_made
 from worker.store.tables import (
     AssociationRow,
@@ -86,11 +87,18 @@ def commit(
         Unavailable: the database is down.
     """
     batch = _numbered(connection, filings, now)
+    with ThreadPoolExecutor(1, thread_name_prefix="pack") as beside:
+        originals = beside.submit(pack, [email.content.raw for email in batch.emails])
+        _write(connection, messages, batch, gives_notice=gives_notice)
+        insert_rows(connection, EmailContentRow, in_full_pages(_contents(batch, originals.result())), at_once=10)
+
+
+def _write(connection: Connection, messages: Uids, batch: _Batch, *, gives_notice: bool) -> None:
+    now = batch.now
     insert_rows(connection, RecordRow, _records(batch))
     insert_rows(connection, RecordAddressRow, _addresses(batch))
     count_made(connection, batch.records, now.date())
     insert_rows(connection, EmailRow, _emails(batch))
-    insert_rows(connection, EmailContentRow, in_full_pages(_contents(batch)), at_once=10)
     insert_rows(connection, EmailOwnerRow, _owners(batch))
     associations = _associations(batch)
     insert_rows(connection, AssociationRow, list(associations.values()))
@@ -204,10 +212,10 @@ def _email(email: NewEmail, number: int, filing: Filing, stated: Stated | Filing
     }
 
 
-def _contents(batch: _Batch) -> list[dict[str, Any]]:
+def _contents(batch: _Batch, originals: Sequence[StoredOriginal]) -> list[dict[str, Any]]:
     return [
-        {"account_id": email.account_id, "email_id": number, **pack(email.content.raw).columns()}
-        for email, number in batch.emails.items()
+        {"account_id": email.account_id, "email_id": number, **original.columns()}
+        for (email, number), original in zip(batch.emails.items(), originals, strict=True)
     ]
 
 

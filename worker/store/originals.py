@@ -51,9 +51,18 @@ class Damaged(DropboxError):
     """The stored original is not the message that was filed: the disk or somebody else changed it."""
 
 
-def pack(raw: bytes) -> StoredOriginal:
-    """Compress the message; store it plain when that is not smaller."""
-    packed = zstandard.ZstdCompressor(level=_LEVEL).compress(raw)
+def pack(raws: Sequence[bytes]) -> list[StoredOriginal]:
+    """Compress the messages; store those plain that are not smaller then.
+
+    One call compresses them all, and gives up the interpreter's lock only once: other threads work meanwhile.
+    """
+    if not any(raws):
+        return [_smaller(raw, raw) for raw in raws]
+    packed = zstandard.ZstdCompressor(level=_LEVEL).multi_compress_to_buffer(list(raws))
+    return [_smaller(raw, packed[place].tobytes()) for place, raw in enumerate(raws)]
+
+
+def _smaller(raw: bytes, packed: bytes) -> StoredOriginal:
     digest = hashlib.sha256(raw).digest()
     if len(packed) < len(raw):
         return StoredOriginal(packed, Encoding.ZSTD, digest)
@@ -131,7 +140,7 @@ def _pack_one(database: Database, account_id: int, email_id: int) -> None:
     with database.read() as connection:
         raw = connection.scalar(select(col(EmailContentRow.original)).where(*this))
     if raw is not None:
-        packed = pack(bytes(raw))
+        (packed,) = pack([bytes(raw)])
         with database.note() as connection:
             connection.execute(update(EmailContentRow).where(*this, text(UNPACKED)).values(**packed.columns()))
 
