@@ -289,25 +289,6 @@ def test_a_note_is_written_for_other_processes_to_see(database: Database) -> Non
         assert connection.exec_driver_sql("SELECT count(*) FROM mailbox WHERE name = 'noted'").scalar() == 1
 
 
-def test_what_was_written_is_brought_into_the_file_beside_the_work(tmp_path: Path, open_database: Open) -> None:
-    file = tmp_path / "dropbox.db"
-    database = open_database(f"sqlite:///{file}")
-    with database.begin() as connection:
-        connection.execute(text("CREATE TABLE letter (id int)"))
-    assert not has_table_without_its_log(file)
-    database.much_was_written()
-    database.much_was_written()  # one at a time
-    database.close()
-    assert has_table_without_its_log(file)
-
-
-def has_table_without_its_log(file: Path) -> bool:
-    copy = file.with_name("copy.db")
-    copy.write_bytes(file.read_bytes())
-    with closing(sqlite3.connect(copy)) as connection:
-        return bool(connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'letter'").fetchall())
-
-
 @pytest.mark.parametrize("kind", ["postgresql"], indirect=True)
 def test_whoever_writes_sees_what_was_committed_while_it_waited(url: str, open_database: Open) -> None:
     """Whatever the server's own default is: the look that follows the wait for a lock rests on that."""

@@ -3,7 +3,6 @@
 import errno
 import math
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +12,7 @@ from typing import Self
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from worker.domain.errors import DatabaseMissing, DatabaseUnavailable, Refused
@@ -116,36 +115,6 @@ def widen_cache(connection: Connection) -> None:
         connection.exec_driver_sql("PRAGMA cache_size = -16000")
 
 
-class _Checkpointer:
-    """Runs one checkpoint of the write-ahead log at a time, on a thread that ends with it.
-
-    Nothing depends on it: SQLite checkpoints by itself when the log has grown, but then a commit waits for it.
-    """
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._thread = threading.Thread()
-
-    def soon(self) -> None:
-        """Start a checkpoint unless one is running. Call it from one thread only."""
-        if not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name="checkpoint", daemon=True)
-            self._thread.start()
-
-    def close(self) -> None:
-        """Wait for a running checkpoint to end."""
-        if self._thread.is_alive():
-            self._thread.join()
-
-    def _run(self) -> None:
-        with suppress(SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error):
-            connection = self._engine.raw_connection()
-            try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(PASSIVE)").close()
-            finally:
-                connection.close()
-
-
 __all__ = ["UNHURRIED", "Database", "parse_url"]
 _EXPECTED = "sqlite:///folder/file.db or postgresql+psycopg://user:password@host/database"
 
@@ -159,7 +128,6 @@ class Database:
         self._writing: Engine = engine
         self._reading: Engine = engine
         self._noting: Engine = engine
-        self._checkpointer = _Checkpointer(engine)
         self.moves = 0
         """How often the database's name led to a server that takes no writes; every connection is replaced then."""
         if self.is_sqlite:
@@ -226,11 +194,6 @@ class Database:
         with translated(), self._reading.begin() as connection:
             yield connection
 
-    def much_was_written(self) -> None:
-        """Start a checkpoint on SQLite, so that no later commit has to wait for one."""
-        if self.is_sqlite:
-            self._checkpointer.soon()
-
     def require_own_sessions(self) -> None:
         """Refuse a pooler that lends PostgreSQL sessions for one transaction or statement.
 
@@ -243,7 +206,6 @@ class Database:
 
     def close(self) -> None:
         """Close all connections."""
-        self._checkpointer.close()
         self.engine.dispose()
 
     def _leave_standby(self, context: ExceptionContext) -> None:

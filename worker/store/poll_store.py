@@ -43,9 +43,6 @@ def _look_once(connection: Connection) -> None:
 
 _Begin = Callable[[], AbstractContextManager[Connection]]
 
-_MUCH = 1024 * 1024
-"""Bytes of messages."""
-
 
 class PollStore:
     """`worker.domain.ports.Store` on a database. ``worker`` is the name that its marks carry.
@@ -59,7 +56,6 @@ class PollStore:
         self.worker = worker or uuid4().hex
         self._mailboxes: dict[str, int] = {}
         self._has_statistics = False
-        self._written = 0
 
     @retry_on_conflict
     def known(self, queue: Queue, uids: Sequence[int]) -> Known:
@@ -161,10 +157,6 @@ class PollStore:
             if fills and not self._has_statistics:
                 _look_once(connection)
         self._has_statistics |= fills
-        self._written += sum(filing.size for filing in filings)
-        if self._written > _MUCH:
-            self._written = 0
-            self._database.much_was_written()
         return filings
 
     @contextmanager
