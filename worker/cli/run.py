@@ -30,13 +30,13 @@ def run(ctx: typer.Context) -> None:
     """
     from worker.bootstrap import start_log
     from worker.service.loop import Service
-    from worker.service.supervisor import keep_little
+    from worker.service.supervisor import pace_collector
     from worker.settings import Settings
 
     env_file = env_file_of(ctx)
     settings = Settings.load_for_filing(env_file)
     start_log(settings)
-    keep_little()
+    pace_collector()
     raise typer.Exit(Service(settings, load=lambda: Settings.load_for_filing(env_file)).run())
 
 
@@ -44,12 +44,12 @@ def poll(ctx: typer.Context, as_json: Json = False) -> None:
     """Poll the mailbox once, deliver the events that are due, then exit; shows how many messages ended how."""
     from worker.bootstrap import start_log
     from worker.service.loop import Service
-    from worker.service.supervisor import keep_little
+    from worker.service.supervisor import pace_collector
     from worker.settings import Settings
 
     settings = Settings.load_for_filing(env_file_of(ctx))
     start_log(settings)
-    keep_little()
+    pace_collector()
     report = Service(settings).poll()
     if report is None:
         raise Refused(

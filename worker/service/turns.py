@@ -21,7 +21,6 @@ from worker.outgoing import Round
 from worker.poll import PollReport, Stop
 from worker.retries import Backoff
 from worker.service.background import Background, Deliverer, Job, Upkeep
-from worker.service.supervisor import at_work
 from worker.settings import Idle
 from worker.store import health
 from worker.store.health import record_end, this_process
@@ -203,8 +202,7 @@ class Turns:
         if not self._own():
             return None
         self._reach_mailbox()
-        with at_work():
-            report = self._parts.poller.poll(lambda: stop() or not self._parts.lock.held())
+        report = self._parts.poller.poll(lambda: stop() or not self._parts.lock.held())
         self._record(report)
         _log_poll(report, is_news=report.has_progressed or not report.outage)
         return report
