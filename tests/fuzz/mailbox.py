@@ -49,6 +49,9 @@ class OctetMailbox:
     def expect_heads(self, uids: Sequence[int]) -> None:
         pass
 
+    def expect_bodies(self, uids: Sequence[int]) -> None:
+        pass
+
     def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
         return {}
 

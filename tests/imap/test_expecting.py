@@ -1,4 +1,4 @@
-"""Heads that are asked for before they are needed: the answer is the same, in fewer waits, whatever comes between."""
+"""Heads and bodies that are asked for before they are needed: the answer is the same, whatever comes between."""
 
 import time
 
@@ -49,6 +49,29 @@ def test_whatever_is_done_between_is_done_and_the_heads_come_all_the_same(
     assert [arrival.uid for arrival in mailbox.heads(uids[1:])] == uids[1:]
 
 
+def test_bodies_and_the_next_heads_are_expected_together(
+    dovecot: Dovecot, cut: Cut, opened: Opened, mailbox_user: str
+) -> None:
+    dovecot.deliver_many(mailbox_user, MAILS)
+    mailbox = opened(plain(cut.port, mailbox_user))
+    uids = mailbox.uids(0, 100)
+    trips = cut.round_trips
+    mailbox.expect_bodies(uids[:3])
+    mailbox.expect_heads(uids[3:])
+    assert list(mailbox.bodies(uids[:3]).values()) == MAILS[:3]
+    assert [arrival.uid for arrival in mailbox.heads(uids[3:])] == uids[3:]
+    assert cut.round_trips - trips <= 2
+
+
+def test_what_is_read_in_another_order_than_expected_is_asked_for_again(mailbox: ImapMailbox, uids: list[int]) -> None:
+    mailbox.expect_bodies(uids[:3])
+    mailbox.expect_heads(uids[3:])
+    assert [arrival.uid for arrival in mailbox.heads(uids[3:])] == uids[3:]
+    assert list(mailbox.bodies(uids[:3]).values()) == MAILS[:3]
+    mailbox.expect_heads(uids)
+    assert list(mailbox.bodies(uids).values()) == MAILS
+
+
 def test_messages_that_are_moved_away_meanwhile_are_absent(
     dovecot: Dovecot, mailbox_user: str, mailbox: ImapMailbox, uids: list[int]
 ) -> None:
@@ -56,7 +79,9 @@ def test_messages_that_are_moved_away_meanwhile_are_absent(
         person.select_folder("INBOX")
         person.delete_messages(uids[:2])
         person.expunge()
+    mailbox.expect_bodies(uids)
     mailbox.expect_heads(uids)
+    assert list(mailbox.bodies(uids)) == uids[2:]
     assert [arrival.uid for arrival in mailbox.heads(uids)] == uids[2:]
 
 
@@ -66,8 +91,10 @@ def test_a_connection_that_is_lost_between_is_replaced(
     dovecot.deliver_many(mailbox_user, MAILS)
     mailbox = opened(plain(cut.port, mailbox_user))
     uids = mailbox.uids(0, 100)
+    mailbox.expect_bodies(uids)
     mailbox.expect_heads(uids)
     cut.cut()
+    assert list(mailbox.bodies(uids).values()) == MAILS
     assert [arrival.uid for arrival in mailbox.heads(uids)] == uids
 
 
@@ -79,6 +106,19 @@ def test_heads_that_the_server_does_not_give_ahead_are_asked_for_again(opened: O
         mailbox = opened(plain(server.port))
         mailbox.expect_heads([5])
         assert [arrival.uid for arrival in mailbox.heads([5])] == [5]
+
+
+def test_a_server_that_mixes_two_answers_is_asked_again(opened: Opened) -> None:
+    """RFC 9051 §5.5 lets a server work on a command before it has answered the one before."""
+    head = b"* 1 FETCH (UID 6 RFC822.SIZE 9 BODY[HEADER.FIELDS (TO)] {9}\r\nTo: x\r\n\r\n)\r\n"
+    body = b"* 1 FETCH (UID 5 BODY[] {9}\r\nTo: y\r\n\r\n)\r\n"
+    answers = iter([head + body + b"TAG OK done\r\n", b"TAG OK done\r\n"])
+    with Scripted({"UID FETCH": lambda _command: next(answers, head + b"TAG OK done\r\n")}) as server:
+        mailbox = opened(plain(server.port))
+        mailbox.expect_bodies([5])
+        mailbox.expect_heads([6])
+        assert mailbox.bodies([5]) == {5: b"To: y\r\n\r\n"}
+        assert [arrival.uid for arrival in mailbox.heads([6])] == [6]
 
 
 def test_what_is_expected_of_a_connection_that_is_gone_is_no_error(

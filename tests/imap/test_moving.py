@@ -1,7 +1,6 @@
 """Moving what is done: on servers with and without MOVE and UIDPLUS, and never at the cost of what others flagged."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -138,35 +137,21 @@ def test_a_folder_deleted_meanwhile_is_made_again(dovecot: Dovecot, opened: Open
     assert dovecot.folder(mailbox_user, "Rejected") == mails(2)[1:]
 
 
-def test_moving_goes_on_beside_reading_on_a_second_connection_that_knows_the_newest_mail(
+def test_moves_and_fetches_share_one_connection_that_knows_the_newest_mail(
     dovecot: Dovecot, cut: Cut, opened: Opened, mailbox_user: str
 ) -> None:
     dovecot.deliver_many(mailbox_user, mails(20))
     mailbox = opened(plain(cut.port, mailbox_user))
+    mailbox.expect_bodies(range(1, 11))
     mailbox.expect_heads(range(11, 21))
     mailbox.move(range(1, 11), Folder.ASSOCIATED)
-    assert cut.connections == 2
+    assert len(mailbox.heads(range(11, 21))) == 10
     dovecot.deliver_many(mailbox_user, [b"Subject: late\r\n\r\n"])
     mailbox.open()
     assert mailbox.uids(0, 100) == list(range(11, 22))
-    with ThreadPoolExecutor(1) as beside:
-        moving = beside.submit(mailbox.move, [21], Folder.REJECTED)
-        assert len(mailbox.bodies(range(11, 21))) == 10
-        moving.result(timeout=20)
+    mailbox.move([21], Folder.REJECTED)
     assert dovecot.folder(mailbox_user, "Rejected") == [b"Subject: late\r\n\r\n"]
-    assert cut.connections == 2
-
-
-def test_a_dead_second_connection_is_replaced(dovecot: Dovecot, cut: Cut, opened: Opened, mailbox_user: str) -> None:
-    dovecot.deliver_many(mailbox_user, mails(2))
-    mailbox = opened(plain(cut.port, mailbox_user))
-    mailbox.expect_heads([2])
-    mailbox.move([1], Folder.ASSOCIATED)
-    assert cut.connections == 2
-    cut.cut()
-    mailbox.move([2], Folder.ASSOCIATED)
-    assert cut.connections == 3
-    assert len(dovecot.folder(mailbox_user, "Associated")) == 2
+    assert cut.connections == 1
 
 
 def test_a_folder_that_takes_nothing_is_an_outage_in_the_servers_words_and_nothing_is_lost(

@@ -113,6 +113,9 @@ class FakeMailbox(_Recorded):
     def expect_heads(self, uids: Sequence[int]) -> None:
         self._called("expect_heads", uids)
 
+    def expect_bodies(self, uids: Sequence[int]) -> None:
+        self._called("expect_bodies", uids)
+
     def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
         self._called("attachment_bytes", uids)
         return {uid: self.attachments[uid] for uid in uids if uid in self.attachments}

@@ -70,15 +70,41 @@ def test_a_message_larger_than_a_batch_is_fetched_by_itself(scene: Scene) -> Non
     assert scene.associated == [1, 2, 3]
 
 
-def test_nothing_is_fetched_beside_a_message_larger_than_a_batch(scene: Scene) -> None:
-    """Fetched together, its body and a whole batch would need twice the memory."""
-    scene.limits = Limits(messages=1, octets=5_000)
-    scene.deliver(1, size=20_000)
-    scene.deliver(2)
-    fetched_before_filing: list[int] = []
-    scene.store.before("file", lambda _uids: fetched_before_filing.append(len(scene.mailbox.uids_of("bodies"))))
+def test_the_next_bodies_are_asked_for_before_a_batch_is_filed_and_received_afterwards(scene: Scene) -> None:
+    """The server sends them meanwhile. Two batches in memory would need twice as much."""
+    scene.limits = Limits(messages=2)
+    scene.deliver(1, 2, 3, 4, 5)
+    scene.store.before("file", lambda uids: scene.mailbox.calls.append(("(filing)", tuple(uids))))
     scene.poll()
-    assert fetched_before_filing == [1, 2]
+    between = [call for call in scene.mailbox.calls if call[0] not in {"open", "uids", "heads", "move"}]
+    assert between == [
+        ("expect_bodies", (1, 2)),
+        ("expect_heads", (3, 4)),
+        ("bodies", (1, 2)),
+        ("expect_bodies", (3, 4)),
+        ("expect_heads", (5,)),
+        ("(filing)", (1, 2)),
+        ("bodies", (3, 4)),
+        ("expect_bodies", (5,)),
+        ("(filing)", (3, 4)),
+        ("bodies", (5,)),
+        ("(filing)", (5,)),
+    ]
+
+
+def test_many_messages_are_moved_between_two_batches_while_nothing_is_expected(scene: Scene) -> None:
+    scene.limits = Limits(messages=2, moves=4)
+    scene.deliver(*range(1, 8))
+    scene.poll()
+    steps = [call for call in scene.mailbox.calls if call[0] in {"bodies", "expect_bodies", "move"}]
+    assert steps[3:8] == [
+        ("bodies", (3, 4)),
+        ("expect_bodies", (5, 6)),
+        ("bodies", (5, 6)),
+        ("move", (1, 2, 3, 4)),
+        ("expect_bodies", (7,)),
+    ]
+    assert scene.associated == list(range(1, 8))
 
 
 def test_the_next_batch_is_marked_before_this_one_is_filed(scene: Scene) -> None:

@@ -54,6 +54,15 @@ def test_an_outage_in_a_later_batch_keeps_what_was_filed_before(scene: Scene, me
     assert report.counts["deferred"] == report.backlog == 8 - len(scene.associated)
 
 
+@pytest.mark.parametrize("error", [DOWN, Silent("no answer")])
+def test_a_batch_that_was_received_is_filed_though_the_server_fails_at_the_next(scene: Scene, error: Exception) -> None:
+    scene.limits = Limits(messages=2)
+    scene.deliver(1, 2, 3, 4)
+    scene.mailbox.before("heads", fails_on(3, error=error))
+    report = scene.poll()
+    assert (report.outage, scene.associated, scene.marked) == (error, [1, 2], [])
+
+
 def test_an_outage_while_a_suspect_is_worked_alone_is_no_strike(scene: Scene) -> None:
     scene.deliver(1)
     scene.store.suspect(scene.mailbox.open(), 1, "")

@@ -22,10 +22,7 @@ class Queue:
 
 
 class Mailbox(Protocol):
-    """An IMAP mailbox. Reading never changes it. Every method raises `Unavailable` when the server is down.
-
-    ``move`` may be called from another thread than the reading methods, at the same time.
-    """
+    """An IMAP mailbox. Reading never changes it. Every method raises `Unavailable` when the server is down."""
 
     def open(self) -> Queue:
         """Connect if needed and select the queue afresh, in one round trip on a kept connection.
@@ -42,6 +39,9 @@ class Mailbox(Protocol):
 
     def expect_heads(self, uids: Sequence[int]) -> None:
         """Send the request for the heads that are needed next, and do not wait for the answer."""
+
+    def expect_bodies(self, uids: Sequence[int]) -> None:
+        """Send the request for the bodies that are needed next, and do not wait for the answer."""
 
     def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
         """Return a lower bound for the decoded size of the attachments, from BODYSTRUCTURE, where the server says."""

@@ -1,4 +1,4 @@
-"""The mailbox port over IMAP: one connection to read, and a second one to move while the first is busy."""
+"""The mailbox port over IMAP, on one connection."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,11 +41,6 @@ class _Line:
     def is_open(self) -> bool:
         return self._session is not None and not self._session.is_over
 
-    @property
-    def has_asked(self) -> bool:
-        """An answer is on its way."""
-        return self._session is not None and self._session.has_asked
-
     def session(self, access: ImapAccess) -> Session:
         if self._session is None or self._session.is_over:
             self._session = Session(access)
@@ -76,10 +71,8 @@ class ImapMailbox:
         self._access = access
         self._head_items = head_items(head_fields)
         self._reader = _Line()
-        self._mover = _Line()
         self._uidvalidity: int | None = None
         self._copied: set[int] = set()
-        self._expected: tuple[int, ...] = ()
 
     def open(self) -> Queue:
         """Select the queue; a kept connection that is dead is replaced once.
@@ -88,7 +81,7 @@ class ImapMailbox:
             Unavailable: the mail server is down, or does not do what it should.
         """
         with self._reader.lock:
-            selected = self._select_afresh(self._reader)
+            selected = self._select_afresh()
             if selected.uidvalidity != self._uidvalidity:
                 self._uidvalidity, self._copied = selected.uidvalidity, set()
             return Queue(self._access.mailbox_name, selected.uidvalidity, selected.messages)
@@ -108,20 +101,15 @@ class ImapMailbox:
         Raises:
             Unavailable: the mail server is down, or does not do what it should.
         """
-        with self._reading() as session:
-            answers = self._expected_answers(uids)
-            if answers is None:
-                answers = fetch_each(session, uids, self._head_items)
-        return arrivals(answers, uids, datetime.now(UTC))
+        return arrivals(self._answers(uids, self._head_items), uids, datetime.now(UTC))
 
     def expect_heads(self, uids: Sequence[int]) -> None:
         """Send the FETCH now; `heads` of the same UIDs reads the answer, and raises what fails here."""
-        uid_set = list(uid_sets(uids))
-        if len(uid_set) != 1:
-            return
-        with suppress(Unavailable), self._reading() as session:
-            session().ask(uid_set[0], self._head_items)
-            self._expected = tuple(uids)
+        self._ask(uids, self._head_items)
+
+    def expect_bodies(self, uids: Sequence[int]) -> None:
+        """Send the FETCH now; `bodies` of the same UIDs reads the answer, and raises what fails here."""
+        self._ask(uids, BODY_ITEMS)
 
     def attachment_bytes(self, uids: Sequence[int]) -> Mapping[int, int]:
         """Return the minimum decoded bytes of the attachments; absent where the server cannot say."""
@@ -140,8 +128,7 @@ class ImapMailbox:
         Raises:
             Unavailable: the mail server is down, or does not do what it should.
         """
-        with self._reading() as session:
-            answers = fetch_each(session, uids, BODY_ITEMS)
+        answers = self._answers(uids, BODY_ITEMS)
         return {uid: octets for uid, answer in answers.items() if (octets := body(answer)) is not None}
 
     def move(self, uids: Sequence[int], folder: Folder) -> None:
@@ -152,19 +139,12 @@ class ImapMailbox:
         """
         if not uids:
             return
-        if not (self._mover.is_open or self._reader.has_asked) and self._reader.lock.acquire(blocking=False):
-            try:
-                self._move_on(self._selected_reader(), uids, folder)
-            finally:
-                self._reader.lock.release()
-            return
-        with self._mover.lock:
-            self._select_afresh(self._mover)  # a kept session may not know the newest messages
-            self._move_on(self._checked(self._mover.session(self._access)), uids, folder)
+        with self._reading() as session:
+            selected = session()
+            folders.move(selected, uids, folders.own_folder(selected, folder), self._copied)
 
     def close(self) -> None:
         """Log out if the server still answers; never raises."""
-        self._mover.close()
         self._reader.close()
 
     def capabilities(self) -> frozenset[str]:
@@ -179,7 +159,7 @@ class ImapMailbox:
             Unavailable: the mail server is down, or does not do what it should.
         """
         with self._reader.lock:
-            messages = self._select_queue(self._reader).messages
+            messages = self._select_queue().messages
             return Backlog(messages, self._oldest() if messages else None)
 
     def folder_report(self) -> list[folders.FolderReport]:
@@ -284,15 +264,27 @@ class ImapMailbox:
         with self._within(folder) as session:
             folders.remove(session, uids, set())
 
-    def _expected_answers(self, uids: Sequence[int]) -> dict[int, Answer] | None:
-        """Read the answer that `expect_heads` asked for; None when it did not ask for exactly these UIDs."""
-        expected, self._expected = self._expected, ()
-        if expected != tuple(uids) or not self._reader.is_open:
+    def _ask(self, uids: Sequence[int], items: str) -> None:
+        uid_set = list(uid_sets(uids))
+        if len(uid_set) == 1:
+            with suppress(Unavailable), self._reading() as session:
+                session().ask(uid_set[0], items)
+
+    def _answers(self, uids: Sequence[int], items: str) -> dict[int, Answer]:
+        """Read what was asked for before; ask now if it was not, or if some answers are missing."""
+        with self._reading() as session:
+            answers = self._asked_before(uids, items)
+            return fetch_each(session, uids, items) if answers is None else answers
+
+    def _asked_before(self, uids: Sequence[int], items: str) -> dict[int, Answer] | None:
+        uid_set = list(uid_sets(uids))
+        if len(uid_set) != 1 or not self._reader.is_open:
             return None
         try:
-            return self._reader.session(self._access).answer()
+            answers = self._reader.session(self._access).answer(uid_set[0], items)
         except (ConnectionLost, Unreadable):
             return None
+        return answers if answers is not None and answers.keys() >= set(uids) else None
 
     def _oldest(self) -> datetime | None:
         """Return when the first message arrived; None when the server does not say."""
@@ -323,7 +315,7 @@ class ImapMailbox:
             session = self._reader.session(self._access)
             try:
                 if folder is None:
-                    self._select_queue(self._reader)
+                    self._select_queue()
                 else:
                     session.select(folders.own_folder(session, folder))
                 yield session
@@ -333,23 +325,23 @@ class ImapMailbox:
     def _selected_reader(self) -> Session:
         session = self._reader.session(self._access)
         if session.selected is None:
-            self._select_queue(self._reader)
+            self._select_queue()
         return self._checked(session)
 
-    def _select_afresh(self, line: _Line) -> Selected:
+    def _select_afresh(self) -> Selected:
         """Select the queue; reconnect once if the kept connection is dead."""
-        was_kept = line.is_open
+        was_kept = self._reader.is_open
         try:
-            return self._select_queue(line)
+            return self._select_queue()
         except SaidNo:
             raise
         except Unavailable:
             if not was_kept:
                 raise
-            return self._select_queue(line)
+            return self._select_queue()
 
-    def _select_queue(self, line: _Line) -> Selected:
-        session = line.session(self._access)
+    def _select_queue(self) -> Selected:
+        session = self._reader.session(self._access)
         return session.select(folders.queue_folder(session, self._access))
 
     def _checked(self, session: Session) -> Session:
@@ -359,6 +351,3 @@ class ImapMailbox:
                 f"{self._access.server}: the folder {self._access.folder} was created again; open it again"
             )
         return session
-
-    def _move_on(self, session: Session, uids: Sequence[int], folder: Folder) -> None:
-        folders.move(session, uids, folders.own_folder(session, folder), self._copied)

@@ -1,5 +1,6 @@
 """One logged-in IMAP connection; normalises the differences between servers."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -47,6 +48,15 @@ class Fetched:
     refused: SaidNo | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A FETCH that was sent and whose answer was not read yet."""
+
+    tag: bytes
+    uid_set: str
+    items: str
+
+
 class Session:
     """Connects when created. Another thread can break the connection by the ``wire`` at any time.
 
@@ -62,7 +72,7 @@ class Session:
         self._prefix: str | None = None
         self.selected: Selected | None = None
         self.is_over = False
-        self._asked: bytes | None = None
+        self._asked: deque[_Asked] = deque()
         self._gone = 0
 
     def has(self, capability: str) -> bool:
@@ -128,32 +138,26 @@ class Session:
             return Fetched(read_answers(answered), self._refusal("FETCH", data[0]))
 
     def ask(self, uid_set: str, items: str) -> None:
-        """Send a FETCH without waiting; `answer` reads its answer, any other command drops it.
+        """Send a FETCH without waiting. `answer` reads its answer, in the order of asking; other commands drop it.
 
         Raises:
             Unavailable: the mail server is down, or does not do what it should.
         """
-        with self._speaking():
-            for code in _TOLD_OF_MESSAGES:
-                self._imap.untagged_responses.pop(code, None)
-            self._asked = self._imap.begin("UID", "FETCH", uid_set, items)
+        with self._speaking(drops_asked=False):
+            if not self._asked:
+                self._forget_told()
+            self._asked.append(_Asked(self._imap.begin("UID", "FETCH", uid_set, items), uid_set, items))
 
-    @property
-    def has_asked(self) -> bool:
-        """An answer is on its way and not read yet."""
-        return self._asked is not None
-
-    def answer(self) -> dict[int, Answer] | None:
-        """Read the answer to `ask`; return None when it has to be asked again.
+    def answer(self, uid_set: str, items: str) -> dict[int, Answer] | None:
+        """Read the answer to `ask`; return None when this is not what was asked first, or has to be asked again.
 
         Raises:
             Unavailable: the mail server is down, or does not do what it should.
         """
-        tag, self._asked = self._asked, None
-        if tag is None:
+        if not self._asked or (self._asked[0].uid_set, self._asked[0].items) != (uid_set, items):
             return None
-        with self._speaking():
-            typ, data = self._imap.finish(tag, answers="FETCH")
+        with self._speaking(drops_asked=False):
+            typ, data = self._imap.finish(self._asked.popleft().tag, answers="FETCH")
             if typ == "OK" and not self._imap.untagged_responses.pop("EXPUNGEISSUED", None):
                 return read_answers(data)
         return None
@@ -262,8 +266,7 @@ class Session:
         with OK is not repeated, because it is done.
         """
         imap = self._imap
-        for code in _TOLD_OF_MESSAGES:
-            imap.untagged_responses.pop(code, None)
+        self._forget_told()
         typ, data = imap.uid(name, *arguments)
         if imap.untagged_responses.pop("EXPUNGEISSUED", None):  # RFC 5530 §3
             imap.noop()  # now it reports them
@@ -273,6 +276,10 @@ class Session:
             typ, data = imap.uid(name, *arguments)
         return typ, data
 
+    def _forget_told(self) -> None:
+        for code in _TOLD_OF_MESSAGES:
+            self._imap.untagged_responses.pop(code, None)
+
     def _await_idle(self) -> None:
         """Read reports that come before the continuation; imapclient mistakes them for a failure."""
         ended = self._imap.await_continuation(self._client._idle_tag)  # noqa: SLF001
@@ -280,15 +287,14 @@ class Session:
             raise self._refusal("IDLE", ended[1][0])
 
     @contextmanager
-    def _speaking(self, seconds: float | None = None) -> Iterator[None]:
+    def _speaking(self, seconds: float | None = None, *, drops_asked: bool = True) -> Iterator[None]:
         """Talk to the server. Any failure but a NO ends the connection: its next bytes may belong to anything."""
         deadline = ended_after(seconds or self._access.answer_seconds, self._wire, self._access.server)
         try:
             with deadline, translated(self._access, lambda: self._imap.farewell):
                 try:
-                    if self._asked is not None:
-                        tag, self._asked = self._asked, None
-                        self._imap.finish(tag, answers="FETCH")
+                    while drops_asked and self._asked:
+                        self._imap.finish(self._asked.popleft().tag, answers="FETCH")
                     yield
                 except _UNREAD as error:
                     raise Unreadable(f"{self._access.server}: an answer that cannot be read") from error

@@ -1,8 +1,9 @@
 """From UIDs to messages that can be filed: the heads of a batch, then the bodies of those whose head was accepted."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from worker.domain.errors import DropboxError, Silent, Unavailable, Withheld
 from worker.domain.messages import Arrival, Head
@@ -25,6 +26,9 @@ from worker.poll.batch import STRIKES, Batch, Failed, Fetched, ReadHead
 
 _MOST_ASKED = 5
 """UIDs without a head that are searched for one by one: people remove many messages at once."""
+
+
+_Done = TypeVar("_Done")
 
 
 class Missing(DropboxError):
@@ -59,6 +63,17 @@ class _Heads:
 
 
 @dataclass(frozen=True, slots=True)
+class Begun:
+    """A batch whose heads are judged, and whose bodies the server was asked for."""
+
+    heads: _Heads
+    alone: ReadHead | None
+    fitting: list[Arrival]
+    left_over: tuple[int, ...]
+    """Their bodies do not fit into the batch."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fetcher:
     """Fetches the batches of one poll, each with two FETCHes. Not for two threads at once."""
 
@@ -71,9 +86,10 @@ class Fetcher:
     silent: set[int]
     """UIDs during whose fetch the server fell silent; kept from poll to poll."""
 
-    def fetch(self, batch: Batch, following: Sequence[int] = ()) -> Fetched | Failed:
-        """Fetch one batch, which is marked already. Tell the server which UIDs are ``following``.
+    def begin(self, batch: Batch, following: Sequence[int] = ()) -> Begun | Failed:
+        """Fetch and judge the heads of a batch that is marked already, and ask for the bodies of the accepted ones.
 
+        Then ask for the heads of the UIDs that are ``following``. The server sends all this while others are filed.
         A message with too many strikes is not fetched again.
 
         Raises:
@@ -81,13 +97,29 @@ class Fetcher:
         """
         if batch.strikes >= STRIKES:
             return Failed(batch, None)
-        alone: ReadHead | None = None
+        heads = self._attempt(batch, None, lambda: self._read_heads(batch))
+        if isinstance(heads, Failed):
+            return heads
+        alone = heads[0] if batch.is_alone and heads else None
+        return self._attempt(batch, alone, lambda: self._begun(batch, heads, alone, following))
+
+    def finish(self, begun: Begun | Failed) -> Fetched | Failed:
+        """Receive and read the bodies of a batch.
+
+        Raises:
+            Unavailable: an outage.
+        """
+        if isinstance(begun, Failed):
+            return begun
+        batch = begun.heads.batch
+        fetched = self._attempt(batch, begun.alone, lambda: self._fetched(begun))
+        if isinstance(fetched, Fetched):
+            self.silent.difference_update(batch.uids)
+        return fetched
+
+    def _attempt(self, batch: Batch, alone: ReadHead | None, work: Callable[[], _Done]) -> _Done | Failed:
         try:
-            arrivals = self._arrivals(batch.uids)
-            self._blame(batch)
-            heads = [ReadHead(arrival, self._head(arrival)) for arrival in arrivals]
-            alone = heads[0] if batch.is_alone and heads else None
-            fetched = self._fetched(self._judged(batch, heads), alone, following)
+            return work()
         except Silent:
             self.silent.update(batch.uids)
             raise
@@ -97,8 +129,6 @@ class Fetcher:
             raise
         except Exception as error:  # noqa: BLE001 - the message that causes it is found when it is alone
             return Failed(batch, error, alone)
-        self.silent.difference_update(batch.uids)
-        return fetched
 
     def arrival_of(self, uid: int) -> Arrival | None:
         """Ask for one message again: only its UID if the server never gives more, None if it is gone.
@@ -146,23 +176,34 @@ class Fetcher:
         ]
         return _Heads(batch, judged, tokens, issued)
 
-    def _fetched(self, heads: _Heads, alone: ReadHead | None, following: Sequence[int]) -> Fetched:
-        batch = heads.batch
+    def _read_heads(self, batch: Batch) -> list[ReadHead]:
+        arrivals = self._arrivals(batch.uids)
+        self._blame(batch)
+        return [ReadHead(arrival, self._head(arrival)) for arrival in arrivals]
+
+    def _begun(self, batch: Batch, read: Sequence[ReadHead], alone: ReadHead | None, following: Sequence[int]) -> Begun:
+        heads = self._judged(batch, read)
         self._absolve(batch)
         heads = self._judge_sizes(heads)
         fitting, left_over = self._fitting(heads.accepted())
-        bodies, vanished = self._bodies(fitting)
+        if fitting and not batch.is_alone:
+            self.mailbox.expect_bodies([arrival.uid for arrival in fitting])
         if following and not left_over:
             self.mailbox.expect_heads(following)
-        self._blame(batch)
+        return Begun(heads, alone, fitting, left_over)
+
+    def _fetched(self, begun: Begun) -> Fetched:
+        heads = begun.heads
+        bodies, vanished = self._bodies(begun.fitting)
+        self._blame(heads.batch)
         present = {one.arrival.uid for one in heads.judged}
         return Fetched(
-            batch,
-            gone=(*(uid for uid in batch.uids if uid not in present), *vanished),
+            heads.batch,
+            gone=(*(uid for uid in heads.batch.uids if uid not in present), *vanished),
             rejections=heads.rejections(self.parser),
             candidates=self._candidates(bodies, heads),
-            left_over=left_over,
-            alone=alone,
+            left_over=begun.left_over,
+            alone=begun.alone,
         )
 
     def _candidates(self, bodies: Sequence[tuple[Arrival, bytes]], heads: _Heads) -> tuple[Candidate, ...]:
@@ -240,7 +281,7 @@ class Fetcher:
             if arrival.uid in again or arrival.uid not in strange
         ]
 
-    def _bodies(self, arrivals: list[Arrival]) -> tuple[list[tuple[Arrival, bytes]], list[int]]:
+    def _bodies(self, arrivals: Sequence[Arrival]) -> tuple[list[tuple[Arrival, bytes]], list[int]]:
         """Fetch the bodies; return them, and the UIDs of messages that are gone.
 
         Raises:

@@ -1,12 +1,10 @@
 """Files a fetched batch: decide, commit, then move. Defers or quarantines a message that failed.
 
-On a Maildir a MOVE takes about the same time for one message as for thousands, so the moves are gathered and run on a
-thread of their own while the next batch is worked on.
+On a Maildir a MOVE takes about the same time for one message as for thousands, so the moves are gathered.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,58 +28,30 @@ class Moves:
         self._mailbox = mailbox
         self._at_once = at_once
         self._gathered: dict[Folder, list[int]] = defaultdict(list)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="move")
-        self._under_way: Future[int] | None = None
         self.moved = 0
         self.outage: Unavailable | None = None
         """The error of a move that failed. The next poll moves its messages, which keep their decisions."""
 
     def add(self, folders: Mapping[int, Folder]) -> None:
-        """Gather committed messages; start a move when there are enough and none is running."""
+        """Gather committed messages."""
         for uid, folder in folders.items():
             self._gathered[folder].append(uid)
-        enough = sum(map(len, self._gathered.values())) >= self._at_once
-        if enough and (self._under_way is None or self._under_way.done()):
-            self._start()
 
-    def finish(self) -> None:
-        """Move the rest and wait for the end. Never raises `Unavailable`: see ``outage``."""
-        try:
-            if self._under_way is None and self._gathered:
-                self._count(self._move_all(self._take()))  # nothing runs beside it: no thread needed
-            elif self._gathered:
-                self._start()
-            self._wait()
-        finally:
-            self._thread.shutdown()
+    def move_many(self) -> None:
+        """Move what is gathered if it is enough for a command. Never raises `Unavailable`: see ``outage``."""
+        if sum(map(len, self._gathered.values())) >= self._at_once:
+            self.move_all()
 
-    def _start(self) -> None:
-        self._wait()
-        self._under_way = self._thread.submit(self._move_all, self._take())
-
-    def _take(self) -> dict[Folder, list[int]]:
-        gathered, self._gathered = dict(self._gathered), defaultdict(list)
-        return gathered
-
-    def _wait(self) -> None:
-        if self._under_way is not None:
-            under_way, self._under_way = self._under_way, None
-            self._count(under_way.result())
-
-    def _count(self, moved: int) -> None:
-        self.moved += moved
-
-    def _move_all(self, gathered: Mapping[Folder, list[int]]) -> int:
+    def move_all(self) -> None:
         """Move to each folder; if one is full or read-only, still move to the others."""
-        moved = 0
+        gathered, self._gathered = self._gathered, defaultdict(list)
         for folder, uids in gathered.items():
             try:
                 self._mailbox.move(sorted(uids), folder)
             except Unavailable as outage:
                 self.outage = outage
             else:
-                moved += len(uids)
-        return moved
+                self.moved += len(uids)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
-"""Empties one mailbox into one store: batch after batch, the next one fetched while this one is filed."""
+"""Empties one mailbox into one store: batch after batch, the next one sent while this one is filed."""
 
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from worker import mime
@@ -11,7 +10,7 @@ from worker.domain.outcomes import DEFERRED
 from worker.domain.ports import Mailbox, Parser, Queue, Store
 from worker.filing import Rules
 from worker.poll.batch import Batch, Failed, Fetched, Suspects, Todo, batches_of
-from worker.poll.fetcher import Fetcher
+from worker.poll.fetcher import Begun, Fetcher
 from worker.poll.filer import Filer, Moves
 from worker.poll.report import PollReport, Watcher
 
@@ -53,11 +52,11 @@ class Poller:
             report.found = queue.messages
             if queue.messages:
                 filer = self._filer(queue, moves, report)
-                Pipeline(filer, Todo(self._batches(filer, stop)), self.limits.octets).run(stop)
+                Pipeline(filer, Todo(self._batches(filer, stop))).run(stop)
         except Unavailable as outage:
             report.outage = outage
         finally:
-            moves.finish()
+            moves.move_all()
         report.outage = report.outage or moves.outage
         report.moved = moves.moved
         if report.outage:
@@ -95,11 +94,10 @@ class Poller:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Marks, fetches and files one batch after the other; the next one is fetched on a thread of its own."""
+    """Marks, fetches and files one batch after the other. The mail server sends the next one meanwhile."""
 
     filer: Filer
     todo: Todo
-    most_bytes: int
     marked: set[int] = field(default_factory=set)
     """UIDs whose marks are removed if the poll ends before their messages are filed."""
 
@@ -109,27 +107,20 @@ class Pipeline:
         Raises:
             Unavailable: an outage. It may be what the code failed on, so no message gets a strike.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="fetch") as thread:
-            try:
-                coming = self._fetch_next(thread, stop)
-                while coming is not None:
-                    done = coming.result()
-                    self.todo.put_back(done.rest())
-                    coming = self._fetch_next(thread, stop) if self._leaves_room(done) else None
-                    failed = self.filer.file(done) if isinstance(done, Fetched) else done
-                    self._conclude(done, failed)
-                    del done  # its bodies are not kept while the next ones come
-                    coming = coming or self._fetch_next(thread, stop)
-                self.marked.difference_update(self.filer.end())
-            finally:
-                thread.shutdown()
-                self.filer.abandon(sorted(self.marked))
+        try:
+            coming = self._begin_next(stop)
+            while coming is not None:
+                done = self.filer.fetcher.finish(coming)
+                self.todo.put_back(done.rest())
+                coming = self._file_and_begin_next(done, stop)
+                del done  # its bodies are not kept while the next ones come
+                coming = coming or self._begin_next(stop)
+            self.marked.difference_update(self.filer.end())
+        finally:
+            self.filer.abandon(sorted(self.marked))
 
-    def _fetch_next(self, thread: ThreadPoolExecutor, stop: Stop) -> Future[Fetched | Failed] | None:
-        """Mark the next batch and start its fetch.
-
-        The mark is written here and not on the other thread: on SQLite it would wait there for the batch being filed.
-        """
+    def _begin_next(self, stop: Stop) -> Begun | Failed | None:
+        """Mark the next batch and begin to fetch it."""
         batch = None if stop() else self.todo.take()
         if batch is None:
             return None
@@ -137,17 +128,24 @@ class Pipeline:
         self.marked.update(batch.uids)
         fetcher.store.mark(fetcher.queue, batch.uids, alone=False)
         following = self.todo.peek()
-        return thread.submit(fetcher.fetch, batch, following.uids if following else ())
+        return fetcher.begin(batch, following.uids if following else ())
 
-    def _leaves_room(self, done: Fetched | Failed) -> bool:
-        """Tell whether the next batch may be fetched while this one is filed.
-
-        A message that is alone has nobody beside it. One that is larger than a batch leaves no memory for another.
-        """
-        if isinstance(done, Failed) or done.batch.is_alone or done.octets > self.most_bytes:
-            return False
+    def _file_and_begin_next(self, done: Fetched | Failed, stop: Stop) -> Begun | Failed | None:
+        """Ask for the next batch, unless it or this one is a message that is alone; then file this one."""
+        self.filer.moves.move_many()  # now, while no bodies are on their way: a command drops them
         following = self.todo.peek()
-        return following is not None and not following.is_alone
+        coming = None
+        try:
+            if isinstance(done, Fetched) and not done.batch.is_alone and following and not following.is_alone:
+                coming = self._begin_next(stop)
+        except Unavailable:
+            self._file(done)
+            raise
+        self._file(done)
+        return coming
+
+    def _file(self, done: Fetched | Failed) -> None:
+        self._conclude(done, self.filer.file(done) if isinstance(done, Fetched) else done)
 
     def _conclude(self, done: Fetched | Failed, failed: Failed | None) -> None:
         """Remove the marks of a batch that is filed; try a failed one in halves, and blame a message that is alone."""
