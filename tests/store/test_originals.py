@@ -60,7 +60,7 @@ def test_a_filed_mail_is_stored_compressed(store: PollStore, crm: Rows) -> None:
 def test_the_originals_of_a_batch_fill_the_pages_of_sqlite(tmp_path: Path, fewest: int, most: int) -> None:
     chance = Random(16)
     rows = [
-        {"account_id": 1, "email_id": number, **pack(chance.randbytes(chance.randint(fewest, most))).columns()}
+        {"account_id": 1, "email_id": number, **pack([chance.randbytes(chance.randint(fewest, most))])[0].columns()}
         for number in range(200)
     ]
 
