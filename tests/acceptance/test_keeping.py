@@ -25,7 +25,7 @@ def execute(dropbox: Dropbox, statement: str) -> list[tuple[object, ...]]:
 
 
 def deliver_long_ago(dropbox: Dropbox, raw: bytes) -> None:
-    dropbox.dovecot.deliver(dropbox.mailbox, raw, arrived=time.time() - 101 * DAY)
+    dropbox.deliver(raw, arrived=time.time() - 101 * DAY)
 
 
 def message_ids(dropbox: Dropbox) -> list[object]:

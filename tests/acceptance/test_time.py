@@ -50,7 +50,7 @@ def test_a_revoked_address_works_until_its_grace_period_ends(dropbox: Dropbox, p
 def test_mail_that_was_filed_late_says_so_and_how_late(dropbox: Dropbox) -> None:
     address = dropbox.add_user(JANE)
     late = letter(address, subject="late", Message_ID="<late@acme.example>")
-    dropbox.dovecot.deliver(dropbox.mailbox, late, arrived=time.time() - 400)
+    dropbox.deliver(late, arrived=time.time() - 400)
     dropbox.deliver(letter(address, subject="in time"))
     polled = dropbox.ok("poll", "--json")
     filed = {event["message_id"]: event for event in polled.events if event["event"] == "message.associated"}

@@ -172,8 +172,10 @@ class Dropbox(Installation):
     def mailbox(self) -> str:
         return self.settings["imap_user"]
 
-    def deliver(self, *raws: bytes) -> None:
-        self.dovecot.deliver_many(self.mailbox, raws)
+    def deliver(self, *raws: bytes, arrived: float | None = None) -> None:
+        """Put the messages into the mailbox; ``arrived`` in epoch seconds."""
+        for raw in raws:
+            self.dovecot.deliver(self.mailbox, raw, arrived=arrived)
 
     def folder(self, name: str | None = None) -> list[bytes]:
         return self.dovecot.folder(self.mailbox, name and self.dovecot.settings.prefix + name)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.databases import Databases
-from tests.harness.installation import Dropbox, Installation
+from tests.harness.installation import Dropbox
 from tests.harness.running import Running
 from tests.servers.dovecot import Dovecot
 
@@ -21,7 +21,7 @@ def installation(dovecot: Dovecot, mailbox_user: str, databases: Databases, tmp_
 
 
 @pytest.fixture
-def pair(installation: Installation, database_url: str) -> tuple[Running, Running]:
+def pair(installation: Dropbox, database_url: str) -> tuple[Running, Running]:
     """Start an active worker and a standby."""
     first = installation.start(database_url=database_url)
     first.wait_for("poll.finished")

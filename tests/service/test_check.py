@@ -13,7 +13,7 @@ import pytest
 from freezegun import freeze_time
 
 from tests.harness.command import COMMAND
-from tests.harness.installation import Installation
+from tests.harness.installation import Dropbox
 from tests.servers.account import unprivileged
 from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.process import new_folder
@@ -25,7 +25,7 @@ from worker.diagnostics.checks import Finding, Result, clock_of_database
 from worker.store.database import Database
 
 
-def checked(installation: Installation, **changes: str) -> dict[str, Finding]:
+def checked(installation: Dropbox, **changes: str) -> dict[str, Finding]:
     installation.write(**changes)
     return {finding.what: finding for finding in check_all(installation.env_file)}
 
@@ -34,7 +34,7 @@ def failures(found: dict[str, Finding]) -> list[str]:
     return [finding.what for finding in found.values() if finding.result is Result.FAIL]
 
 
-def test_a_fresh_installation_passes_with_warnings(installation: Installation, tmp_path: Path) -> None:
+def test_a_fresh_installation_passes_with_warnings(installation: Dropbox, tmp_path: Path) -> None:
     (tmp_path / "worker.sqlite3").unlink()
     found = checked(installation)
     assert failures(found) == []
@@ -56,7 +56,7 @@ def open_folder() -> Iterator[Path]:
 
 
 def test_a_password_that_others_can_read_is_told_and_left_to_the_worker(
-    installation: Installation, open_folder: Path
+    installation: Dropbox, open_folder: Path
 ) -> None:
     file = open_folder / "password"
     file.write_text(installation.settings.pop("imap_password"))
@@ -69,7 +69,7 @@ def test_a_password_that_others_can_read_is_told_and_left_to_the_worker(
 
 
 def test_a_password_in_a_folder_that_others_cannot_enter_is_read_by_nobody(
-    installation: Installation, open_folder: Path
+    installation: Dropbox, open_folder: Path
 ) -> None:
     inner = open_folder / "inner"
     inner.mkdir(mode=0o755)
@@ -79,7 +79,7 @@ def test_a_password_in_a_folder_that_others_cannot_enter_is_read_by_nobody(
     assert "env file" not in checked(installation)
 
 
-def test_a_database_that_others_can_read_is_told(installation: Installation, tmp_path: Path) -> None:
+def test_a_database_that_others_can_read_is_told(installation: Dropbox, tmp_path: Path) -> None:
     installation.run("user", "add", "jane@example.com")
     assert "database file" not in checked(installation)
     (tmp_path / "worker.sqlite3").chmod(0o644)
@@ -98,7 +98,7 @@ def test_a_database_that_others_can_read_is_told(installation: Installation, tmp
     ids=["SMTP_URL", "DATABASE_URL", "its parameter", "OAuth secret", "refresh token"],
 )
 def test_every_secret_is_a_reason_to_keep_the_env_file_from_others(
-    secret: dict[str, str], installation: Installation, open_folder: Path
+    secret: dict[str, str], installation: Dropbox, open_folder: Path
 ) -> None:
     password = open_folder / "password"
     password.write_text(installation.settings.pop("imap_password"))
@@ -121,7 +121,7 @@ def test_every_secret_is_a_reason_to_keep_the_env_file_from_others(
     ids=["no authserv-id", "switched off"],
 )
 def test_notices_that_nobody_can_ever_get_are_told(
-    settings: dict[str, str], mending: str, installation: Installation
+    settings: dict[str, str], mending: str, installation: Dropbox
 ) -> None:
     """Only owners with certain mail get notices: registered and authenticated."""
     found = checked(installation, smtp_url="smtp://127.0.0.1:1", notice_from="drop@drop.example.com", **settings)
@@ -129,39 +129,39 @@ def test_notices_that_nobody_can_ever_get_are_told(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "[::]", "0", "[0:0::0]"])
-def test_metrics_for_everybody_are_a_reason_to_warn(host: str, installation: Installation) -> None:
+def test_metrics_for_everybody_are_a_reason_to_warn(host: str, installation: Dropbox) -> None:
     found = checked(installation, metrics_address=f"{host}:9108")["metrics"]
     assert found.result is Result.WARN
     assert "like 127.0.0.1:9108" in found.mending
     assert "metrics" not in checked(installation, metrics_address="127.0.0.1:9108")
 
 
-def test_notices_to_authenticated_owners_are_no_reason_to_warn(installation: Installation) -> None:
+def test_notices_to_authenticated_owners_are_no_reason_to_warn(installation: Dropbox) -> None:
     with_notices = {"smtp_url": "smtp://127.0.0.1:1", "notice_from": "drop@drop.example.com"}
     assert "notices" not in checked(installation, authserv_id="mx", sender_auth="required", **with_notices)
 
 
-def test_every_setting_that_is_wrong_is_a_failure(installation: Installation) -> None:
+def test_every_setting_that_is_wrong_is_a_failure(installation: Dropbox) -> None:
     installation.write(imap_port="x", typo="1")
     findings = check_all(installation.env_file)
     assert [finding.seen.split()[0] for finding in findings] == ["BCC_DROPBOX_TYPO", "BCC_DROPBOX_IMAP_PORT"]
     assert all(finding.has_failed for finding in findings)
 
 
-def test_a_wrong_password_is_told_with_its_mending(installation: Installation, forgiving_dovecot: Dovecot) -> None:
+def test_a_wrong_password_is_told_with_its_mending(installation: Dropbox, forgiving_dovecot: Dovecot) -> None:
     found = checked(installation, imap_port=str(forgiving_dovecot.imap), imap_password="wrong")
     assert failures(found) == ["login"]
     assert "BCC_DROPBOX_IMAP_USER" in found["login"].mending
     assert "wrong" not in found["login"].seen
 
 
-def test_a_refused_certificate_is_told_with_its_mending(installation: Installation, dovecot: Dovecot) -> None:
+def test_a_refused_certificate_is_told_with_its_mending(installation: Dropbox, dovecot: Dovecot) -> None:
     found = checked(installation, imap_tls="ssl", imap_port=str(dovecot.imaps))
     assert failures(found) == ["mailbox"]
     assert "BCC_DROPBOX_IMAP_CA_FILE" in found["mailbox"].mending
 
 
-def test_a_host_that_is_unknown_is_told_with_its_mending(installation: Installation) -> None:
+def test_a_host_that_is_unknown_is_told_with_its_mending(installation: Dropbox) -> None:
     found = checked(installation, imap_tls="ssl", imap_host="no-such-host.invalid")
     assert failures(found) == ["mailbox"]
     assert found["mailbox"].mending == "correct BCC_DROPBOX_IMAP_HOST, or the name service of this machine"
@@ -176,7 +176,7 @@ def test_a_host_that_is_unknown_is_told_with_its_mending(installation: Installat
     ids=["with notices", "without"],
 )
 def test_outgoing_mail_that_is_down_is_told_with_what_waits_for_it(
-    settings: dict[str, str], meanwhile: str, installation: Installation
+    settings: dict[str, str], meanwhile: str, installation: Dropbox
 ) -> None:
     found = checked(installation, smtp_url="smtp://127.0.0.1:1", **settings)["outgoing mail"]
     assert (found.result, found.seen) == (Result.FAIL, "mail server 127.0.0.1:1: nothing listens there")
@@ -188,7 +188,7 @@ def test_outgoing_mail_that_is_down_is_told_with_what_waits_for_it(
     ["MOVE", "UIDPLUS", "IDLE"],
 )
 def test_a_capability_that_the_server_lacks_is_told_with_what_it_costs(
-    result: str, installation: Installation, dovecot_with: Callable[[DovecotSettings], Dovecot]
+    result: str, installation: Dropbox, dovecot_with: Callable[[DovecotSettings], Dovecot]
 ) -> None:
     server = dovecot_with(DovecotSettings(without=frozenset({result})))
     found = checked(installation, imap_port=str(server.imap))
@@ -198,7 +198,7 @@ def test_a_capability_that_the_server_lacks_is_told_with_what_it_costs(
 
 
 def test_idle_that_is_switched_off_is_not_missed(
-    installation: Installation, dovecot_with: Callable[[DovecotSettings], Dovecot]
+    installation: Dropbox, dovecot_with: Callable[[DovecotSettings], Dovecot]
 ) -> None:
     server = dovecot_with(DovecotSettings(without=frozenset({"IDLE"})))
     found = checked(installation, imap_port=str(server.imap), idle="off")
@@ -215,7 +215,7 @@ def in_folder(dovecot: Dovecot, user: str, arrived: datetime, folder: str = "INB
 @pytest.mark.parametrize("folder", ["INBOX", "Rejected"])
 @pytest.mark.parametrize(("ahead", "result"), [(110, Result.PASS), (140, Result.WARN)], ids=["a little", "more"])
 def test_a_mail_server_whose_clock_is_ahead_is_found_out(
-    ahead: int, result: Result, folder: str, installation: Installation, dovecot: Dovecot, mailbox_user: str
+    ahead: int, result: Result, folder: str, installation: Dropbox, dovecot: Dovecot, mailbox_user: str
 ) -> None:
     """Warn from two minutes on. The newest message shows it; most have left the queue by then."""
     now = datetime.now(UTC)
@@ -226,14 +226,14 @@ def test_a_mail_server_whose_clock_is_ahead_is_found_out(
     assert found.seen.endswith("by the newest message")
 
 
-def test_a_clock_that_no_message_shows_is_not_said_to_be_right(installation: Installation) -> None:
+def test_a_clock_that_no_message_shows_is_not_said_to_be_right(installation: Dropbox) -> None:
     found = checked(installation)["the mail server's clock"]
     assert (found.result, found.mending) == (Result.SKIP, "`bcc-dropbox check --probe` sends one and compares")
 
 
 @pytest.mark.parametrize(("hours", "result"), [(0, Result.PASS), (1, Result.WARN)], ids=["together", "apart"])
 def test_a_database_whose_clock_is_another_is_found_out(
-    hours: int, result: Result, installation: Installation, database_url: str
+    hours: int, result: Result, installation: Dropbox, database_url: str
 ) -> None:
     installation.settings["imap_port"] = "1"
     with freeze_time(datetime.now(UTC) + timedelta(hours=hours), tick=True):
@@ -248,21 +248,21 @@ def test_clocks_may_be_half_a_minute_apart(seconds: int, result: Result) -> None
             assert clock_of_database(there).result is result
 
 
-def test_the_clock_of_a_database_file_is_ours(installation: Installation) -> None:
+def test_the_clock_of_a_database_file_is_ours(installation: Dropbox) -> None:
     installation.run("user", "add", "jane@example.com")
     found = checked(installation)["the database's clock"]
     assert (found.result, found.seen) == (Result.PASS, "ours: the database is a file of this machine")
 
 
-def test_messages_are_counted_in_words(installation: Installation, dovecot: Dovecot, mailbox_user: str) -> None:
+def test_messages_are_counted_in_words(installation: Dropbox) -> None:
     assert checked(installation)["folder INBOX"].seen == "0 messages"
-    dovecot.deliver(mailbox_user, LETTER % 1)
+    installation.deliver(LETTER % 1)
     assert checked(installation)["folder INBOX"].seen == "1 message"
-    dovecot.deliver(mailbox_user, LETTER % 2)
+    installation.deliver(LETTER % 2)
     assert checked(installation)["folder INBOX"].seen == "2 messages"
 
 
-def test_a_schema_that_is_behind_is_told(installation: Installation, tmp_path: Path) -> None:
+def test_a_schema_that_is_behind_is_told(installation: Dropbox, tmp_path: Path) -> None:
     (tmp_path / "worker.sqlite3").unlink()
     Database.open(f"sqlite:///{tmp_path / 'worker.sqlite3'}").close()
     found = checked(installation)["schema"]
@@ -272,7 +272,7 @@ def test_a_schema_that_is_behind_is_told(installation: Installation, tmp_path: P
     assert checked(installation)["schema"].result is Result.PASS
 
 
-def test_a_worker_that_never_polled_or_no_more_is_told(installation: Installation, tmp_path: Path) -> None:
+def test_a_worker_that_never_polled_or_no_more_is_told(installation: Dropbox, tmp_path: Path) -> None:
     installation.run("user", "add", "jane@example.com")
     never = checked(installation)["worker"]
     assert (never.result, never.mending) == (Result.WARN, "systemctl start bcc-dropbox")
@@ -283,16 +283,14 @@ def test_a_worker_that_never_polled_or_no_more_is_told(installation: Installatio
             assert checked(installation)["worker"].result is result
 
 
-def test_a_server_that_is_down_and_a_database_that_is_none_are_both_told(
-    installation: Installation, tmp_path: Path
-) -> None:
+def test_a_server_that_is_down_and_a_database_that_is_none_are_both_told(installation: Dropbox, tmp_path: Path) -> None:
     (tmp_path / "none.sqlite3").write_text("this is no database, whatever its name says, and long enough to tell " * 9)
     found = checked(installation, imap_port="1", database_url=f"sqlite:///{tmp_path / 'none.sqlite3'}")
     assert failures(found) == ["database", "mailbox"]
 
 
 def test_a_mail_server_that_stamps_nothing_is_found_out(
-    installation: Installation, dovecot: Dovecot, mailbox_user: str
+    installation: Dropbox, dovecot: Dovecot, mailbox_user: str
 ) -> None:
     """The worker would reject every mail of such a server (R13)."""
     installation.write(authserv_id="mx.drop.example", sender_auth="required")
@@ -307,27 +305,23 @@ def test_a_mail_server_that_stamps_nothing_is_found_out(
     assert found["worker"].result is Result.PASS
 
 
-def test_a_mail_server_that_records_no_envelope_is_found_out(
-    installation: Installation, dovecot: Dovecot, mailbox_user: str
-) -> None:
+def test_a_mail_server_that_records_no_envelope_is_found_out(installation: Dropbox) -> None:
     # R4
-    dovecot.deliver(mailbox_user, LETTER.replace(b"Delivered-To", b"Cc") % 1)
+    installation.deliver(LETTER.replace(b"Delivered-To", b"Cc") % 1)
     installation.run("poll")
     assert failures(checked(installation)) == ["envelope recipient"]
 
 
-def test_a_mail_server_that_loses_some_envelopes_is_found_out(
-    installation: Installation, dovecot: Dovecot, mailbox_user: str
-) -> None:
+def test_a_mail_server_that_loses_some_envelopes_is_found_out(installation: Dropbox) -> None:
     """As with two recipients at once, only the forged field is left (R5)."""
     installation.write(received_by="mx.drop.example")
     whole = b"Received: from a by mx.drop.example with ESMTP id 1; Mon, 23 Nov 2026 09:00:00 +0000\n"
     to_base = b"Delivered-To: drop@drop.example.com\n" + whole + b"From: jane@example.com\n\nHi\n"
-    dovecot.deliver(mailbox_user, to_base)
+    installation.deliver(to_base)
     installation.run("poll")
     kept = checked(installation)["envelope recipient"]
     assert (kept.result, kept.seen) == (Result.PASS, "recorded in 1, none of them for a dropbox")
-    dovecot.deliver(mailbox_user, whole + LETTER % 1)
+    installation.deliver(whole + LETTER % 1)
     installation.run("poll")
     lost = checked(installation)["envelope recipient"]
     assert (lost.result, lost.seen) == (
@@ -345,14 +339,14 @@ def test_a_mail_server_that_loses_some_envelopes_is_found_out(
     ids=["some mail only", "with its bare name what it found nothing to check in"],
 )
 def test_a_mail_server_that_stamps_some_mail_only_is_found_out(
-    stamp: bytes, result: Result, seen: str, installation: Installation, dovecot: Dovecot, mailbox_user: str
+    stamp: bytes, result: Result, seen: str, installation: Dropbox
 ) -> None:
     """A mail without the server's stamp may bring a forged one (R13)."""
     installation.write(authserv_id="mx.drop.example", sender_auth="required")
     address = installation.run("user", "add", "jane@example.com", "--json").json["address"]
     letter = LETTER.replace(b"drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com", address.encode())
     for above in (b"Authentication-Results: mx.drop.example; dmarc=pass header.from=example.com\n", stamp):
-        dovecot.deliver(mailbox_user, above + letter % 1)
+        installation.deliver(above + letter % 1)
     installation.run("poll")
     found = checked(installation)["sender authentication"]
     assert found.result is result
@@ -360,7 +354,7 @@ def test_a_mail_server_that_stamps_some_mail_only_is_found_out(
 
 
 @pytest.mark.parametrize(("port", "code"), [(None, 0), ("1", 1)], ids=["works", "does not"])
-def test_the_exit_code_says_whether_it_works(installation: Installation, port: str | None, code: int) -> None:
+def test_the_exit_code_says_whether_it_works(installation: Dropbox, port: str | None, code: int) -> None:
     installation.write(**({"imap_port": port} if port else {}))
     ran = installation.run("check", "--json")
     assert (ran.code, ran.err) == (code, "")
@@ -381,7 +375,7 @@ def test_what_to_do_is_whole_and_each_setting_to_copy_has_its_line(capsys: pytes
 
 @pytest.mark.parametrize("columns", [20, 80])
 def test_on_a_terminal_no_word_is_cut_and_what_is_wrong_is_coloured(
-    installation: Installation, dovecot: Dovecot, columns: int
+    installation: Dropbox, dovecot: Dovecot, columns: int
 ) -> None:
     installation.write(imap_tls="ssl", imap_port=str(dovecot.imaps), smtp_url="smtp://127.0.0.1:1")
     command: list[str | Path] = [COMMAND, "--env-file", installation.env_file, "check"]
@@ -397,7 +391,7 @@ def test_on_a_terminal_no_word_is_cut_and_what_is_wrong_is_coloured(
     assert "set BCC_DROPBOX_IMAP_HOST to the name in the certificate, or BCC_DROPBOX_IMAP_CA_FILE to its" in told
 
 
-def test_a_terminal_that_wants_no_colours_gets_none(installation: Installation) -> None:
+def test_a_terminal_that_wants_no_colours_gets_none(installation: Dropbox) -> None:
     installation.write(imap_port="1")
     command: list[str | Path] = [COMMAND, "--env-file", installation.env_file, "check"]
     _, screen = run_on_terminal(command, {**os.environ, "NO_COLOR": "1"}, 80)

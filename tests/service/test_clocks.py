@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.installation import Installation
+from tests.harness.installation import Dropbox
 from tests.harness.running import Running
 from tests.outages.patience import await_true
 from tests.servers.cut import Cut
-from tests.servers.dovecot import Dovecot
 from tests.service.test_running import LETTER
 from worker.service.turns import Interval, WakeUps
 
@@ -21,7 +20,7 @@ HOUR, DAY, YEAR = 3_600, 86_400, 31_557_600
 class Clock:
     """The wall clock of the services that it starts; their monotonic clock goes on."""
 
-    def __init__(self, installation: Installation, file: Path) -> None:
+    def __init__(self, installation: Dropbox, file: Path) -> None:
         self._installation = installation
         self._file = file
         self.set(0)
@@ -38,14 +37,12 @@ class Clock:
 
 
 @pytest.fixture
-def clock(installation: Installation, tmp_path: Path) -> Clock:
+def clock(installation: Dropbox, tmp_path: Path) -> Clock:
     return Clock(installation, tmp_path / "clock")
 
 
 @pytest.mark.parametrize("offset", [-150, -HOUR, 10 * YEAR])
-def test_polls_go_on_when_the_clock_is_set(
-    installation: Installation, clock: Clock, dovecot: Dovecot, mailbox_user: str, offset: int
-) -> None:
+def test_polls_go_on_when_the_clock_is_set(installation: Dropbox, clock: Clock, offset: int) -> None:
     service = clock.start(poll_seconds="1")
     service.wait_for("poll.finished", times=2)
     clock.set(offset)
@@ -53,13 +50,13 @@ def test_polls_go_on_when_the_clock_is_set(
     began = time.monotonic()
     service.wait_for("poll.finished", times=set_at + 5, seconds=14)
     assert time.monotonic() - began < 12
-    dovecot.deliver(mailbox_user, LETTER % 1)
+    installation.deliver(LETTER % 1)
     service.wait_for("message.rejected", seconds=4)
     assert service.end()[0] == 0
 
 
 def test_the_pauses_of_an_outage_end_in_time_when_the_clock_is_set_back(
-    installation: Installation, clock: Clock, cut: Cut
+    installation: Dropbox, clock: Clock, cut: Cut
 ) -> None:
     service = clock.start(imap_port=str(cut.port), poll_seconds="1")
     service.wait_for("poll.finished")
@@ -72,7 +69,7 @@ def test_the_pauses_of_an_outage_end_in_time_when_the_clock_is_set_back(
 
 
 def test_a_worker_whose_clock_was_set_back_complains_of_its_last_poll_until_the_next(
-    installation: Installation, clock: Clock
+    installation: Dropbox, clock: Clock
 ) -> None:
     """Otherwise a poll in the future would count as fresh for a day, even without a worker."""
     clock.set(DAY + HOUR // 2)
@@ -91,7 +88,7 @@ def test_a_worker_whose_clock_was_set_back_complains_of_its_last_poll_until_the_
 
 
 def test_hosts_whose_clocks_differ_agree_on_the_age_of_a_poll(
-    installation: Installation, clock: Clock, database_url: str
+    installation: Dropbox, clock: Clock, database_url: str
 ) -> None:
     """The database's clock counts, on the host of the worker and on that of `status`."""
     clock.set(-3 * HOUR)

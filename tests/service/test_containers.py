@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.command import COMMAND
-from tests.harness.installation import Installation
+from tests.harness.installation import Dropbox
 from tests.harness.running import Running
 from tests.secrecy import judge
 from tests.servers.dovecot import Dovecot
@@ -26,7 +26,7 @@ Within = Callable[..., list[str | Path]]
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def within(request: pytest.FixtureRequest, installation: Installation, tmp_path: Path) -> Within:
+def within(request: pytest.FixtureRequest, installation: Dropbox, tmp_path: Path) -> Within:
     """Give the command line that runs a command of the worker in the container."""
     bwrap = require("bwrap", "bubblewrap")
     state, secrets = tmp_path / "state", tmp_path / "secrets"

@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
 
-from tests.harness.installation import Installation
+from tests.harness.installation import Dropbox
 from tests.servers.dovecot import Dovecot
 from tests.servers.process import free_port
 from tests.service.test_running import LETTER
@@ -40,15 +40,15 @@ def value(samples: Samples, name: str, **labels: str) -> float | None:
     return samples.get((f"bcc_dropbox_{name}", frozenset(labels.items())))
 
 
-def deliver_each_kind(installation: Installation, dovecot: Dovecot, mailbox_user: str) -> None:
+def deliver_each_kind(installation: Dropbox) -> None:
     """Two that are rejected, and one that is associated."""
-    address = installation.run("user", "add", "jane@example.com", "--json").json["address"]
+    address = installation.add_user("jane@example.com")
     to_jane = LETTER.replace(b"drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com", address.encode())
-    dovecot.deliver_many(mailbox_user, [LETTER % 1, LETTER % 2, to_jane % 3])
+    installation.deliver(LETTER % 1, LETTER % 2, to_jane % 3)
 
 
 @pytest.fixture
-def port(installation: Installation) -> int:
+def port(installation: Dropbox) -> int:
     """Let the installation's services listen there."""
     port = free_port()
     installation.settings["metrics_address"] = f"127.0.0.1:{port}"
@@ -66,10 +66,8 @@ def test_a_connection_that_is_silent_ends(said: bytes, monkeypatch: pytest.Monke
         assert client.recv(1) == b""
 
 
-def test_the_figures_are_those_of_status(
-    installation: Installation, port: int, dovecot: Dovecot, mailbox_user: str
-) -> None:
-    deliver_each_kind(installation, dovecot, mailbox_user)
+def test_the_figures_are_those_of_status(installation: Dropbox, port: int) -> None:
+    deliver_each_kind(installation)
     installation.start().wait_for("poll.finished")
     samples = scraped(port)
     status = installation.run("status", "--json").json
@@ -106,14 +104,14 @@ def test_the_process_itself_shows_these_series_and_no_others(tmp_path: Path, mon
     }
 
 
-def test_a_database_that_is_down_is_one_of_the_figures(installation: Installation, port: int) -> None:
+def test_a_database_that_is_down_is_one_of_the_figures(installation: Dropbox, port: int) -> None:
     installation.start(database_url="postgresql+psycopg://nobody@127.0.0.1:1/none").wait_for("database.unavailable")
     samples = scraped(port)
     assert (value(samples, "database_up"), value(samples, "active")) == (0, 0)
 
 
 def test_sums_that_take_too_long_are_told_from_a_database_that_is_down(
-    installation: Installation, database_url: str
+    installation: Dropbox, database_url: str
 ) -> None:
     database = Database.open(database_url)
     migrate(database)
@@ -132,7 +130,7 @@ def test_sums_that_take_too_long_are_told_from_a_database_that_is_down(
 
 
 def test_a_worker_that_stands_by_says_so(
-    installation: Installation, port: int, database_url: str, mailbox_user: str
+    installation: Dropbox, port: int, database_url: str, mailbox_user: str
 ) -> None:
     installation.settings["database_url"] = database_url
     installation.start(metrics_address="").wait_for("poll.finished")
@@ -142,14 +140,14 @@ def test_a_worker_that_stands_by_says_so(
     assert value(samples, "standby_workers", mailbox=f"{mailbox_user}@127.0.0.1/INBOX") == 1
 
 
-def test_an_address_that_is_taken_stops_the_start_with_its_name(installation: Installation, dovecot: Dovecot) -> None:
+def test_an_address_that_is_taken_stops_the_start_with_its_name(installation: Dropbox, dovecot: Dovecot) -> None:
     installation.settings["metrics_address"] = f"127.0.0.1:{dovecot.imap}"
     ran = installation.run("run")
     assert ran.code == 1
     assert ran.err.startswith(f"error: BCC_DROPBOX_METRICS_ADDRESS is 127.0.0.1:{dovecot.imap}, where nobody can")
 
 
-def test_a_reload_moves_the_endpoint(installation: Installation, port: int) -> None:
+def test_a_reload_moves_the_endpoint(installation: Dropbox, port: int) -> None:
     service = installation.start()
     service.wait_for("poll.finished")
     elsewhere = free_port()
@@ -161,7 +159,7 @@ def test_a_reload_moves_the_endpoint(installation: Installation, port: int) -> N
         scraped(port)
 
 
-def test_a_reload_moves_the_endpoint_to_all_addresses_of_this_machine(installation: Installation, port: int) -> None:
+def test_a_reload_moves_the_endpoint_to_all_addresses_of_this_machine(installation: Dropbox, port: int) -> None:
     service = installation.start()
     service.wait_for("poll.finished")
     installation.write(metrics_address=f"0.0.0.0:{port}")
@@ -172,7 +170,7 @@ def test_a_reload_moves_the_endpoint_to_all_addresses_of_this_machine(installati
 
 
 def test_an_endpoint_that_cannot_be_moved_stays_where_it_was(
-    installation: Installation, port: int, dovecot: Dovecot
+    installation: Dropbox, port: int, dovecot: Dovecot
 ) -> None:
     service = installation.start()
     service.wait_for("poll.finished")
@@ -189,10 +187,8 @@ def expressions(dashboard: Any) -> Iterator[str]:
     yield from (each["definition"] for each in dashboard["templating"]["list"] if "definition" in each)
 
 
-def test_the_dashboard_asks_only_for_figures_that_there_are(
-    installation: Installation, port: int, dovecot: Dovecot, mailbox_user: str
-) -> None:
-    deliver_each_kind(installation, dovecot, mailbox_user)
+def test_the_dashboard_asks_only_for_figures_that_there_are(installation: Dropbox, port: int) -> None:
+    deliver_each_kind(installation)
     installation.start().wait_for("poll.finished")
     with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=15) as answer:
         told = answer.read().decode()

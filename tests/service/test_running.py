@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.installation import Installation
+from tests.harness.installation import Dropbox
 from tests.harness.running import Running
 from tests.outages.patience import await_true
 from tests.servers.cut import Cut, Towards
@@ -41,7 +41,7 @@ def own_dovecot() -> Iterator[Dovecot]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_a_signal_ends_the_service_well(installation: Installation, number: signal.Signals) -> None:
+def test_a_signal_ends_the_service_well(installation: Dropbox, number: signal.Signals) -> None:
     service = installation.start(idle="off")
     service.wait_for("poll.finished")
     code, seconds = service.end(number)
@@ -53,7 +53,7 @@ def test_a_signal_ends_the_service_well(installation: Installation, number: sign
     assert service.plain == []
 
 
-def test_every_start_warns_that_forged_senders_are_believed(installation: Installation) -> None:
+def test_every_start_warns_that_forged_senders_are_believed(installation: Dropbox) -> None:
     # R13
     service = installation.start()
     assert service.wait_for("sender_auth.off")["level"] == "warning"
@@ -63,28 +63,26 @@ def test_every_start_warns_that_forged_senders_are_believed(installation: Instal
     assert checking.count("sender_auth.off") == 0
 
 
-def test_new_mail_is_filed_at_once(installation: Installation, dovecot: Dovecot, mailbox_user: str) -> None:
+def test_new_mail_is_filed_at_once(installation: Dropbox) -> None:
     """IDLE starts a poll long before the next scheduled one (R22)."""
     service = installation.start()
     service.wait_for("poll.finished", times=2)  # the second follows when IDLE is listening
-    dovecot.deliver(mailbox_user, LETTER % 1)
+    installation.deliver(LETTER % 1)
     event = service.wait_for("message.rejected", seconds=10)
     assert (event["reason"], event["message_id"]) == ("unknown_token", "<1@example.com>")
     assert event["seconds"] < 10
 
 
-def test_without_idle_each_poll_comes_in_its_time(
-    installation: Installation, dovecot: Dovecot, mailbox_user: str
-) -> None:
+def test_without_idle_each_poll_comes_in_its_time(installation: Dropbox) -> None:
     service = installation.start(idle="off", poll_seconds="4")
     service.wait_for("poll.finished")
-    dovecot.deliver(mailbox_user, LETTER % 1)
+    installation.deliver(LETTER % 1)
     filed = service.wait_for("message.rejected", seconds=10)
     assert moment(filed) - moment(service.wait_for("service.started")) > 3.5, "filed before the second poll was due"
 
 
 def test_polls_that_were_missed_are_made_up_once_at_once_and_never_beside_another(
-    installation: Installation, cut: Cut
+    installation: Dropbox, cut: Cut
 ) -> None:
     """The second poll stands still from 4 to 13 seconds after the start: those due after 8 and 12 are missed."""
     service = installation.start(imap_port=str(cut.port), idle="off", poll_seconds="4")
@@ -104,10 +102,8 @@ def test_polls_that_were_missed_are_made_up_once_at_once_and_never_beside_anothe
     assert set(service.names) == {"service.started", "sender_auth.off", "mailbox.connected", "poll.finished"}
 
 
-def test_a_backlog_does_not_keep_the_service_from_stopping(
-    installation: Installation, dovecot: Dovecot, mailbox_user: str
-) -> None:
-    dovecot.deliver_many(mailbox_user, (LETTER % number for number in range(3000)))
+def test_a_backlog_does_not_keep_the_service_from_stopping(installation: Dropbox) -> None:
+    installation.deliver(*(LETTER % number for number in range(3000)))
     service = installation.start(batch_messages="20")
     service.wait_for("message.rejected", seconds=20)
     code, seconds = service.end()
@@ -116,12 +112,12 @@ def test_a_backlog_does_not_keep_the_service_from_stopping(
     assert service.names[-1] == "service.stopped"
     filed = service.count("message.rejected")
     assert filed < 3000, "the backlog is too small for this test"
-    assert len(dovecot.folder(mailbox_user, "Rejected")) == filed
-    assert len(dovecot.folder(mailbox_user)) == 3000 - filed
+    assert len(installation.folder("Rejected")) == filed
+    assert len(installation.folder()) == 3000 - filed
 
 
 def test_a_mailbox_that_is_down_leaves_a_line_when_it_goes_and_one_when_it_comes(
-    installation: Installation, own_dovecot: Dovecot, mailbox_user: str
+    installation: Dropbox, own_dovecot: Dovecot, mailbox_user: str
 ) -> None:
     service = installation.start(imap_port=str(own_dovecot.imap), poll_seconds="1", idle="off")
     service.wait_for("poll.finished")
@@ -137,7 +133,7 @@ def test_a_mailbox_that_is_down_leaves_a_line_when_it_goes_and_one_when_it_comes
     assert service.count("mailbox.retrying") == 0
 
 
-def test_a_refused_login_is_told_apart_and_not_repeated(installation: Installation, forgiving_dovecot: Dovecot) -> None:
+def test_a_refused_login_is_told_apart_and_not_repeated(installation: Dropbox, forgiving_dovecot: Dovecot) -> None:
     service = installation.start(imap_port=str(forgiving_dovecot.imap), imap_password="wrong", poll_seconds="1")
     assert "login refused" in service.wait_for("mailbox.login_refused")["error"]
     time.sleep(3)
@@ -145,9 +141,7 @@ def test_a_refused_login_is_told_apart_and_not_repeated(installation: Installati
     assert service.end()[0] == 0
 
 
-def test_a_mended_password_is_used_at_once_after_a_reload(
-    installation: Installation, forgiving_dovecot: Dovecot
-) -> None:
+def test_a_mended_password_is_used_at_once_after_a_reload(installation: Dropbox, forgiving_dovecot: Dovecot) -> None:
     password = installation.settings["imap_password"]
     service = installation.start(imap_port=str(forgiving_dovecot.imap), imap_password="wrong")
     service.wait_for("mailbox.login_refused")
@@ -158,35 +152,31 @@ def test_a_mended_password_is_used_at_once_after_a_reload(
     assert service.end()[0] == 0
 
 
-def test_a_broken_env_file_changes_nothing_and_is_told(
-    installation: Installation, dovecot: Dovecot, mailbox_user: str
-) -> None:
+def test_a_broken_env_file_changes_nothing_and_is_told(installation: Dropbox) -> None:
     service = installation.start()
     service.wait_for("poll.finished", times=2)
     installation.write(imap_port="imap", typo="1")
     service.send(signal.SIGHUP)
     refused = service.wait_for("settings.refused")
     assert [line.split()[0] for line in refused["problems"]] == ["BCC_DROPBOX_TYPO", "BCC_DROPBOX_IMAP_PORT"]
-    dovecot.deliver(mailbox_user, LETTER % 1)
+    installation.deliver(LETTER % 1)
     service.wait_for("message.rejected")
 
 
 @pytest.mark.parametrize("url", ["smtps://:password@mail.example", "smtp://u:password@mail.example", "mail.example"])
-def test_a_mail_server_that_cannot_be_used_is_refused_and_nothing_changes(
-    installation: Installation, dovecot: Dovecot, mailbox_user: str, url: str
-) -> None:
+def test_a_mail_server_that_cannot_be_used_is_refused_and_nothing_changes(installation: Dropbox, url: str) -> None:
     service = installation.start()
     service.wait_for("poll.finished", times=2)
     installation.write(smtp_url=url)
     service.send(signal.SIGHUP)
     (problem,) = service.wait_for("settings.refused")["problems"]
     assert problem.startswith("BCC_DROPBOX_SMTP_URL has a bad value")
-    dovecot.deliver(mailbox_user, LETTER % 1)
+    installation.deliver(LETTER % 1)
     service.wait_for("message.rejected")
     assert service.end()[0] == 0
 
 
-def test_a_poll_that_hangs_ends_the_process(installation: Installation, cut: Cut) -> None:
+def test_a_poll_that_hangs_ends_the_process(installation: Dropbox, cut: Cut) -> None:
     cut.trickle(2)
     service = installation.start(
         imap_port=str(cut.port), poll_deadline_seconds="3", socket_seconds="2", statement_seconds="2"
@@ -196,7 +186,7 @@ def test_a_poll_that_hangs_ends_the_process(installation: Installation, cut: Cut
     assert service.events[-1]["deadline"] == 3
 
 
-def test_a_stop_does_not_wait_for_a_server_that_is_silent(installation: Installation, cut: Cut) -> None:
+def test_a_stop_does_not_wait_for_a_server_that_is_silent(installation: Dropbox, cut: Cut) -> None:
     service = installation.start(imap_port=str(cut.port), idle="off", poll_seconds="1")
     service.wait_for("poll.finished")
     cut.stall()
@@ -208,7 +198,7 @@ def test_a_stop_does_not_wait_for_a_server_that_is_silent(installation: Installa
     assert service.names[-1] == "service.stopped"
 
 
-def test_a_second_worker_on_an_sqlite_file_is_refused(installation: Installation) -> None:
+def test_a_second_worker_on_an_sqlite_file_is_refused(installation: Dropbox) -> None:
     first = installation.start()
     first.wait_for("poll.finished")
     second = installation.start()
@@ -227,14 +217,14 @@ def test_a_worker_that_stands_by_takes_over_from_one_that_is_killed(
     assert second.count("worker.standby") == 1
 
 
-def test_a_wrong_setting_starts_nothing(installation: Installation) -> None:
+def test_a_wrong_setting_starts_nothing(installation: Dropbox) -> None:
     installation.write(poll_seconds="0")
     ran = installation.run("run")
     assert ran.code == 1
     assert ran.err == ("error: BCC_DROPBOX_POLL_SECONDS is '0': it should be a whole number of seconds from 1 to 150\n")
 
 
-def test_one_poll_of_a_mailbox_that_is_down_is_one_line_and_exit_1(installation: Installation) -> None:
+def test_one_poll_of_a_mailbox_that_is_down_is_one_line_and_exit_1(installation: Dropbox) -> None:
     installation.write(imap_port="1")
     ran = installation.run("poll")
     errors = [line for line in ran.err.splitlines() if line.startswith("error:")]
@@ -242,14 +232,14 @@ def test_one_poll_of_a_mailbox_that_is_down_is_one_line_and_exit_1(installation:
 
 
 def test_a_database_that_is_down_is_told_from_a_mailbox_that_is(
-    installation: Installation, dovecot: Dovecot, mailbox_user: str, database_url: str, postgres: Postgres
+    installation: Dropbox, database_url: str, postgres: Postgres
 ) -> None:
     service = installation.start(database_url=database_url, poll_seconds="1", idle="off")
     service.wait_for("poll.finished")
     postgres.stop()
     try:
         service.wait_for("database.unavailable")
-        dovecot.deliver(mailbox_user, LETTER % 1)
+        installation.deliver(LETTER % 1)
     finally:
         postgres.start()
     service.wait_for("database.recovered")

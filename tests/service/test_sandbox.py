@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.command import COMMAND
-from tests.harness.installation import Installation
+from tests.harness.installation import Dropbox
 from tests.harness.running import Running
 from tests.secrecy import judge
 from tests.servers.dovecot import Dovecot
@@ -46,7 +46,7 @@ def state(tmp_path: Path, dovecot: Dovecot) -> Path:
 
 
 @pytest.fixture
-def within(installation: Installation, dovecot: Dovecot, state: Path) -> Within:
+def within(installation: Dropbox, dovecot: Dovecot, state: Path) -> Within:
     """Give the command line that runs another one in the sandbox."""
     require("systemd-analyze", "systemd")
     require_mounts("the sandbox")

@@ -17,7 +17,7 @@ from freezegun import freeze_time
 from tests.cli.conftest import CommandLine
 from tests.harness.command import COMMAND
 from tests.harness.crm import QUEUE, Mail, Rows, commit, decide
-from tests.harness.installation import Installation
+from tests.harness.installation import Dropbox
 from tests.harness.running import Running
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
@@ -90,13 +90,13 @@ def test_a_worker_that_is_silent_is_told_from_one_that_works(database: Database)
     assert states == {"a": "active", "b": "silent"}
 
 
-def test_settings_and_mailbox_name_a_queue_alike(installation: Installation) -> None:
+def test_settings_and_mailbox_name_a_queue_alike(installation: Dropbox) -> None:
     installation.write()
     settings = Settings.load(installation.env_file)
     assert settings.mailbox_name == imap_access(settings).mailbox_name
 
 
-def test_status_after_a_poll(installation: Installation, dovecot: Dovecot, mailbox_user: str) -> None:
+def test_status_after_a_poll(installation: Dropbox, dovecot: Dovecot, mailbox_user: str) -> None:
     dovecot.deliver(mailbox_user, LETTER % 1)
     assert installation.run("poll").code == 0
     ran = installation.run("status", "--json", "--max-age", "5m")
@@ -115,7 +115,7 @@ def test_status_after_a_poll(installation: Installation, dovecot: Dovecot, mailb
     assert "rejected: unknown_token" in told
 
 
-def test_a_failed_poll_is_shown_with_its_error(installation: Installation) -> None:
+def test_a_failed_poll_is_shown_with_its_error(installation: Dropbox) -> None:
     installation.write(imap_port="1")
     installation.run("poll")
     ran = installation.run("status", "--json", "--max-age", "5m")
@@ -126,7 +126,7 @@ def test_a_failed_poll_is_shown_with_its_error(installation: Installation) -> No
 
 
 def test_the_worker_that_stands_by_is_named_beside_the_active_one_until_it_is_that_itself(
-    installation: Installation, pair: tuple[Running, Running]
+    installation: Dropbox, pair: tuple[Running, Running]
 ) -> None:
     first, second = pair
     (mailbox,) = installation.admin("status", "--max-age", "5m", "--json").json["mailboxes"]
@@ -148,14 +148,12 @@ def test_the_worker_that_stands_by_is_named_beside_the_active_one_until_it_is_th
     assert mailbox["standby"] == []
 
 
-def test_what_a_poll_left_is_shown_with_its_age(
-    installation: Installation, dovecot: Dovecot, mailbox_user: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_poll_left_is_shown_with_its_age(installation: Dropbox, monkeypatch: pytest.MonkeyPatch) -> None:
     address = installation.add_user("jane@example.com")
     letter = LETTER.replace(b"drop+k7m2arz3ndektsv4rrffq69g5f@drop.example.com", address.encode())
     arrived = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
-    dovecot.deliver(mailbox_user, letter % 1, arrived=int(arrived.timestamp()))
-    dovecot.deliver(mailbox_user, letter % 2)
+    installation.deliver(letter % 1, arrived=int(arrived.timestamp()))
+    installation.deliver(letter % 2)
 
     def fail(raw: bytes) -> None:
         raise KeyError(len(raw))
@@ -175,13 +173,13 @@ def test_what_a_poll_left_is_shown_with_its_age(
     assert re.search(rf"^oldest message +{mailbox['oldest_arrived_at']} \(3 h ago\)$", told, re.MULTILINE)
 
 
-def test_a_backlog_that_nobody_has_counted_is_not_said_to_be_none(installation: Installation) -> None:
+def test_a_backlog_that_nobody_has_counted_is_not_said_to_be_none(installation: Dropbox) -> None:
     installation.write(imap_port="1")
     installation.run("poll")
     assert re.search(r"^backlog +-$", installation.run("status").out, re.MULTILINE)
 
 
-def test_a_worker_that_was_stopped_is_told_from_one_that_works(installation: Installation) -> None:
+def test_a_worker_that_was_stopped_is_told_from_one_that_works(installation: Dropbox) -> None:
     service = installation.start()
     service.wait_for("poll.finished")
     (mailbox,) = installation.admin("status", "--json").json["mailboxes"]
@@ -234,7 +232,7 @@ def test_today_begins_at_midnight_and_the_week_on_monday(
     assert times == {"today": (pytest.approx(4, abs=0.01),) * 2, "week": pytest.approx((6, 8), abs=0.01)}
 
 
-def test_a_path_that_leads_nowhere_is_told_and_nothing_is_made(installation: Installation, tmp_path: Path) -> None:
+def test_a_path_that_leads_nowhere_is_told_and_nothing_is_made(installation: Dropbox, tmp_path: Path) -> None:
     installation.write(database_url=f"sqlite:///{tmp_path / 'tpyo' / 'worker.sqlite3'}")
     for command in (
         ["status"],
@@ -250,12 +248,12 @@ def test_a_path_that_leads_nowhere_is_told_and_nothing_is_made(installation: Ins
     assert not (tmp_path / "tpyo").exists()
 
 
-def watching(installation: Installation) -> "subprocess.Popen[str]":
+def watching(installation: Dropbox) -> "subprocess.Popen[str]":
     command = [str(COMMAND), "--env-file", str(installation.env_file), "status", "--watch", "--json"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def test_watching_shows_it_again_until_it_is_interrupted(installation: Installation) -> None:
+def test_watching_shows_it_again_until_it_is_interrupted(installation: Dropbox) -> None:
     installation.add_user("jane@example.com")
     with watching(installation) as process:
         assert process.stdout is not None
@@ -267,7 +265,7 @@ def test_watching_shows_it_again_until_it_is_interrupted(installation: Installat
     assert json.loads("".join([*shown, "}"]))["mailboxes"] == []
 
 
-def test_a_watch_that_was_started_with_sigint_ignored_can_be_interrupted(installation: Installation) -> None:
+def test_a_watch_that_was_started_with_sigint_ignored_can_be_interrupted(installation: Dropbox) -> None:
     """A shell starts the background commands of a script so."""
     installation.add_user("jane@example.com")
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # inherited by the new process
@@ -283,7 +281,7 @@ def test_a_watch_that_was_started_with_sigint_ignored_can_be_interrupted(install
 
 
 def test_watching_outlasts_a_database_that_is_away(
-    installation: Installation, postgres: Postgres, database_url: str
+    installation: Dropbox, postgres: Postgres, database_url: str
 ) -> None:
     with Cut(postgres.port) as line:
         url = database_url.replace(f":{postgres.port}/", f":{line.port}/")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.installation import Installation
+from tests.harness.installation import Dropbox
 from tests.outages.patience import await_true
 from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot
@@ -54,7 +54,7 @@ class Manager:
 
 
 @pytest.fixture
-def manager(installation: Installation, tmp_path: Path) -> Iterator[Manager]:
+def manager(installation: Dropbox, tmp_path: Path) -> Iterator[Manager]:
     """Listen for what the installation's services tell; the watchdog barks after 2 s."""
     manager = Manager(tmp_path / "notify")
     installation.service_variables = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "2000000"}
@@ -62,7 +62,7 @@ def manager(installation: Installation, tmp_path: Path) -> Iterator[Manager]:
     manager.close()
 
 
-def test_systemd_is_told_of_readiness_progress_and_the_end(installation: Installation, manager: Manager) -> None:
+def test_systemd_is_told_of_readiness_progress_and_the_end(installation: Dropbox, manager: Manager) -> None:
     service = installation.start(idle="off")
     manager.wait_for("READY=1")
     service.wait_for("poll.finished")
@@ -75,7 +75,7 @@ def test_systemd_is_told_of_readiness_progress_and_the_end(installation: Install
 
 
 def test_a_service_is_not_ready_before_it_reached_its_mailbox(
-    installation: Installation, manager: Manager, dovecot: Dovecot, mailbox_user: str
+    installation: Dropbox, manager: Manager, dovecot: Dovecot, mailbox_user: str
 ) -> None:
     service = installation.start(imap_port="1")
     service.wait_for("mailbox.lost")
@@ -88,7 +88,7 @@ def test_a_service_is_not_ready_before_it_reached_its_mailbox(
     manager.wait_for("READY=1")
 
 
-def test_a_service_is_not_ready_before_it_reached_its_database(installation: Installation, manager: Manager) -> None:
+def test_a_service_is_not_ready_before_it_reached_its_database(installation: Dropbox, manager: Manager) -> None:
     reachable = installation.settings["database_url"]
     service = installation.start(database_url="postgresql+psycopg://nobody@127.0.0.1:1/none")
     service.wait_for("database.unavailable")
@@ -102,7 +102,7 @@ def test_a_service_is_not_ready_before_it_reached_its_database(installation: Ins
 
 @pytest.mark.parametrize("breaking", [Cut.stall, lambda cut: cut.trickle(3)], ids=["silent", "an octet now and then"])
 def test_a_poll_without_progress_does_not_feed_the_watchdog(
-    installation: Installation, manager: Manager, cut: Cut, breaking: Callable[[Cut], None]
+    installation: Dropbox, manager: Manager, cut: Cut, breaking: Callable[[Cut], None]
 ) -> None:
     service = installation.start(imap_port=str(cut.port), idle="off", poll_seconds="1")
     service.wait_for("poll.finished")
@@ -113,10 +113,8 @@ def test_a_poll_without_progress_does_not_feed_the_watchdog(
     assert "WATCHDOG=1" not in manager.hear(3)
 
 
-def test_each_batch_of_a_long_poll_feeds_the_watchdog(
-    installation: Installation, manager: Manager, cut: Cut, dovecot: Dovecot, mailbox_user: str
-) -> None:
-    dovecot.deliver_many(mailbox_user, (LETTER % number for number in range(200)))
+def test_each_batch_of_a_long_poll_feeds_the_watchdog(installation: Dropbox, manager: Manager, cut: Cut) -> None:
+    installation.deliver(*(LETTER % number for number in range(200)))
     cut.delay(0.02)
     service = installation.start(imap_port=str(cut.port), idle="off", batch_messages="5")
     service.wait_for("message.rejected")
