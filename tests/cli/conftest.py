@@ -1,17 +1,16 @@
 """The command line in this process, on an SQLite database of its own, and mail filed behind its back."""
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from itertools import count
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.harness.command import Ran, run_here
-from tests.harness.crm import Mail, file
+from tests.harness.crm import arriving
+from worker.crm.work import Crm
 from worker.store.database import Database
-from worker.store.poll_store import PollStore
 
 JANE = "jane@acme.example"
 BEN = "ben@acme.example"
@@ -60,13 +59,6 @@ def cli(database_file: Path) -> CommandLine:
 def arrive(cli: CommandLine, database_file: Path) -> Iterator[Callable[..., int]]:
     """File a mail through the dropbox of a user; gives its UID."""
     database = Database.open(f"sqlite:///{database_file}")
-    store = PollStore(database)
-    uids = count(1)
-
-    def arrive_one(login: str, to: Sequence[str] = (CARL,), **more: Any) -> int:
-        token = cli.json(f"dropbox show {login}")["address"].partition("+")[2].partition("@")[0]
-        [filing] = file(store, Mail(next(uids), token, more.pop("sender", login), to, **more))
-        return filing.uid
-
-    yield arrive_one
+    arrive_one = arriving(Crm(database))
+    yield lambda *of_whom, **more: arrive_one(*of_whom, **more).uid
     database.close()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.crm.conftest import BEN, CARL, JANE, Arrive
-from tests.harness.crm import NOW
+from tests.crm.conftest import BEN, CARL, JANE
+from tests.harness.crm import NOW, Arrive
 from worker.crm import accounts, emails, sender_addresses, users
 from worker.crm.emails import EmailFilter
 from worker.crm.work import Crm

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Connection, select, update
 from sqlmodel import SQLModel, col
 
-from tests.crm.conftest import BEN, CARL, JANE, Arrive
-from tests.harness.crm import NOW, Rows
+from tests.crm.conftest import BEN, CARL, JANE
+from tests.harness.crm import NOW, Arrive, Rows
 from worker.crm.emails import EmailFilter, list_emails
 from worker.crm.record_life import add_record, edit_record, merge_records
 from worker.crm.record_lists import RecordFilter, list_records

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import select, update
 from sqlmodel import col
 
-from tests.crm.conftest import BEN, CARL, JANE, Arrive
-from tests.harness.crm import NOW, QUEUE, Mail, commit, file
+from tests.crm.conftest import BEN, CARL, JANE
+from tests.harness.crm import NOW, QUEUE, Arrive, Mail, commit, file
 from worker.crm import accounts, decisions
 from worker.crm.decision_search import MessageFilter
 from worker.crm.users import add_user, show_dropbox

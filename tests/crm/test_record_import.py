@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.crm.conftest import BEN, CARL, JANE, Arrive
-from tests.harness.crm import NOW, Mail, Rows, file
+from tests.crm.conftest import BEN, CARL, JANE
+from tests.harness.crm import NOW, Arrive, Mail, Rows, file
 from tests.store.beside import Beside
 from worker.crm import accounts, emails, record_import, record_life, record_lists, users
 from worker.crm.emails import EmailFilter

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.crm.conftest import BEN, CARL, JANE, Arrive
-from tests.harness.crm import NOW, Rows
+from tests.crm.conftest import BEN, CARL, JANE
+from tests.harness.crm import NOW, Arrive, Rows
 from worker.crm import accounts, emails, record_life, record_lists, users
 from worker.crm.emails import EmailFilter
 from worker.crm.record_life import ChangedRecord

@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tests.crm.conftest import Arrive
-from tests.harness.crm import NOW, QUEUE, commit
+from tests.harness.crm import NOW, QUEUE, Arrive, commit
 from worker.crm import decisions
 from worker.crm.work import Crm
 from worker.domain.messages import Arrival, Field, Head

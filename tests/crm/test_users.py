@@ -6,8 +6,8 @@ from functools import partial
 
 import pytest
 
-from tests.crm.conftest import BEN, JANE, Arrive
-from tests.harness.crm import NOW, Rows
+from tests.crm.conftest import BEN, JANE
+from tests.harness.crm import NOW, Arrive, Rows
 from worker.crm import accounts, users
 from worker.crm.work import Crm
 from worker.domain.errors import Refused

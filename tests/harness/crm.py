@@ -9,6 +9,8 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlmodel import SQLModel
 
+from worker.crm.users import show_dropbox
+from worker.crm.work import Crm
 from worker.domain.addresses import Address
 from worker.domain.messages import Arrival, Attachment, Content, Field, Head
 from worker.domain.permissions import DEFAULT_PATTERN, Module, SearchPattern
@@ -19,6 +21,7 @@ from worker.domain.verdicts import Filing
 from worker.filing import Candidate, Rules, Views, file_batch, judge_content, routed, wanted
 from worker.store.database import Database
 from worker.store.inserts import allocate, insert_rows
+from worker.store.poll_store import PollStore
 from worker.store.tables import (
     AccountRow,
     NeverLogRow,
@@ -214,3 +217,18 @@ def decide(store: Store, *mails: Mail, rules: Rules = RULES) -> list[Filing]:
 def commit(store: Store, queue: Queue, filings: Sequence[Filing], at: datetime) -> None:
     """Store what was decided before, however long ago."""
     store.file(queue, {}, lambda _views: filings, at)
+
+
+Arrive = Callable[..., Filing]
+
+
+def arriving(crm: Crm) -> Arrive:
+    """Return a function that files a mail that a user put the dropbox into Bcc of."""
+    store, uids = PollStore(crm.database), count(1)
+
+    def arrive(login: str, to: Sequence[str] = ("carl@client.example",), at: Crm = crm, **more: Any) -> Filing:
+        token = show_dropbox(at, login).token or ""
+        [filing] = file(store, Mail(next(uids), token, more.pop("sender", login), to, **more))
+        return filing
+
+    return arrive
