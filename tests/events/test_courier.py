@@ -25,6 +25,7 @@ from tests.events.receiver import (
     slow,
 )
 from tests.harness.crm import NOW, Rows, User
+from tests.harness.running import await_true
 from worker.domain.events import RecordFacts, record_merged, record_updated
 from worker.domain.permissions import Module
 from worker.outgoing import courier as courier_module
@@ -351,8 +352,7 @@ def test_disabling_stops_deliveries_under_way(
     happen(crm, joe.account_id, *range(400))
     thread = threading.Thread(target=courier.deliver_due)
     thread.start()
-    while len(receiver.got) < 10:
-        time.sleep(0.01)
+    await_true(lambda: len(receiver.got) >= 10)
     with crm.database.begin() as connection:
         connection.execute(text("UPDATE webhook SET state = 'disabled'"))
     thread.join(15)

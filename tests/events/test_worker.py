@@ -5,7 +5,7 @@ from collections.abc import Callable
 from tests.events.receiver import Receiver, answers
 from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
-from tests.outages.patience import await_true
+from tests.harness.running import await_true
 
 OWNER = "jane@acme.example"
 CARL = "carl@client.example"

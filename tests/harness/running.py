@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
@@ -14,6 +14,14 @@ from tests.secrecy import judge
 
 PATIENCE = 45.0
 """Seconds to wait for what comes at once on a quiet machine; a test of speed has a clock of its own."""
+
+
+def await_true(question: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Wait until the answer is true."""
+    end = time.monotonic() + seconds
+    while not question():
+        assert time.monotonic() < end, f"not within {seconds} seconds"
+        time.sleep(0.02)
 
 
 class Running:

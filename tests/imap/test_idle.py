@@ -8,9 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.harness.running import await_true
 from tests.imap.opening import access_to, plain
 from tests.imap.scripted import LOST, Answers, Scripted
-from tests.outages.patience import await_true
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from worker.imap import IdleState, IdleWatch, ImapAccess

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.harness.running import await_true
 from tests.imap.conftest import Opened
 from tests.imap.opening import access_to, plain
 from tests.imap.scripted import Scripted
-from tests.outages.patience import await_true
 from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot
 from worker.domain.errors import Unavailable

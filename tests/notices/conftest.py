@@ -1,6 +1,5 @@
 """A Postfix that takes our mail in each of the ways it may be reached, and delivers it to our Dovecot."""
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email import message_from_bytes
@@ -9,6 +8,7 @@ from email.policy import default
 
 import pytest
 
+from tests.harness.running import await_true
 from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.dovecot_configuration import by_version
 from tests.servers.postfix import Postfix, to_lmtp
@@ -57,11 +57,8 @@ class Outside:
 
     def letters(self, login: str, count: int = 1) -> list[EmailMessage]:
         """Wait until this many mails arrived for the address and return them."""
-        deadline = time.perf_counter() + 20
-        while len(found := self.dovecot.folder(login)) < count:
-            assert time.perf_counter() < deadline, f"{len(found)} of {count} letters arrived for {login}"
-            time.sleep(0.02)
-        return [message_from_bytes(raw, policy=default) for raw in found]
+        await_true(lambda: len(self.dovecot.folder(login)) >= count)
+        return [message_from_bytes(raw, policy=default) for raw in self.dovecot.folder(login)]
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,13 @@
 """What the database and the mailbox hold after all that happened: nothing lost, nothing twice, nobody blamed."""
 
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from tests.harness.installation import Dropbox
 from tests.harness.letters import letter
+from tests.harness.running import PATIENCE, Running
 from tests.servers.dovecot import Dovecot
 
 CUSTOMER = "carl@client.example"
@@ -61,3 +63,16 @@ class Ledger(Dropbox):
 
 def subject_of(mail: bytes) -> str:
     return mail.partition(b"Subject: ")[2].partition(b"\r\n")[0].decode()
+
+
+def await_balance(ledger: Ledger, mails: list[bytes], seconds: float = PATIENCE) -> None:
+    """Wait until each mail is filed and moved; says what is still wrong when the time is up."""
+    end = time.monotonic() + seconds
+    while (wrong := ledger.differences(mails)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert wrong == []
+
+
+def outages_told(service: Running) -> list[str]:
+    """Return the log events about connections, in order."""
+    return [name for name in service.names if name.startswith(("mailbox.", "database."))]

@@ -8,9 +8,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.harness.running import await_true
 from tests.outages.conftest import InFrontOf, Opened
-from tests.outages.ledger import Ledger
-from tests.outages.patience import await_balance, await_true, outages_told
+from tests.outages.ledger import Ledger, await_balance, outages_told
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres
 

@@ -14,8 +14,7 @@ import pytest
 
 from tests.imap.listening import Listening
 from tests.outages.conftest import InFrontOf, Opened
-from tests.outages.ledger import Ledger
-from tests.outages.patience import await_balance
+from tests.outages.ledger import Ledger, await_balance
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.harness.running import await_true
 from tests.outages.between import CutHere, breaks
 from tests.outages.conftest import InFrontOf, Opened
-from tests.outages.ledger import Ledger, subject_of
-from tests.outages.patience import await_balance, await_true
+from tests.outages.ledger import Ledger, await_balance, subject_of
 from tests.servers.dovecot import Dovecot, DovecotSettings
 from tests.servers.dovecot_configuration import by_version
 from worker.store.originals import StoredOriginal, unpack

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.harness.running import await_true
 from tests.outages.between import Between, CutHere
 from tests.outages.conftest import Opened
-from tests.outages.ledger import Ledger, subject_of
-from tests.outages.patience import await_balance, await_true, outages_told
+from tests.outages.ledger import Ledger, await_balance, outages_told, subject_of
 from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot, DovecotSettings
 

@@ -2,9 +2,9 @@
 
 import threading
 
+from tests.harness.running import await_true
 from tests.outages.conftest import InFrontOf
-from tests.outages.ledger import Ledger
-from tests.outages.patience import await_balance, await_true
+from tests.outages.ledger import Ledger, await_balance
 
 
 def test_a_process_that_dies_while_it_waits_for_the_mail_server_blames_no_message(

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
+from tests.harness.running import await_true
 from tests.outages.between import breaks
 from tests.outages.conftest import InFrontOf
-from tests.outages.ledger import Ledger
-from tests.outages.patience import await_balance, await_true
+from tests.outages.ledger import Ledger, await_balance
 from tests.servers.cut import Cut
 
 BACKLOG = 600

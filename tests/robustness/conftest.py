@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness.databases import Databases
 from tests.robustness.dying import Workers
-from tests.robustness.scene import Scene, found
+from tests.robustness.scene import Scene, add_user_and_contact
 from tests.servers.dovecot import Dovecot
 
 AT_A_TIME = 4
@@ -20,7 +20,7 @@ def new_url(kind: str, databases: Databases) -> Iterator[Callable[[], str]]:
     with ExitStack() as made:
 
         def make() -> str:
-            url = databases.copy(kind, fill=found)
+            url = databases.copy(kind, fill=add_user_and_contact)
             made.callback(databases.drop, url)
             return url
 

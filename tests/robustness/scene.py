@@ -72,7 +72,7 @@ def _mail(number: int) -> Mail:
             return Mail(number, (KNOWN, f"new{group}@client.example"))
 
 
-def found(database: Database) -> User:
+def add_user_and_contact(database: Database) -> User:
     """One account, one user, one contact."""
     crm = Rows(database)
     account = crm.account()

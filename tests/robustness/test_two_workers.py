@@ -11,8 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.harness.installation import Installation
-from tests.harness.running import Running
-from tests.outages.patience import await_true
+from tests.harness.running import Running, await_true
 from tests.robustness.dying import Worker, Workers
 from tests.robustness.scene import Mail, Scene, everyday
 from tests.servers.cut import Cut
@@ -97,9 +96,7 @@ def test_a_worker_that_was_cut_off_knows_that_the_lock_is_lost(scene: Scene, cut
     with pytest.raises(DatabaseUnavailable, match="the lock on the mailbox is lost"):
         lock.held()
     assert time.monotonic() - began < TAKEN_OVER_WITHIN
-    while not other.acquire():
-        assert time.monotonic() - began < TAKEN_OVER_WITHIN
-        time.sleep(0.1)
+    await_true(other.acquire, TAKEN_OVER_WITHIN)
     other.release()
     cut_database.close()
     database.close()

@@ -1,10 +1,10 @@
 """Postfix hands its mail to our Dovecot, and no token is lost on the way."""
 
-import time
 from collections.abc import Callable
 
 import pytest
 
+from tests.harness.running import await_true
 from tests.servers.dovecot import Dovecot
 from tests.servers.postfix import DOMAIN, Postfix, to_lmtp, to_maildir
 
@@ -12,13 +12,8 @@ MAIL = b"From: jo@example.com\r\nTo: kim@client.example\r\nSubject: hello\r\n\r\
 
 
 def arrived(dovecot: Dovecot, user: str, count: int) -> list[bytes]:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        found = dovecot.folder(user)
-        if len(found) >= count:
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"{len(dovecot.folder(user))} of {count} messages arrived")
+    await_true(lambda: len(dovecot.folder(user)) >= count)
+    return dovecot.folder(user)
 
 
 @pytest.mark.parametrize("way", ["lmtp", "virtual"])

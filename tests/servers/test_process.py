@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from tests.harness.running import await_true
 
 ROOT = Path(__file__).parents[2]
 START_AND_DIE = """
@@ -30,7 +31,4 @@ def test_a_server_ends_and_cleans_up_when_the_test_run_is_killed() -> None:
         [sys.executable, "-c", START_AND_DIE], cwd=ROOT, capture_output=True, text=True, check=False
     )
     pid, folder = killed.stdout.split()
-    deadline = time.monotonic() + 10
-    while runs(pid) or Path(folder).exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    await_true(lambda: not runs(pid) and not Path(folder).exists())

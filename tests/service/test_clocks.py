@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.installation import Dropbox
-from tests.harness.running import Running
-from tests.outages.patience import await_true
+from tests.harness.running import Running, await_true
 from tests.servers.cut import Cut
 from tests.service.test_running import LETTER
 from worker.service.turns import Interval, WakeUps

@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from tests.harness.installation import Dropbox
-from tests.harness.running import Running
-from tests.outages.patience import await_true
+from tests.harness.running import Running, await_true
 from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot
 from tests.servers.postgres import Postgres

@@ -11,7 +11,7 @@ import pytest
 from freezegun import freeze_time
 from structlog.testing import capture_logs
 
-from tests.outages.patience import await_true
+from tests.harness.running import await_true
 from worker.domain.errors import Refused, Unavailable
 from worker.retries import Backoff
 from worker.service import supervisor

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.installation import Dropbox
-from tests.outages.patience import await_true
+from tests.harness.running import await_true
 from tests.servers.cut import Cut, Towards
 from tests.servers.dovecot import Dovecot
 from tests.servers.requirement import require

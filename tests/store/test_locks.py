@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.outages.patience import await_true
+from tests.harness.running import await_true
 from tests.servers.postgres import Postgres
 from worker.domain.errors import DatabaseUnavailable, Refused, Unavailable
 from worker.store.database import Database
