@@ -91,16 +91,10 @@ class AddressList:
     faults: tuple[Fault, ...] = ()
     has_group: bool = False
 
-    def display_name(self, address: Address) -> str:
-        """Return the name that the list gives an address, decoded, on one line; empty where it gives none."""
-        return _shown_name(self._written_name(address))
-
     def decoded_name(self, address: Address) -> str:
-        """Return the same name with every character that the mail has put into it."""
-        return decoded_name(self._written_name(address))
-
-    def _written_name(self, address: Address) -> str:
-        return next((name for found, name in zip(self.addresses, self.names, strict=True) if found == address), "")
+        """Return the name that the list gives an address, decoded; it may hold anything. Empty where it gives none."""
+        written = (name for found, name in zip(self.addresses, self.names, strict=True) if found == address)
+        return _decoded_name(next(written, ""))
 
     def in_ascii(self) -> "AddressList":
         """Return the list without addresses that have other letters: where those are a guess, it is another person."""
@@ -124,11 +118,11 @@ def joined(lists: list[AddressList]) -> AddressList:
 
 def _shown_name(written: str) -> str:
     """Return a display name as people read it: decoded, without quotes, comments and tokens."""
-    name = clean(decoded_name(written), _MOST_NAME)
+    name = clean(_decoded_name(written), _MOST_NAME)
     return without_tokens(name[1:-1] if _is_in_single_quotes(name) else name)
 
 
-def decoded_name(written: str) -> str:
+def _decoded_name(written: str) -> str:
     """Return a display name decoded, without quotes and comments; it may hold anything."""
     return decode_words("".join(_unquoted(token) for token, _ in _tokens_of_list(written) if not is_comment(token)))
 

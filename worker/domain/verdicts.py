@@ -1,6 +1,6 @@
 """What the core says of a message: a verdict for each owner, one end in all, and the notices of what was not filed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
@@ -19,19 +19,12 @@ class NewEmail:
 
     account_id: int
     fingerprint: bytes
-    content: Content
+    content: Content = field(compare=False)
 
     @property
     def owners(self) -> frozenset[int]:
         """The owners who have a copy of it already: none."""
         return frozenset()
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, NewEmail)
-            and self.fingerprint == other.fingerprint
-            and self.account_id == other.account_id
-        )
 
     def __hash__(self) -> int:
         return hash(self.fingerprint)

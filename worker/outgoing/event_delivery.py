@@ -137,9 +137,7 @@ def signed(endpoint: Endpoint, event_id: str, body: str, at: datetime) -> dict[s
     }
 
 
-@lru_cache(maxsize=256)
-def _signer(secret: str) -> Webhook:
-    return Webhook(secret)
+_signer = lru_cache(maxsize=256)(Webhook)
 
 
 @lru_cache(maxsize=1)

@@ -4,7 +4,7 @@ A few statements for all accounts together, built once: building one takes longe
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date
 from functools import cache
 from itertools import compress
@@ -190,8 +190,8 @@ def views(connection: Connection, wanted: Mapping[int, Wanted], day: date) -> di
     addresses = [(account, key) for account, want in wanted.items() for key in want.addresses]
     domains = [(account, domain) for account, want in wanted.items() for domain in want.domains]
     records = records_of(connection, addresses)
-    colleagues = _colleagues(connection, addresses)
-    never_log = _never_log(connection, addresses + domains)
+    colleagues = _keys_by_account(connection, addresses, _colleagues)
+    never_log = _keys_by_account(connection, addresses + domains, _never_log)
     made = _made_on(connection, {account: want.owners for account, want in wanted.items()}, day)
     emails = _emails(
         connection, [(account, fingerprint) for account, want in wanted.items() for fingerprint in want.fingerprints]
@@ -247,16 +247,21 @@ def _records_statement(dialect: str) -> Select[Any]:
     )
 
 
-def _colleagues(connection: Connection, addresses: list[tuple[int, str]]) -> Mapping[int, set[str]]:
-    """Return the proven sender addresses by account (R14). An unproven claim must not keep an address off records."""
-    if not addresses:
-        return {}
-    dialect = connection.dialect.name
-    return _sets(connection.execute(_colleagues_statement(dialect), text_pairs(dialect, addresses)))
+def _keys_by_account(
+    connection: Connection, wanted: list[tuple[int, str]], statement: Callable[[str], Select[Any]]
+) -> dict[int, set[str]]:
+    """Return those of the wanted keys that the statement finds, by account."""
+    found: dict[int, set[str]] = {}
+    if wanted:
+        dialect = connection.dialect.name
+        for account, key in connection.execute(statement(dialect), text_pairs(dialect, wanted)):
+            found.setdefault(account, set()).add(key)
+    return found
 
 
 @cache
-def _colleagues_statement(dialect: str) -> Select[Any]:
+def _colleagues(dialect: str) -> Select[Any]:
+    """Select the proven sender addresses (R14). An unproven claim must not keep an address off records."""
     wanted = wanted_texts(dialect)
     query = select(wanted.c.account_id, wanted.c.key).join_from(
         wanted, SenderRow, _meets(wanted, SenderRow, SenderRow.address_key)
@@ -264,15 +269,8 @@ def _colleagues_statement(dialect: str) -> Select[Any]:
     return query.where(col(SenderRow.proven_at).is_not(None)).distinct()
 
 
-def _never_log(connection: Connection, entries: list[tuple[int, str]]) -> Mapping[int, set[str]]:
-    if not entries:
-        return {}
-    dialect = connection.dialect.name
-    return _sets(connection.execute(_never_log_statement(dialect), text_pairs(dialect, entries)))
-
-
 @cache
-def _never_log_statement(dialect: str) -> Select[Any]:
+def _never_log(dialect: str) -> Select[Any]:
     wanted = wanted_texts(dialect)
     return select(wanted.c.account_id, wanted.c.key).join_from(
         wanted, NeverLogRow, _meets(wanted, NeverLogRow, NeverLogRow.entry)
@@ -328,10 +326,3 @@ def _of_emails(
 
 def _meets(wanted: FromClause, row: Any, column: Any) -> Any:
     return and_(row.account_id == wanted.c.account_id, column == wanted.c.key)
-
-
-def _sets(rows: Iterable[Any]) -> dict[int, set[str]]:
-    found: dict[int, set[str]] = {}
-    for account, key in rows:
-        found.setdefault(account, set()).add(key)
-    return found
