@@ -119,7 +119,6 @@ class Mail:
     subject: str
     dropboxes: tuple[str, ...]
     text: str = "Hello,\n\nas discussed on the phone.\n\nBest regards\n"
-    cc: str = ""
     message_id: str = ""
     in_reply_to: str = ""
     attachment: tuple[str, bytes] | None = None
@@ -130,8 +129,6 @@ class Mail:
         message = EmailMessage()
         message["From"] = self.sender
         message["To"] = self.to
-        if self.cc:
-            message["Cc"] = self.cc
         message["Subject"] = self.subject
         message["Date"] = format_datetime(datetime.now(UTC))
         message["Message-ID"] = self.message_id or make_msgid(domain="acme.example")

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Select, and_, func, select
 from sqlmodel import col
 
+from worker.crm.record_life import changing
 from worker.crm.record_lists import RecordDetail, detail_of, find_listed, find_record
-from worker.crm.record_rows import Revision, attach, author_of, insert_records, read_states, update_records
+from worker.crm.record_rows import Revision, attach, insert_records, read_states, update_records
 from worker.crm.work import By, Crm, Work, address_of
 from worker.domain.addresses import Address
 from worker.domain.errors import Refused
@@ -19,7 +20,6 @@ from worker.domain.records import SOURCE, Direction, RecordChange, RecordState, 
 from worker.retries import retry_on_conflict
 from worker.store.columns import among_numbers
 from worker.store.tables import AssociationRow, EmailOwnerRow, EmailRow, RecordRow, UnmatchedRow, UserRow
-from worker.store.waiting import lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,9 +273,7 @@ def assign_unmatched(crm: Crm, text: str, module: Module, by: By, *, to: str | N
         Refused: when nothing waits for the address, there is no such record, or the acting user may not.
     """
     address = address_of(text, "the address")
-    with crm.begin() as work:
-        author = author_of(work, by, module)
-        lock(work.connection, [work.account.id], alone=True)
+    with changing(crm, by, module) as (work, author):
         if not _is_waited_for(work, address):
             raise Refused(f"no email waits for {address} in account {work.account.name}", "nothing_waits")
         if to is None:

@@ -1,5 +1,7 @@
 """The life of a lead or contact: added, edited, merged, converted, deleted; its emails and addresses follow (R25)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import delete, exists, func, select, update
@@ -51,6 +53,20 @@ class DeletedRecord:
     emails_without_record: int
 
 
+@contextmanager
+def changing(crm: Crm, by: By, *modules: Module) -> Iterator[tuple[Work, Author]]:
+    """Begin a change of records that exist. No mail of the account is filed meanwhile.
+
+    Raises:
+        Refused: when the acting user may not, or there is no such user or account.
+        Conflict, Unavailable: others wrote the same rows first, or the database is down.
+    """
+    with crm.begin() as work:
+        author = author_of(work, by, *modules)
+        lock(work.connection, [work.account.id], alone=True)
+        yield work, author
+
+
 @retry_on_conflict
 def add_record(crm: Crm, module: Module, change: RecordChange, by: By) -> ChangedRecord:
     """Make one record and give it the mail that waits for its address.
@@ -76,9 +92,7 @@ def edit_record(crm: Crm, module: Module, name: str, change: RecordChange, by: B
         Refused: when there is no such record or owner, the external ID is taken, an address cannot be removed, or the
             acting user may not.
     """
-    with crm.begin() as work:
-        author = author_of(work, by, module)
-        lock(work.connection, [work.account.id], alone=True)
+    with changing(crm, by, module) as (work, author):
         number = find_record(work, module, name)
         before = read_states(work, [number])[number]
         revision = Revision(number, before, changed(before, change, _owner_id(work, change)))
@@ -96,9 +110,7 @@ def delete_record(crm: Crm, module: Module, name: str, by: By) -> DeletedRecord:
     Raises:
         Refused: when there is no such record, or the acting user may not.
     """
-    with crm.begin() as work:
-        author = author_of(work, by, module)
-        lock(work.connection, [work.account.id], alone=True)
+    with changing(crm, by, module) as (work, author):
         number = find_record(work, module, name)
         deleted = DeletedRecord(detail_of(work, module, number), _emails_only_on(work, number))
         facts = facts_of(number, module, read_states(work, [number])[number])
@@ -114,9 +126,7 @@ def merge_records(crm: Crm, module: Module, name: str, by: By, *, into: str) -> 
     Raises:
         Refused: when one of them does not exist, both are the same, or the acting user may not.
     """
-    with crm.begin() as work:
-        author = author_of(work, by, module)
-        lock(work.connection, [work.account.id], alone=True)
+    with changing(crm, by, module) as (work, author):
         number = find_record(work, module, name)
         target = _find_target(work, module, number, into)
         if number == target:
@@ -131,9 +141,7 @@ def convert_lead(crm: Crm, name: str, by: By, *, into: str | None) -> ChangedRec
     Raises:
         Refused: when one of them does not exist, a contact has the lead's external ID, or the acting user may not.
     """
-    with crm.begin() as work:
-        author = author_of(work, by, Module.LEAD, Module.CONTACT)
-        lock(work.connection, [work.account.id], alone=True)
+    with changing(crm, by, Module.LEAD, Module.CONTACT) as (work, author):
         number = find_record(work, Module.LEAD, name)
         if into is not None:
             target = find_record(work, Module.CONTACT, into)
