@@ -50,11 +50,11 @@ def _measured(stage: Stage, row: str) -> Finding:
 
 def _print_table(findings: Sequence[Finding], title: str) -> None:
     table = Table(title=title or None, title_justify="left")
-    for heading in ("row", "what", "target", "result", "yardstick", ""):
+    for heading in ("row", "what", "target", "goal", "result", "yardstick", ""):
         table.add_column(heading, overflow="fold")
     for found in findings:
         verdict = "[green]pass[/]" if found.passed else "[red]FAIL[/]"
-        table.add_row(found.row, found.what, found.target, found.result, found.yardstick, verdict)
+        table.add_row(found.row, found.what, found.target, found.goal, found.result, found.yardstick, verdict)
     Console(width=None if sys.stdout.isatty() else 160).print(table)
 
 

@@ -8,7 +8,10 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Finding:
-    """One row: ``passed`` says whether the result keeps to the target; ``figures`` is everything measured for it."""
+    """One row: ``passed`` says whether the result keeps to the target; ``figures`` is everything measured for it.
+
+    A target is what each release has to keep to. The ``goal`` is what is wanted, where no release has reached it.
+    """
 
     row: str
     what: str
@@ -17,6 +20,7 @@ class Finding:
     yardstick: str
     passed: bool
     figures: Mapping[str, object] = field(default_factory=dict)
+    goal: str = ""
 
 
 @dataclass(frozen=True)

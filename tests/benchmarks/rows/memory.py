@@ -11,7 +11,7 @@ _MEGABYTE = 1_000_000
 
 
 def mix(stage: Stage) -> Finding:
-    return _peak(stage, "memory-mix", stage.effort.memory_backlog, 120, times=stage.effort.pairs)
+    return _peak(stage, "memory-mix", stage.effort.memory_backlog, 130, times=stage.effort.pairs)
 
 
 def long(stage: Stage) -> Finding:
