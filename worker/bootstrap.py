@@ -176,8 +176,7 @@ def warn_of_forgery(settings: Settings) -> None:
     """Log that From is believed unchecked, where the settings say so (R13)."""
     if not settings.requires_sender_auth:
         structlog.get_logger().warning(
-            Event.SENDER_AUTH_OFF,
-            message="a forged From is believed: set BCC_DROPBOX_AUTHSERV_ID to have it checked",
+            Event.SENDER_AUTH_OFF, message="a forged From is believed: set BCC_DROPBOX_AUTHSERV_ID to have it checked"
         )
 
 

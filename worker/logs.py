@@ -80,11 +80,7 @@ class Event(StrEnum):
 
 
 def configure(
-    *,
-    level: str = "info",
-    as_json: bool | None = None,
-    stream: TextIO | None = None,
-    secrets: Collection[str] = (),
+    *, level: str = "info", as_json: bool | None = None, stream: TextIO | None = None, secrets: Collection[str] = ()
 ) -> None:
     """Log to ``stream`` (stderr). By default (``as_json=None``) use colours on a terminal and JSON lines elsewhere.
 

@@ -90,11 +90,7 @@ def ended_after(seconds: float, wire: Breakable, server: str) -> Iterator[None]:
         timer.cancel()
 
 
-_AUTHORITY_NEEDS = {
-    86: "subjectKeyIdentifier",
-    89: "a critical basicConstraints",
-    92: "keyUsage",
-}
+_AUTHORITY_NEEDS = {86: "subjectKeyIdentifier", 89: "a critical basicConstraints", 92: "keyUsage"}
 """What the authority's certificate lacks, by OpenSSL's X509_V_ERR_…. Since 3.13 Python checks as RFC 5280 §4.2 asks."""
 _CERTIFICATE_NEEDS = {85: "authorityKeyIdentifier"}
 _RENEW_AUTHORITY = (

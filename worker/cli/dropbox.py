@@ -76,12 +76,7 @@ def pattern(
 
 
 @app.command("vcard")
-def vcard(
-    ctx: typer.Context,
-    login: User,
-    output: OutputFile = None,
-    account: AccountName = None,
-) -> None:
+def vcard(ctx: typer.Context, login: User, output: OutputFile = None, account: AccountName = None) -> None:
     """Give the address as a vCard (.vcf)."""
     from worker.crm import users
 

@@ -94,12 +94,7 @@ def show(ctx: typer.Context, email_id: EmailId, account: AccountName = None, as_
 
 
 @app.command("export")
-def export(
-    ctx: typer.Context,
-    email_id: EmailId,
-    output: OutputFile = None,
-    account: AccountName = None,
-) -> None:
+def export(ctx: typer.Context, email_id: EmailId, output: OutputFile = None, account: AccountName = None) -> None:
     """Give the original message, byte for byte (.eml)."""
     from worker.crm.emails import original_of
 

@@ -135,8 +135,7 @@ def _wrapped(text: str, columns: int | None, indent: int) -> Sequence[str]:
 def vacuum(
     ctx: typer.Context,
     full: Annotated[
-        bool,
-        typer.Option("--full", help="Rewrite an SQLite file of an early release. The worker waits meanwhile."),
+        bool, typer.Option("--full", help="Rewrite an SQLite file of an early release. The worker waits meanwhile.")
     ] = False,
     as_json: Json = False,
 ) -> None:

@@ -146,11 +146,7 @@ def room_left(room: Room) -> Finding:
     seen = f"{room.size.disk_free / 10**9:.1f} GB free, enough for {days:.0f} days at the present growth"
     if days >= _LEAST_DAYS:
         return passed(what, seen)
-    return warned(
-        what,
-        seen,
-        "enlarge the disk, or keep less: BCC_DROPBOX_KEEP_EMAILS_DAYS, then `bcc-dropbox vacuum`",
-    )
+    return warned(what, seen, "enlarge the disk, or keep less: BCC_DROPBOX_KEEP_EMAILS_DAYS, then `bcc-dropbox vacuum`")
 
 
 def clock_of_database(there: datetime | None) -> Finding:

@@ -145,11 +145,7 @@ def _of_milters(head: Head, boundary: int) -> Iterator[str]:
 
 
 def authenticate(  # noqa: PLR0911 - each is one answer
-    stamps: Stamps,
-    read: ReadResults,
-    authserv_id: str,
-    from_domain: str,
-    organisational: OrganisationalDomain,
+    stamps: Stamps, read: ReadResults, authserv_id: str, from_domain: str, organisational: OrganisationalDomain
 ) -> Authentication:
     """Judge what our server says of a From domain (both in IDNA form).
 

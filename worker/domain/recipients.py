@@ -101,12 +101,7 @@ def counting_among(
 
 
 def resolve(  # noqa: PLR0913, PLR0917 - what is known of one recipient
-    address: Address,
-    owner: Owner,
-    search: Search,
-    view: AccountView,
-    made: Iterable[NewRecord],
-    allowance: Allowance,
+    address: Address, owner: Owner, search: Search, view: AccountView, made: Iterable[NewRecord], allowance: Allowance
 ) -> RecipientTrace:
     """Find the record of one recipient, or say which to make (R15 to R17).
 

@@ -136,9 +136,7 @@ def judge_size(judgement: Judgement, size: int, attachment_bytes: int, rules: Ru
         )
     if size > rules.max_message_bytes:
         return _reject_all(
-            judgement,
-            Reason.MESSAGE_TOO_LARGE,
-            detail(Code.MESSAGE_SIZE, size=size, limit=rules.max_message_bytes),
+            judgement, Reason.MESSAGE_TOO_LARGE, detail(Code.MESSAGE_SIZE, size=size, limit=rules.max_message_bytes)
         )
     return judgement
 

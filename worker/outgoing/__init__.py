@@ -4,13 +4,4 @@ from worker.domain.servers import MailServer, Security
 from worker.outgoing.letters import Notifier, Round, code_letter, notice_letter
 from worker.outgoing.post import Post, Undeliverable
 
-__all__ = [
-    "MailServer",
-    "Notifier",
-    "Post",
-    "Round",
-    "Security",
-    "Undeliverable",
-    "code_letter",
-    "notice_letter",
-]
+__all__ = ["MailServer", "Notifier", "Post", "Round", "Security", "Undeliverable", "code_letter", "notice_letter"]

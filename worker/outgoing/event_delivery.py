@@ -130,11 +130,7 @@ def send_once(endpoint: Endpoint, event_id: str, body: str) -> Answer:
 def signed(endpoint: Endpoint, event_id: str, body: str, at: datetime) -> dict[str, str]:
     """Return the headers that prove that the body is ours; after a rotation by both secrets."""
     signatures = " ".join(_signer(secret).sign(event_id, at, body) for secret in endpoint.secrets)
-    return {
-        "webhook-id": event_id,
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": signatures,
-    }
+    return {"webhook-id": event_id, "webhook-timestamp": str(int(at.timestamp())), "webhook-signature": signatures}
 
 
 _signer = lru_cache(maxsize=256)(Webhook)

@@ -74,8 +74,7 @@ def _with_waiting(connection: Connection, accounts: Collection[int]) -> set[int]
 @cache
 def _with_waiting_statement(dialect: str) -> Select[int]:
     return select(col(AccountRow.id)).where(
-        among_wanted(dialect, col(AccountRow.id)),
-        exists().where(col(UnmatchedRow.account_id) == col(AccountRow.id)),
+        among_wanted(dialect, col(AccountRow.id)), exists().where(col(UnmatchedRow.account_id) == col(AccountRow.id))
     )
 
 
