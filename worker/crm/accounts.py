@@ -140,6 +140,7 @@ def _insert_profiles(connection: Connection, account_id: int, profiles: Sequence
 
 
 def _change(crm: Crm, name: str, change: Callable[[Profile], Profile], acting: str) -> Profile:
+    """Change a profile for a user who manages profiles."""
     with crm.begin() as work:
         work.lock_account()
         _require_manager(work, acting)
@@ -315,6 +316,7 @@ def list_never_log(crm: Crm, *, limit: int | None) -> list[str]:
 
 
 def _entry_of(text: str) -> str:
+    """Read a never-log entry: return the key of an address, or a domain."""
     trimmed = text.strip()
     try:
         if trimmed.lstrip("@").count("@"):

@@ -112,6 +112,7 @@ def _chunks(rows: Iterable[RecordChange | BadRow]) -> Iterator[list[RecordChange
 def _import_chunk(
     crm: Crm, plan: ImportPlan, rows: Sequence[RecordChange | BadRow], claims: "_Claims", by: By
 ) -> Imported:
+    """Import some rows in one transaction."""
     with crm.begin() as work:
         widen_cache(work.connection)
         make_first_account(work, by.now)

@@ -176,6 +176,7 @@ def _find_target(work: Work, module: Module, number: int, into: str) -> int:
 
 
 def _merge(work: Work, number: int, target: int, modules: tuple[Module, Module], author: Author) -> ChangedRecord:
+    """Move the emails and addresses of one record to another, and end the first."""
     states = read_states(work, [number, target])
     gone, before = states[number], states[target]
     revision = Revision(target, before, merged(before, gone))
@@ -190,6 +191,7 @@ def _merge(work: Work, number: int, target: int, modules: tuple[Module, Module],
 
 
 def _revise(work: Work, module: Module, revision: Revision, author: Author) -> ChangedRecord:
+    """Write a changed record, and give it the mail that waits for its new addresses."""
     update_records(work, module, [revision], author)
     attached = attach(work, module, [(revision.record_id, revision.after)], author) if revision.moves_addresses else 0
     return ChangedRecord(detail_of(work, module, revision.record_id), attached)

@@ -186,6 +186,7 @@ def _wanted(connection: Connection, plan: Plan, options: Options) -> WantedMail:
 
 
 def _counted_all(work: Work, plan: Plan) -> Counter[str]:
+    """Count all rows that go, by table; a row that goes with its email is counted once."""
     connection, account_id = work.connection, plan.account_id
     parts = [
         *decision_parts(connection, plan.decisions),
@@ -205,6 +206,7 @@ def _counted_all(work: Work, plan: Plan) -> Counter[str]:
 
 
 def _remove(crm: Crm, plan: Plan, now: datetime) -> Counter[str]:
+    """Remove what the plan names, in batches; return how many rows went, by table."""
     counts: Counter[str] = Counter()
     account_id = plan.account_id
     batches: tuple[tuple[Sequence[int], Callable[[Connection, Sequence[int]], list[Part]]], ...] = (
@@ -240,6 +242,7 @@ def _got_more(work: Work, plan: Plan) -> bool:
 
 
 def _remove_records(work: Work, plan: Plan, now: datetime) -> Counter[str]:
+    """Remove the records that are still there; count them with their associations and addresses."""
     author = Author(None, now)
     parts = record_parts(work.connection, plan.account_id, plan.records)
     counts = counted(work.connection, parts)
@@ -252,6 +255,7 @@ def _remove_records(work: Work, plan: Plan, now: datetime) -> Counter[str]:
 
 
 def _strike_out(work: Work, plan: Plan) -> None:
+    """Replace the addresses in the text of other people's rows."""
     for place, number in plan.mentions:
         row, names = MENTIONING[place]
         table = SQLModel.metadata.tables[str(row.__tablename__)]
@@ -370,6 +374,7 @@ def _events_of(work: Work, emails: Sequence[int], records: Sequence[int]) -> Ite
 
 
 def _end_records(work: Work, records: Sequence[int], now: datetime) -> Counter[str]:
+    """End these records, and report each end."""
     modules = select(col(RecordRow.id), col(RecordRow.module)).where(
         work.owns(RecordRow), among_numbers(work.connection, col(RecordRow.id), records)
     )

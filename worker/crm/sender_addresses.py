@@ -194,14 +194,15 @@ def verify_code(crm: Crm, login: str, typed: str, *, now: datetime) -> list[Regi
     """
     with crm.begin() as work:
         user = work.user(login, lock=True)
-        refusal = _try(work.connection, user, typed, now)
+        refusal = _try_code(work.connection, user, typed, now)
         senders = senders_of(work, user)
     if refusal:
         raise refusal  # only now: the try is counted whatever comes of it
     return senders
 
 
-def _try(connection: Connection, user: User, typed: str, now: datetime) -> Refused | None:
+def _try_code(connection: Connection, user: User, typed: str, now: datetime) -> Refused | None:
+    """Prove the address whose code was typed; return the refusal if no code fits."""
     unproven = _unproven(connection, user)
     waiting = [row for row in unproven if row.code_digest is not None]
     if unproven and not waiting:

@@ -206,6 +206,7 @@ def _new_secret() -> str:
 
 
 def _resend(work: Work, which: Any, now: datetime) -> int:
+    """Let the chosen events wait for delivery again; return how many they are."""
     waiting = {
         "state": State.PENDING.value,
         "attempts": 0,

@@ -107,6 +107,7 @@ def check_database(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_open(database: Database) -> Iterator[Finding]:
+    """Check a database that can be opened."""
     with database.read() as connection:
         revision = revision_of(connection)
         there, is_standby = (None, False) if database.is_sqlite else connection.execute(_SERVER).one()
@@ -188,6 +189,7 @@ def check_mailbox(settings: Settings) -> Iterator[Finding]:
 
 
 def _mending(error: Unavailable) -> str:
+    """Return the advice for a mailbox that cannot be reached."""
     match error:
         case CertificateRefused():
             return renewal(error) or (

@@ -139,6 +139,7 @@ def _no_customer(address: Address, view: AccountView) -> Detail | None:
 
 @lru_cache(maxsize=4096)
 def _why_no_customer(address: Address) -> Detail | None:
+    """Return why no customer can have this address, or None."""
     local, _, domain = address.key.rpartition("@")
     top = domain.rpartition(".")[2]
     if top == domain:
@@ -173,6 +174,7 @@ def _unread(faults: Iterable[Fault]) -> Iterator[RecipientTrace]:
 
 
 def _exclusion(address: Address, owner: Owner, dropbox: DropboxAddress, view: AccountView) -> Detail | None:
+    """Return why an address does not count as a recipient, or None (R14)."""
     if dropbox.covers(address):
         return detail(Code.DROPBOX_ADDRESS)
     if owner.sends_as(address):

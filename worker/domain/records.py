@@ -56,6 +56,7 @@ def person_name(decoded: str) -> PersonName | None:
 
 
 def _in_order(name: str) -> PersonName:
+    """Split a name into first and last: behind a comma stands the first name, else the last word is the last name."""
     last, comma, first = (part.strip() for part in name.partition(","))
     if comma and last and first and not _NO_FIRST_NAMES.intersection(_bare_words(first)):
         return PersonName(last, first)

@@ -93,6 +93,7 @@ def _strict_address(text: str) -> Address:
 
 
 def _read_any(value: str) -> AddressList:
+    """Read a From that is not simple, entry by entry."""
     addresses: list[Address] = []
     faults = [Fault(Syntax.CONTROL, value)] if _CONTROL.search(value) else []
     has_group = False
@@ -109,6 +110,7 @@ def _read_any(value: str) -> AddressList:
 
 
 def _address_of(entry: _Entry) -> Address | None:
+    """Return the address of an entry, and note its faults."""
     if entry.is_open:
         entry.faults.append(Syntax.BRACKET_OPEN)
     tokens = _without_space_around(_without_route(entry) if entry.has_angle else entry.before)

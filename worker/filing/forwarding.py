@@ -97,6 +97,7 @@ class _Letters:
             yield _unreadable(self._claim, detail(Code.FORWARD_LEFT_OUT, count=left_out))
 
     def _with_inner(self, original: Original, number: int, count: int) -> Iterator[Mail | Verdict]:
+        """Yield an attached mail and the mails that are attached to it."""
         outer = self._original(original.content, number, count)
         is_customers = isinstance(outer, Mail) and any(
             address.key not in self._view.colleagues for address in outer.recipients.counted
@@ -111,6 +112,7 @@ class _Letters:
                 yield replace(inner, only_known=True)
 
     def _original(self, content: Content, number: int, count: int) -> Mail | Verdict:
+        """Read one attached mail, and find whose records get it."""
         if end := automatic_end(self._claim, content.head):
             return end
         sender = sender_of(content.head)

@@ -116,6 +116,7 @@ class _Batch:
         return claim.rejected(Reason.FORWARD_UNREADABLE, detail(Code.FORWARD_OF_OUR_OWN))
 
     def _verdict(self, claim: Claim, mail: Mail) -> Verdict:
+        """Decide on one mail for one owner (R15 to R19)."""
         owner = claim.owner
         email, copies = self._email(mail.content, owner.account_id, self._view(owner))
         traces = self._resolved(owner, mail)

@@ -157,6 +157,7 @@ def fetch_each(session: Callable[[], Session], uids: Collection[int], items: str
 
 
 def _fetch(session: Session, uids: Sequence[int], items: str, answers: dict[int, Answer]) -> Unavailable | None:
+    """Fetch the UIDs into ``answers``; return the failure that kept some of them out."""
     wanted = set(uids)
     refused: SaidNo | None = None
     for uid_set in uid_sets(uids):

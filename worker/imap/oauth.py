@@ -135,6 +135,7 @@ class TokenSource:
             return self._held.text
 
     def _renewed(self) -> _AccessToken:
+        """Ask for a new token; while the endpoint is down, return the held one if it is still valid."""
         try:
             return self._by_refresh_token(self._refresh_tokens) if self._refresh_tokens else self._ask(None)
         except LoginRefused:

@@ -180,9 +180,9 @@ def _offset(zone: str) -> timezone | None:
     return timezone(ahead if found[1] == "+" else -ahead)
 
 
-_MOST_CHARACTERS = 16 * 1024
+_LONGEST_RESULTS = 16 * 1024
 """authres takes time by the square of the length; receiving servers write one or two thousand characters."""
-_PIECE = re.compile(r'"[^"]*"|[()"]')
+_MARK = re.compile(r'"[^"]*"|[()"]')
 
 _OWN_WORD = re.compile(r"[\s;][A-Za-z0-9-]+=[A-Za-z]+\Z")
 """What the server itself writes before a comment: ``dmarc=pass(p=REJECT)``."""
@@ -194,7 +194,7 @@ _RESULT = re.compile(
     r"(?:\s+[\w-]+\s*(?:\.\s*[\w-]+\s*=\s*\S*|=\s*[^\s@]+))*+\s*"
 )
 """A result and its properties. authres passes over any other words, and they can be part of a stranger's address."""
-_BEGINNINGS, _ENDS = ("", " ", "\t", ";"), ("", " ", "\t", ";")
+_BEFORE_COMMENT, _BEHIND_MARK = ("", " ", "\t", ";"), ("", " ", "\t", ";")
 _SIGNER = "header.d"
 _OF_ENVELOPE = "smtp."
 
@@ -202,15 +202,15 @@ _OF_ENVELOPE = "smtp."
 def read_results(value: str) -> AuthenticationResults | None:
     """Read one Authentication-Results field; None when it cannot be read in one way only."""
     value = value.strip()
-    return _read(value) if 0 < len(value) <= _MOST_CHARACTERS else None
+    return _results_in(value) if 0 < len(value) <= _LONGEST_RESULTS else None
 
 
 @lru_cache(maxsize=512)  # each field is asked for twice: with the heads of a batch and with its bodies
-def _read(value: str) -> AuthenticationResults | None:
-    if not _is_plain(value):
+def _results_in(value: str) -> AuthenticationResults | None:
+    if not _has_plain_marks(value):
         return None
     try:
-        found = _features().parse_value(_with_results(_UNQUOTED.sub(r'"\1"', value)))
+        found = _authres().parse_value(_with_results(_UNQUOTED.sub(r'"\1"', value)))
     except Exception:  # noqa: BLE001 - its own errors, and RecursionError or TypeError of hostile values
         return None
     results = tuple(_method_result(result) for result in found.results)
@@ -221,7 +221,7 @@ def _read(value: str) -> AuthenticationResults | None:
     return AuthenticationResults(found.authserv_id, results)
 
 
-def _is_plain(value: str) -> bool:
+def _has_plain_marks(value: str) -> bool:
     """Tell whether comments and quotes are the server's own.
 
     A server may copy a stranger's local part or host name. A bracket or a quote in it then begins or ends what the
@@ -230,18 +230,18 @@ def _is_plain(value: str) -> bool:
     if "\\" in value or not value.replace("\t", " ").isprintable():
         return False
     depth = 0
-    for found in _PIECE.finditer(value):
+    for found in _MARK.finditer(value):
         piece, before, behind = found[0], value[: found.start()][-80:], value[found.end() : found.end() + 1]
         if piece[0] == '"':
-            if depth or before[-1:] != "=" or behind not in _ENDS:
+            if depth or before[-1:] != "=" or behind not in _BEHIND_MARK:
                 return False
         elif piece == "(":
-            if not (depth or before[-1:] in _BEGINNINGS or _OWN_WORD.search(before)):
+            if not (depth or before[-1:] in _BEFORE_COMMENT or _OWN_WORD.search(before)):
                 return False
             depth += 1
         else:
             depth -= 1
-            if depth < 0 or not (depth or behind in _ENDS):
+            if depth < 0 or not (depth or behind in _BEHIND_MARK):
                 return False
     return depth == 0 and _has_plain_results(value)
 
@@ -280,7 +280,7 @@ def _public_suffixes() -> Any:
 
 
 @cache
-def _features() -> Any:
+def _authres() -> Any:
     import authres  # noqa: PLC0415 - only R13 asks for it
     from authres import dmarc  # noqa: PLC0415
 

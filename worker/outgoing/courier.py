@@ -242,6 +242,7 @@ class _Round:
             lane.runs.extend(_runs(found))
 
     def _due(self, account_id: int) -> list[list[Delivery]]:
+        """Return chains of events that are due; pass over pages of events that wait for others."""
         now, above = datetime.now(UTC), 0
         blocked = self._outbox.blocked(account_id, now)
         for _ in range(_MOST_PAGES):
@@ -271,6 +272,7 @@ class _Round:
         result.lane.running -= 1
 
     def _note(self, lane: _Lane, delivery: Delivery, answer: Answer) -> None:
+        """Keep the result of one attempt, and update the state of its endpoint."""
         now, jitter = datetime.now(UTC), random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
         account_id = lane.endpoint.account_id
         if answer.is_success:
@@ -335,6 +337,7 @@ class _Round:
             self._look()
 
     def _renew(self) -> None:
+        """Extend the claims, and close the lanes of endpoints that are not ours any more."""
         self._renewed = time.monotonic()
         ours = {endpoint.account_id: endpoint for endpoint in self._outbox.renew(self._lanes.keys(), datetime.now(UTC))}
         for account_id, lane in self._lanes.items():

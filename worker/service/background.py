@@ -163,6 +163,7 @@ class Deliverer:
             self._outbox.told(pause)
 
     def _readers(self, pause: Pause) -> list[Address]:
+        """Return the readers of a pause letter: the operator and the account's administrators."""
         found = [self._operator] if self._operator else []
         for login in pause.administrators:
             try:

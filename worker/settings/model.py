@@ -356,6 +356,7 @@ def _secret_of(settings: Variables, field: str) -> str | None:
 
 
 def _of_login(settings: Variables) -> Iterator[_Problem]:
+    """Yield the problems of the credentials that the login needs."""
     secrets = ["imap_password"]
     if settings.imap_auth is not Mechanism.PASSWORD:
         # By refresh token (RFC 6749 §6) or by the client's own secret (§4.4): at least one of them.
