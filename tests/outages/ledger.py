@@ -33,10 +33,6 @@ class Ledger(Dropbox):
         self.deliver(*mails)
         return mails
 
-    def is_balanced(self, mails: list[bytes]) -> bool:
-        """Return True if each mail is filed once and in its folder, and the queue is empty."""
-        return not self.differences(mails)
-
     def differences(self, mails: list[bytes]) -> list[str]:
         """List the errors in the books, in words."""
         filed = Counter(str(subject) for (subject,) in self.query("SELECT subject FROM email"))

@@ -30,11 +30,6 @@ def on_server(
     postgres.drop_database(name)
 
 
-@pytest.fixture
-def in_file(tmp_path: Path, open_database: Callable[[str], Database]) -> Database:
-    return open_database(f"sqlite:///{tmp_path}/dropbox.db")
-
-
 def test_the_lock_is_free_again_when_it_is_released(database: Database) -> None:
     first, second = MailboxLock(database, "drop"), MailboxLock(database, "drop")
     assert (first.held(), first.acquire(), first.acquire(), first.held()) == (False, True, True, True)
