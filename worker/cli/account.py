@@ -1,6 +1,7 @@
 """`bcc-dropbox account`, `profile`, `never-log`, `user`: customers, and what users may do (R1, R7 to R9, R14)."""
 
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +16,6 @@ from worker.domain.records import RecordNames
 from worker.domain.text import clean
 
 if TYPE_CHECKING:
-    from worker.crm.accounts import AccountSummary
     from worker.crm.work import User as CrmUser
 
 
@@ -31,7 +31,7 @@ def add(
 
     with open_first_desk(ctx) as desk:
         account = add_account(desk.crm, name, now=datetime.now(UTC))
-    print_one({"id": account.id, "name": account.name}, as_json=as_json)
+    print_one(asdict(account), as_json=as_json)
 
 
 @app.command("set")
@@ -50,7 +50,7 @@ def set_(
     from worker.crm.accounts import set_record_names
 
     with open_desk(ctx) as desk:
-        print_one(_fields(set_record_names(desk.crm, name, record_names)), as_json=as_json)
+        print_one(asdict(set_record_names(desk.crm, name, record_names)), as_json=as_json)
 
 
 @app.command("list")
@@ -59,18 +59,8 @@ def list_(ctx: typer.Context, limit: Limit = DEFAULT_LIMIT, as_json: Json = Fals
     from worker.crm.accounts import list_accounts
 
     with open_desk(ctx) as desk:
-        accounts = [_fields(account) for account in cut(list_accounts(desk.crm), limit)]
+        accounts = [asdict(account) for account in cut(list_accounts(desk.crm), limit)]
     print_list(("id", "name", "users", "record names", "created at"), accounts, as_json=as_json)
-
-
-def _fields(account: "AccountSummary") -> dict[str, Any]:
-    return {
-        "id": account.id,
-        "name": account.name,
-        "users": account.users,
-        "record_names": account.record_names,
-        "created_at": account.created_at,
-    }
 
 
 profile_app = noun("profile")

@@ -1,6 +1,7 @@
 """`bcc-dropbox email` and `unmatched`: stored emails, their records, recipients that wait (R18 to R20, R25, R28)."""
 
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -218,10 +219,7 @@ def list_waiting(
     from worker.crm.emails import list_unmatched
 
     with open_desk(ctx, account) as desk:
-        waiting = [
-            {"address": each.address, "emails": each.emails, "first_at": each.first_at, "last_at": each.last_at}
-            for each in cut(list_unmatched(desk.crm, limit=one_more(limit)), limit)
-        ]
+        waiting = [asdict(each) for each in cut(list_unmatched(desk.crm, limit=one_more(limit)), limit)]
     print_list(("address", "emails", "first at", "last at"), waiting, as_json=as_json)
 
 

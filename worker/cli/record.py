@@ -1,6 +1,7 @@
 """`bcc-dropbox lead` and `bcc-dropbox contact`: the same commands over the two modules (R16, R17, R24, R25)."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -14,7 +15,7 @@ from worker.domain.text import clean
 
 if TYPE_CHECKING:
     from worker.crm.record_life import ChangedRecord
-    from worker.crm.record_lists import RecordDetail, RecordSummary
+    from worker.crm.record_lists import RecordDetail
     from worker.crm.work import By
     from worker.domain.records import RecordChange
 
@@ -69,7 +70,7 @@ def list_(
     with open_desk(ctx, account) as desk:
         wanted = RecordFilter(_module_of(ctx), email, owner)
         records = cut(list_records(desk.crm, wanted, limit=one_more(limit)), limit)
-    print_list(_COLUMNS, [_fields(record) for record in records], as_json=as_json)
+    print_list(_COLUMNS, [asdict(record) for record in records], as_json=as_json)
 
 
 @_of_both("show", "Show one {module} with all its addresses.")
@@ -135,7 +136,7 @@ def add(
     with open_first_desk(ctx, account) as desk:
         added = add_record(desk.crm, module, change, _by(acting))
     _note(added)
-    print_one(_fields(added.record.summary), as_json=as_json)
+    print_one(asdict(added.record.summary), as_json=as_json)
 
 
 @_of_both("edit", "Change a {module}.\n\nAn address that is replaced keeps matching; an empty option clears.")
@@ -301,21 +302,9 @@ def _note(changed: "ChangedRecord") -> None:
         note(f"the external ID {changed.lost_external_id} is gone: the record keeps its own")
 
 
-def _fields(record: "RecordSummary") -> dict[str, str | int | None]:
-    return {
-        "id": record.id,
-        "external_id": record.external_id,
-        "email": record.email,
-        "last_name": record.last_name,
-        "first_name": record.first_name,
-        "owner": record.owner,
-        "source": record.source,
-    }
-
-
 def _detail(record: "RecordDetail") -> dict[str, Cell]:
     return {
-        **_fields(record.summary),
+        **asdict(record.summary),
         "module": record.module.value,
         "secondary_email": record.secondary_email,
         "addresses": list(record.addresses),

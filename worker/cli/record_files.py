@@ -11,7 +11,7 @@ import unicodedata
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
@@ -400,7 +400,7 @@ def import_file(crm: Crm, plan: ImportPlan, file: Path, by: By, *, as_json: bool
             progress(records.done)
     counts = counts or Counter(Imported().counts)
     if as_json:
-        print_json({**counts, "bad": [{"line": row.line, "why": row.why} for row in listed]})
+        print_json({**counts, "bad": [asdict(row) for row in listed]})
     else:
         print_fields(counts.items())
     if counts["skipped"] and not (counts["created"] or counts["updated"] or counts["unchanged"]):

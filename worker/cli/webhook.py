@@ -1,5 +1,6 @@
 """`bcc-dropbox webhook` and `event`: where the CRM hears of what happens, and what it was told (R26)."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,6 @@ from worker.cli.app import DEFAULT_LIMIT, AccountName, Json, Limit, noun, open_d
 from worker.cli.output import cut, note, one_more, print_json, print_list, print_one, print_rows
 
 if TYPE_CHECKING:
-    from worker.crm.webhooks import EventSummary
     from worker.store.health import EndpointHealth
 
 
@@ -42,7 +42,7 @@ def add(
         raise typer.BadParameter("a URL is needed, or --rotate", param_hint="URL")
     with open_first_desk(ctx, account) as desk:
         added = webhooks.add_webhook(desk.crm, url, rotate=rotate, now=datetime.now(UTC))
-    print_one({"id": added.id, "url": added.url, "secret": added.secret}, as_json=as_json)
+    print_one(asdict(added), as_json=as_json)
     if not as_json:
         note("the secret is not shown again: give it to the receiver now")
 
@@ -168,7 +168,7 @@ def list_sent(
     with open_desk(ctx, account) as desk:
         found = cut(webhooks.list_events(desk.crm, failed=failed, limit=one_more(limit)), limit)
     headings = ("id", "type", "created at", "state", "attempts", "next attempt", "last error")
-    print_list(headings, [_event_fields(event) for event in found], as_json=as_json)
+    print_list(headings, [asdict(event) for event in found], as_json=as_json)
 
 
 @event_app.command("resend")
@@ -199,15 +199,3 @@ def resend(
     print_one({"resent": resent}, as_json=as_json)
     if not as_json:
         note("they wait for the service, or for the next poll")
-
-
-def _event_fields(event: "EventSummary") -> dict[str, Any]:
-    return {
-        "id": event.id,
-        "type": event.type,
-        "created_at": event.created_at,
-        "state": event.state.value,
-        "attempts": event.attempts,
-        "next_attempt_at": event.next_attempt_at,
-        "last_error": event.last_error,
-    }

@@ -185,7 +185,7 @@ def _require_manager(work: Work, acting: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class AccountSummary:
-    """An account as a list shows it."""
+    """An account as a list shows it, by the names of the JSON fields."""
 
     id: int
     name: str

@@ -225,7 +225,7 @@ def _no_email(work: Work, email_id: int) -> Refused:
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedAddress:
-    """An address that waits for a record: how many emails, and when the first and the last one arrived."""
+    """An address that waits for a record, by the names of the JSON fields: the times are those of arrival."""
 
     address: str
     emails: int

@@ -51,7 +51,7 @@ class Key(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BadRow:
-    """A row that was skipped, by the line that it begins on, and why."""
+    """A row that was skipped, by the line that it begins on, and why; also the names of the JSON fields."""
 
     line: int
     why: str

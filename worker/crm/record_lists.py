@@ -21,7 +21,7 @@ _BY_EXTERNAL_ID = "external:"
 
 @dataclass(frozen=True, slots=True)
 class RecordSummary:
-    """A record as a list shows it; ``owner`` is a login."""
+    """A record as a list shows it, by the names of the JSON fields; ``owner`` is a login."""
 
     id: int
     external_id: str | None

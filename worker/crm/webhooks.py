@@ -38,7 +38,7 @@ _FRESH: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class AddedWebhook:
-    """A new endpoint or secret. The secret is shown once."""
+    """A new endpoint or secret, by the names of the JSON fields. The secret is shown once."""
 
     id: int
     url: str
@@ -47,7 +47,7 @@ class AddedWebhook:
 
 @dataclass(frozen=True, slots=True)
 class EventSummary:
-    """An event as a list shows it."""
+    """An event as a list shows it, by the names of the JSON fields."""
 
     id: str
     type: str
