@@ -261,3 +261,15 @@ def test_a_folder_that_was_made_anew_meanwhile_is_an_outage(scene: Scene) -> Non
     report = scene.poll()
     assert report.outage is not None
     assert scene.strikes == {}
+
+
+def test_nothing_is_expected_of_the_server_while_a_message_is_alone(scene: Scene) -> None:
+    """Else it would be blamed for what the server fails on at another."""
+    scene.limits = Limits(messages=2)
+    scene.deliver(*range(1, 7))
+    for uid in (2, 4):
+        scene.store.suspect(scene.mailbox.open(), uid, "")
+    scene.poll()
+    expected = [uid for name, uids in scene.mailbox.calls if name.startswith("expect") for uid in uids]
+    assert sorted(set(expected)) == [1, 3, 5, 6]
+    assert scene.associated == [1, 2, 3, 4, 5, 6]

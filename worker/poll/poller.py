@@ -127,8 +127,12 @@ class Pipeline:
         fetcher = self.filer.fetcher
         self.marked.update(batch.uids)
         fetcher.store.mark(fetcher.queue, batch.uids, alone=False)
+        return fetcher.begin(batch, self._following(batch))
+
+    def _following(self, batch: Batch) -> tuple[int, ...]:
+        """Return the UIDs whose heads can come behind this batch: a message that is alone is worked on alone."""
         following = self.todo.peek()
-        return fetcher.begin(batch, following.uids if following else ())
+        return following.uids if following and not batch.is_alone and not following.is_alone else ()
 
     def _file_and_begin_next(self, done: Fetched | Failed, stop: Stop) -> Begun | Failed | None:
         """Ask for the next batch, unless it or this one is a message that is alone; then file this one."""
