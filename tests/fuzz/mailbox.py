@@ -40,6 +40,9 @@ class OctetMailbox:
     def open(self) -> Queue:
         return Queue(self._queue.name, self._queue.uidvalidity, len(self._messages))
 
+    def reopen(self) -> None:
+        pass
+
     def uids(self, above: int, most: int) -> list[int]:
         return [uid for uid in self._messages if uid > above][:most]
 

@@ -9,6 +9,7 @@ from tests.imap.opening import plain
 from tests.imap.scripted import LOST, Scripted
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
+from worker.domain.errors import Unavailable
 from worker.domain.outcomes import Folder
 from worker.imap import ImapMailbox
 
@@ -142,3 +143,22 @@ def test_the_server_is_at_work_before_anybody_waits(
     while cut.passed() < before + 3 * 80 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert cut.passed() >= before + 3 * 80
+
+
+def test_no_uid_is_used_in_a_queue_that_was_created_again(opened: Opened) -> None:
+    validities = iter([7, 8, 8])
+    selected = {"SELECT": lambda _command: b"* 3 EXISTS\r\n* OK [UIDVALIDITY %d]\r\nTAG OK done\r\n" % next(validities)}
+    with Scripted({**selected, "UID FETCH": b"TAG OK done\r\n", "UID MOVE": b"TAG OK done\r\n"}) as server:
+        mailbox = opened(plain(server.port))
+        mailbox.expect_bodies([5])
+        with pytest.raises(Unavailable, match="created again"):
+            mailbox.reopen()
+        with pytest.raises(Unavailable, match="created again"):
+            mailbox.move([5], Folder.ASSOCIATED)
+        mailbox.expect_bodies([5])
+        with pytest.raises(Unavailable, match="created again"):
+            mailbox.bodies([5])
+        assert [command for command in server.commands if command.startswith("UID")] == [
+            "UID FETCH 5 (UID BODY.PEEK[])"
+        ]
+        assert mailbox.open().uidvalidity == 8

@@ -84,7 +84,7 @@ class FakeMailbox(_Recorded):
     def __init__(self) -> None:
         super().__init__()
         self.messages: dict[int, bytes] = {}
-        self.uidvalidity = 1
+        self.uidvalidity = self._opened = 1
         self.folders: defaultdict[Folder, list[int]] = defaultdict(list)
         self.without_head: set[int] = set()
         self.without_body: set[int] = set()
@@ -96,7 +96,16 @@ class FakeMailbox(_Recorded):
 
     def open(self) -> Queue:
         self._called("open")
+        self._opened = self.uidvalidity
         return Queue("drop@mail.example/INBOX", self.uidvalidity, len(self.messages))
+
+    def reopen(self) -> None:
+        self._called("reopen")
+        self._check()
+
+    def _check(self) -> None:
+        if self._opened != self.uidvalidity:
+            raise Unavailable("the queue was created again")
 
     def uids(self, above: int, most: int) -> list[int]:
         self._called("uids")
@@ -126,6 +135,7 @@ class FakeMailbox(_Recorded):
 
     def move(self, uids: Sequence[int], folder: Folder) -> None:
         self._called("move", uids)
+        self._check()
         for uid in uids:
             if self.messages.pop(uid, None) is not None:
                 self.folders[folder].append(uid)

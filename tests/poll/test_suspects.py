@@ -263,6 +263,23 @@ def test_a_folder_that_was_made_anew_meanwhile_is_an_outage(scene: Scene) -> Non
     assert scene.strikes == {}
 
 
+def test_what_is_filed_is_not_moved_in_a_folder_that_was_made_anew_meanwhile(scene: Scene) -> None:
+    """There the UIDs are those of other messages, which nobody has read."""
+    scene.limits = Limits(messages=2)
+    scene.deliver(1, 2, 3)
+
+    def make_anew(uids: Sequence[int]) -> None:
+        if 3 in uids:
+            scene.mailbox.uidvalidity = 2
+            scene.mailbox.without_body.add(3)
+
+    scene.mailbox.before("bodies", make_anew)
+    report = scene.poll()
+    assert scene.witness.filed_uids == [1, 2]
+    assert (scene.queue, scene.strikes) == ([1, 2, 3], {})
+    assert report.outage is not None
+
+
 def test_nothing_is_expected_of_the_server_while_a_message_is_alone(scene: Scene) -> None:
     """Else it would be blamed for what the server fails on at another."""
     scene.limits = Limits(messages=2)

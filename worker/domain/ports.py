@@ -31,6 +31,13 @@ class Mailbox(Protocol):
             LoginRefused: the server does not accept the user or the password.
         """
 
+    def reopen(self) -> None:
+        """Select the queue again, so that the server shows what is gone.
+
+        Raises:
+            Unavailable: also when the queue was created again, so that its UIDs mean other messages.
+        """
+
     def uids(self, above: int, most: int) -> list[int]:
         """Search for up to ``most`` UIDs greater than ``above``, ascending, whatever their flags."""
 

@@ -97,6 +97,16 @@ class ImapMailbox:
 
     def heads(self, uids: Sequence[int]) -> list[Arrival]:
         """Fetch the heads with one FETCH; removed messages are absent.
+    def reopen(self) -> None:
+        """Select the queue again, so that the server shows what is gone. UIDs keep their meaning.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should, or the queue was created again.
+        """
+        with self._reader.lock:
+            self._select_afresh()
+            self._selected_reader()
+
 
         Raises:
             Unavailable: the mail server is down, or does not do what it should.

@@ -273,7 +273,7 @@ class Fetcher:
         strange = {arrival.uid for arrival in arrivals if b"received:" not in arrival.head.lower()}
         if not strange:
             return arrivals
-        self.mailbox.open()
+        self.mailbox.reopen()
         again = {arrival.uid: arrival for arrival in self.mailbox.heads(sorted(strange))}
         return [
             again.get(arrival.uid, arrival)
@@ -293,7 +293,7 @@ class Fetcher:
         found = {one.uid: given[one.uid] for one in arrivals if one.uid in given and self._is_of(one, given[one.uid])}
         absent = [arrival.uid for arrival in arrivals if arrival.uid not in found]
         if absent:
-            self.mailbox.open()
+            self.mailbox.reopen()
             if still_there := self.mailbox.heads(absent):
                 raise Missing(f"the server gave no body of UID {still_there[0].uid}")
         return [(arrival, found[arrival.uid]) for arrival in arrivals if arrival.uid in found], absent

@@ -156,10 +156,8 @@ class Filer:
 
     def _put_last(self, failed: Failed, error: Withheld) -> None:
         """Let later polls ask for this message alone and last, without a strike: it is the server that fails on it."""
-        queue = self.fetcher.queue
-        if self.fetcher.mailbox.open().uidvalidity != queue.uidvalidity:
-            raise error
-        self.fetcher.store.suspect(queue, failed.uid, str(error))
+        self.fetcher.mailbox.reopen()
+        self.fetcher.store.suspect(self.fetcher.queue, failed.uid, str(error))
         self.suspects.add_withheld(failed)
 
     def _quarantine(self, failed: Failed, strikes: int) -> None:
