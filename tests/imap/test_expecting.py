@@ -6,7 +6,7 @@ import pytest
 
 from tests.imap.conftest import Opened
 from tests.imap.opening import plain
-from tests.imap.scripted import LOST, Scripted
+from tests.imap.scripted import LOST, Answers, Scripted
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot
 from worker.domain.errors import Unavailable
@@ -143,6 +143,60 @@ def test_the_server_is_at_work_before_anybody_waits(
     while cut.passed() < before + 3 * 80 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert cut.passed() >= before + 3 * 80
+
+
+def told(uid: int) -> bytes:
+    return b"* 1 FETCH (UID %d BODY[] {9}\r\nTo: y\r\n\r\n)\r\n" % uid
+
+
+BODY = b"To: y\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "first",
+    [b"TAG NO no\r\n", b"TAG BAD what\r\n", b"* BYE bye\r\n", b"nonsense\r\n", b"* OK and no word more\r\n", LOST],
+)
+def test_a_failure_of_what_is_expected_is_no_failure_of_another_command(opened: Opened, first: bytes) -> None:
+    """A message at which the server fails is found when it is its turn; nothing else is held up by it."""
+    answers = iter([first])
+    given: Answers = {
+        "UID FETCH": lambda _command: next(answers, told(5) + b"TAG OK done\r\n"),
+        "UID MOVE": b"TAG OK moved\r\n",
+    }
+    with Scripted(given) as server:
+        mailbox = opened(plain(server.port, timeout_seconds=0.2))
+        mailbox.expect_heads([6])
+        mailbox.move([4], Folder.ASSOCIATED)
+        assert server.commands[-1] == 'UID MOVE 4 "Associated"'
+        assert mailbox.bodies([5]) == {5: BODY}
+
+
+@pytest.mark.parametrize("ended", [b"TAG OK done\r\n", b"TAG NO one of them is damaged\r\n"])
+def test_only_what_is_missing_is_asked_for_again(opened: Opened, ended: bytes) -> None:
+    answers = iter([told(4) + told(6) + ended, b"TAG OK done\r\n"])
+    with Scripted({"UID FETCH": lambda _command: next(answers)}) as server:
+        mailbox = opened(plain(server.port))
+        mailbox.expect_bodies([4, 5, 6])
+        assert mailbox.bodies([4, 5, 6]) == {4: BODY, 6: BODY}
+        assert server.commands[-2:] == ["UID FETCH 4:6 (UID BODY.PEEK[])", "UID FETCH 5 (UID BODY.PEEK[])"]
+
+
+@pytest.mark.parametrize("first", [b"TAG OK nothing\r\n", b"TAG BAD one at a time\r\n", LOST])
+def test_a_server_that_gives_nothing_ahead_is_asked_at_need_until_the_queue_is_opened_again(
+    opened: Opened, first: bytes
+) -> None:
+    answers = iter([first])
+    with Scripted({"UID FETCH": lambda _command: next(answers, told(5) + b"TAG OK done\r\n")}) as server:
+        mailbox = opened(plain(server.port))
+        mailbox.expect_bodies([5])
+        assert mailbox.bodies([5]) == {5: BODY}
+        mailbox.expect_heads([6])
+        assert mailbox.bodies([5]) == {5: BODY}
+        mailbox.open()
+        mailbox.expect_heads([6])
+        mailbox.open()
+        used = [command.partition(" (")[0] for command in server.commands]
+    assert used[-5:] == ["UID FETCH 5", "UID FETCH 5", 'SELECT "INBOX"', "UID FETCH 6", 'SELECT "INBOX"']
 
 
 def test_no_uid_is_used_in_a_queue_that_was_created_again(opened: Opened) -> None:

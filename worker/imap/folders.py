@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import groupby
@@ -126,17 +126,22 @@ def uids_above(session: Session, above: int, most: int) -> list[int]:
     return found[:most]
 
 
-def fetch_each(session: Callable[[], Session], uids: Collection[int], items: str) -> dict[int, Answer]:
+def fetch_each(
+    session: Callable[[], Session], uids: Collection[int], items: str, given: Mapping[int, Answer] | None = None
+) -> dict[int, Answer]:
     """Fetch all with one FETCH; if that fails, halve the set again and again until the bad message is alone.
 
-    The bad message is absent from the result. ``session`` returns a live session with the queue selected.
+    The bad message is absent from the result. ``session`` returns a live session with the queue selected. Answers that
+    are ``given`` are not asked for again.
 
     Raises:
         Withheld: when the server refuses or hangs up and sends nothing at all.
     """
-    answers: dict[int, Answer] = {}
+    wanted = set(uids)
+    answers = {uid: answer for uid, answer in (given or {}).items() if uid in wanted}
     failures = lost = 0
-    waiting: list[Sequence[int]] = [sorted(set(uids))] if uids else []
+    missing = sorted(wanted - answers.keys())
+    waiting: list[Sequence[int]] = [missing] if missing else []
     while waiting:
         part = waiting.pop()
         failure = _fetch(session(), part, items, answers)

@@ -41,7 +41,16 @@ class _Line:
     def is_open(self) -> bool:
         return self._session is not None and not self._session.is_over
 
+    @property
+    def asked(self) -> Session | None:
+        """The session, while it has answers that were asked for ahead."""
+        return self._session if self._session is not None and self._session.is_asked else None
+
     def session(self, access: ImapAccess) -> Session:
+        """Return a live session. Answers that were asked for ahead are dropped: if they break it, it is replaced."""
+        if asked := self.asked:
+            with suppress(Unavailable):
+                asked.drop_asked()
         if self._session is None or self._session.is_over:
             self._session = Session(access)
         return self._session
@@ -73,6 +82,7 @@ class ImapMailbox:
         self._reader = _Line()
         self._uidvalidity: int | None = None
         self._copied: set[int] = set()
+        self._asks_ahead = True
 
     def open(self) -> Queue:
         """Select the queue; a kept connection that is dead is replaced once.
@@ -84,7 +94,18 @@ class ImapMailbox:
             selected = self._select_afresh()
             if selected.uidvalidity != self._uidvalidity:
                 self._uidvalidity, self._copied = selected.uidvalidity, set()
+            self._asks_ahead = True
             return Queue(self._access.mailbox_name, selected.uidvalidity, selected.messages)
+
+    def reopen(self) -> None:
+        """Select the queue again, so that the server shows what is gone. UIDs keep their meaning.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should, or the queue was created again.
+        """
+        with self._reader.lock:
+            self._select_afresh()
+            self._selected_reader()
 
     def uids(self, above: int, most: int) -> list[int]:
         """Return up to ``most`` UIDs greater than ``above``, ascending; flags do not matter.
@@ -97,16 +118,6 @@ class ImapMailbox:
 
     def heads(self, uids: Sequence[int]) -> list[Arrival]:
         """Fetch the heads with one FETCH; removed messages are absent.
-    def reopen(self) -> None:
-        """Select the queue again, so that the server shows what is gone. UIDs keep their meaning.
-
-        Raises:
-            Unavailable: the mail server is down, or does not do what it should, or the queue was created again.
-        """
-        with self._reader.lock:
-            self._select_afresh()
-            self._selected_reader()
-
 
         Raises:
             Unavailable: the mail server is down, or does not do what it should.
@@ -276,25 +287,26 @@ class ImapMailbox:
 
     def _ask(self, uids: Sequence[int], items: str) -> None:
         uid_set = list(uid_sets(uids))
-        if len(uid_set) == 1:
-            with suppress(Unavailable), self._reading() as session:
-                session().ask(uid_set[0], items)
+        if len(uid_set) == 1 and self._asks_ahead:
+            with suppress(Unavailable), self._reader.lock:
+                (self._reader.asked or self._selected_reader()).ask(uid_set[0], items)
 
     def _answers(self, uids: Sequence[int], items: str) -> dict[int, Answer]:
-        """Read what was asked for before; ask now if it was not, or if some answers are missing."""
+        """Read what was asked for ahead; ask now for what is missing."""
         with self._reading() as session:
-            answers = self._asked_before(uids, items)
-            return fetch_each(session, uids, items) if answers is None else answers
+            return fetch_each(session, uids, items, self._asked_ahead(uids, items))
 
-    def _asked_before(self, uids: Sequence[int], items: str) -> dict[int, Answer] | None:
-        uid_set = list(uid_sets(uids))
-        if len(uid_set) != 1 or not self._reader.is_open:
+    def _asked_ahead(self, uids: Sequence[int], items: str) -> dict[int, Answer] | None:
+        """Read what was asked for ahead. If nothing came of it, ask ahead no more until the queue is opened again."""
+        session, uid_set = self._reader.asked, list(uid_sets(uids))
+        if session is None or len(uid_set) != 1:
             return None
         try:
-            answers = self._reader.session(self._access).answer(uid_set[0], items)
+            answers = session.answer(uid_set[0], items)
         except (ConnectionLost, Unreadable):
-            return None
-        return answers if answers is not None and answers.keys() >= set(uids) else None
+            answers = {}
+        self._asks_ahead = answers is None or bool(answers)
+        return answers
 
     def _oldest(self) -> datetime | None:
         """Return when the first message arrived; None when the server does not say."""

@@ -137,6 +137,11 @@ class Session:
             answered = self._imap.untagged_responses.pop("FETCH", [None])
             return Fetched(read_answers(answered), self._refusal("FETCH", data[0]))
 
+    @property
+    def is_asked(self) -> bool:
+        """True while answers to `ask` are not read yet."""
+        return bool(self._asked) and not self.is_over
+
     def ask(self, uid_set: str, items: str) -> None:
         """Send a FETCH without waiting. `answer` reads its answer, in the order of asking; other commands drop it.
 
@@ -151,6 +156,8 @@ class Session:
     def answer(self, uid_set: str, items: str) -> dict[int, Answer] | None:
         """Read the answer to `ask`; return None when this is not what was asked first, or has to be asked again.
 
+        After a NO some answers may be there, as for `fetch`.
+
         Raises:
             Unavailable: the mail server is down, or does not do what it should.
         """
@@ -158,9 +165,20 @@ class Session:
             return None
         with self._speaking(drops_asked=False):
             typ, data = self._imap.finish(self._asked.popleft().tag, answers="FETCH")
-            if typ == "OK" and not self._imap.untagged_responses.pop("EXPUNGEISSUED", None):
-                return read_answers(data)
+            answered = data if typ == "OK" else self._imap.untagged_responses.pop("FETCH", [None])
+            if not self._imap.untagged_responses.pop("EXPUNGEISSUED", None):
+                return read_answers(answered)
         return None
+
+    def drop_asked(self) -> None:
+        """Read the answers to `ask` that nobody has read, and drop them.
+
+        Raises:
+            Unavailable: the mail server is down, or does not do what it should.
+        """
+        if self.is_asked:
+            with self._speaking():
+                pass  # what is not read yet is dropped before any command
 
     def command(self, name: str, uid_set: str, *arguments: str) -> None:
         """Send a UID command and ignore its answers: COPY, MOVE, STORE, EXPUNGE. Raises `SaidNo`."""
