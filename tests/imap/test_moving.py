@@ -1,11 +1,13 @@
 """Moving what is done: on servers with and without MOVE and UIDPLUS, and never at the cost of what others flagged."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 
 from tests.imap.opening import access_to, plain
+from tests.imap.scripted import Answers, Scripted
 from tests.servers.cut import Cut
 from tests.servers.dovecot import Dovecot, DovecotSettings
 from worker.domain.errors import Refused, Unavailable
@@ -212,3 +214,39 @@ def test_reports_name_folders_as_the_server_does(dovecot_with: Started, opened: 
     assert found == {"INBOX": 1, "INBOX.Associated": None, "INBOX.Rejected": 1, "INBOX.Quarantine": None}
     assert "IDLE" in mailbox.capabilities()
     assert "MOVE" not in mailbox.capabilities()
+
+
+HEAD = b"* 1 FETCH (UID 5 RFC822.SIZE 9 BODY[HEADER] {9}\r\nTo: x\r\n\r\n)\r\nTAG OK done\r\n"
+
+
+@pytest.mark.parametrize(
+    ("there", "again", "error"), [(b"TAG NO not now\r\n", 7, "not now"), (HEAD, 8, "created again")]
+)
+def test_after_a_search_for_copies_no_other_folder_is_taken_for_the_queue(
+    opened: Opened, there: bytes, again: int, error: str
+) -> None:
+    """A server may give all folders the same UIDVALIDITY, and the queue may be created again meanwhile."""
+    select = b"* 3 EXISTS\r\n* OK [UIDVALIDITY %d] v\r\n* OK [PERMANENTFLAGS (\\*)] f\r\nTAG OK [READ-WRITE] s\r\n"
+    validities, fetched = iter([7, 7, again]), iter([HEAD, there])
+    answers: Answers = {
+        "CAPABILITY": b"* CAPABILITY IMAP4rev1 UIDPLUS\r\nTAG OK done\r\n",
+        "SELECT": lambda _command: select % next(validities),
+        "UID SEARCH": lambda command: b"* SEARCH%s\r\nTAG OK done\r\n" % (b"" if "Copied" in command else b" 5"),
+        "UID FETCH": lambda _command: next(fetched, HEAD),
+        "LIST": b'* LIST () "/" Associated\r\nTAG OK done\r\n',
+        "STATUS": b"* STATUS Associated (MESSAGES 3)\r\nTAG OK done\r\n",
+    }
+    with Scripted(answers) as server:
+        mailbox = opened(plain(server.port))
+        with pytest.raises(Unavailable, match=error):
+            mailbox.move([5], Folder.ASSOCIATED)
+        with suppress(Unavailable):
+            mailbox.heads([5])
+        used = [command.partition(" (")[0] for command in server.commands]
+    assert used[used.index('SELECT "Associated"') :][:4] == [
+        'SELECT "Associated"',
+        "UID SEARCH 1:*",
+        "UID FETCH 5",
+        'SELECT "INBOX"',
+    ]
+    assert not [command for command in used if command.startswith("UID COPY")]

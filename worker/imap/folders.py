@@ -264,15 +264,22 @@ def _copied_before(session: Session, uids: Collection[int], folder: str) -> set[
 
     A COPY is done completely or not at all (RFC 9051 §6.4.7), and copies are the last messages of a folder. At the
     end the first folder is selected again.
+
+    Raises:
+        Unavailable: the mail server is down, or does not do what it should, or the first folder was created again.
     """
     if not uids or session.selected is None or session.count(folder) is None:
         return set()
-    queue = session.selected.name
+    queue = session.selected
     begun = dict(_identities(session, uids))
     there = session.select(folder).messages
-    last = session.search([f"{max(1, there - len(begun) - _OTHERS)}:*"]) if there else []
-    copies = Counter(identity for _, identity in _identities(session, last))
-    session.select(queue)
+    try:
+        last = session.search([f"{max(1, there - len(begun) - _OTHERS)}:*"]) if there else []
+        copies = Counter(identity for _, identity in _identities(session, last))
+    finally:
+        session.selected = None  # whatever fails, nobody takes this folder for the queue
+    if session.select(queue.name).uidvalidity != queue.uidvalidity:
+        raise Unavailable(f"the folder {queue.name} was created again")
     found: set[int] = set()
     for uid, identity in begun.items():
         if copies[identity]:
