@@ -32,7 +32,7 @@ system-packages:
 # Making the virtual environment may need a package that is installed first.
 test: system-packages  ## run the tests, or TESTS="tests/imap ..."; first installs what they need
 	@$(MAKE) --no-print-directory venv
-	$(PYTEST) -n 2 --dist worksteal $(TESTS)
+	$(PYTEST) -n 3 --dist worksteal $(TESTS)
 
 retest: venv  ## run the tests that failed last time once more, one at a time
 	$(PYTEST) --last-failed --last-failed-no-failures none

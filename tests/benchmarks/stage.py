@@ -164,7 +164,7 @@ class Stage:
         The ``letters`` are cold afterwards, as a weekend's backlog is: on the disk, and not in the system's memory.
         """
         if "postgres" in self.__dict__:
-            self.postgres._execute(Composed([SQL("CHECKPOINT")]))
+            self.postgres.execute(Composed([SQL("CHECKPOINT")]))
         os.sync()
         for letter in letters:
             with letter.open("rb") as file:

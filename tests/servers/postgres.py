@@ -84,7 +84,7 @@ class Postgres:
         return name
 
     def drop_database(self, name: str) -> None:
-        self._execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        self.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def promote(self) -> None:
         with self._connect() as connection:
@@ -101,7 +101,7 @@ class Postgres:
             )
             return ended.rowcount
 
-    def _execute(self, statement: sql.Composed) -> None:
+    def execute(self, statement: sql.Composed) -> None:
         with self._connect() as connection:
             connection.execute(statement)
 
