@@ -126,7 +126,7 @@ class Filer:
         return self.suspects.outage(has_progressed=self.report.has_progressed)
 
     def _commit(self, candidates: list[Candidate], rejections: list[Filing]) -> Sequence[Filing]:
-        """Decide and store; after a conflict, decide again on what is left."""
+        """Decide and store. After a conflict, leave out what another worker has decided, and do it again."""
         now = _now()
 
         def leave_out_decided() -> None:
