@@ -67,11 +67,16 @@ def test_a_crash_at_any_step_of_delivering_loses_nothing(
     steps = (tmp_path / "rehearsal").read_text().splitlines()
     assert any("UPDATE event" in step for step in steps)
     assert any("before the commit" in step for step in steps)
+    died_at: list[str] = []
     for number, step in enumerate(steps):
         receiver.got.clear()
         happen(crm, joe.account_id, *EVENTS)
         crm.database.close()
-        assert deliver(url, tmp_path / str(number), step) == -signal.SIGKILL, step
+        ended = deliver(url, tmp_path / str(number), step)
+        if ended == 0:  # on a busy machine several answers come together, and one statement less records them
+            continue
+        assert ended == -signal.SIGKILL, step
+        died_at.append(step)
         first = [(got.id, got.data["record_id"]) for got in receiver.got]
         hurry(crm)
         Courier(EventOutbox(crm.database)).deliver_due()
@@ -82,6 +87,7 @@ def test_a_crash_at_any_step_of_delivering_loses_nothing(
             came = [got.id for got in receiver.got if got.data["record_id"] == record]
             fresh = list(dict.fromkeys(came))
             assert fresh == sorted(fresh, key=lambda each: int(each.rpartition("_")[2])), (step, first)
+    assert {step.partition(" #")[0] for step in died_at} == {step.partition(" #")[0] for step in steps}
 
 
 def test_an_answer_that_is_lost_with_the_process_is_asked_for_again_under_the_same_id(
