@@ -2,8 +2,10 @@
 
 import os
 import subprocess
+from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from itertools import chain, islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,6 +28,25 @@ MOST_LOG = 10_000
 LOG_STARTS = pytest.StashKey[dict[str, int]]()
 if MEMORY := memory():
     os.environ.setdefault(PYTESTS_FOLDER, str(MEMORY))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let each process of several begin with some of the longest tests: none works alone on them at the end.
+
+    pytest-xdist divides the list into equal parts, and a process without work takes some from the end of a part.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    longest = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("timeout"):
+            longest[item.path].append(item)
+    others = iter([item for item in items if not item.get_closest_marker("timeout")])
+    ordered: list[pytest.Item] = []
+    for process in range(processes):
+        end = len(items) * (process + 1) // processes
+        ordered += chain.from_iterable(islice(longest.values(), process, None, processes))
+        ordered += islice(others, max(0, end - len(ordered)))
+    items[:] = ordered
 
 
 @pytest.fixture(scope="session")

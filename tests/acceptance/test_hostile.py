@@ -95,6 +95,7 @@ def test_an_export_writes_only_where_it_is_told(
     assert [path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*")] == [Path("b"), Path("b/copy.eml")]
 
 
+@pytest.mark.timeout(300)
 def test_each_letter_takes_bounded_time_and_memory(dropbox: Dropbox) -> None:
     table = []
     for name, raw in letters_of_size(dropbox.add_user(JANE)).items():

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.outages.between import CutHere
 from tests.outages.conftest import InFrontOf
 from tests.outages.ledger import Ledger
@@ -17,6 +19,7 @@ def cut_within_the_body(line: bytes, literal: bytes) -> tuple[bytes, bytes]:
     return line, literal
 
 
+@pytest.mark.timeout(300)
 def test_memory_stays_flat_over_hundreds_of_fetches_that_break_off(ledger: Ledger, in_front_of: InFrontOf) -> None:
     ledger.deliver_letters(LETTERS, size=500_000)
     in_front_of(ledger, cut_within_the_body)
