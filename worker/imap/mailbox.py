@@ -302,7 +302,7 @@ class ImapMailbox:
         if session is None or len(uid_set) != 1:
             return None
         try:
-            answers = session.answer(uid_set[0], items)
+            answers = session.answer(uids, uid_set[0], items)
         except (ConnectionLost, Unreadable):
             answers = {}
         self._asks_ahead = answers is None or bool(answers)

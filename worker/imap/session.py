@@ -1,7 +1,7 @@
 """One logged-in IMAP connection; normalises the differences between servers."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from imaplib import IMAP4
@@ -73,6 +73,7 @@ class Session:
         self.selected: Selected | None = None
         self.is_over = False
         self._asked: deque[_Asked] = deque()
+        self._early: dict[int, Answer] = {}
         self._gone = 0
 
     def has(self, capability: str) -> bool:
@@ -150,13 +151,15 @@ class Session:
         """
         with self._speaking(drops_asked=False):
             if not self._asked:
+                self._early = {}
                 self._forget_told()
             self._asked.append(_Asked(self._imap.begin("UID", "FETCH", uid_set, items), uid_set, items))
 
-    def answer(self, uid_set: str, items: str) -> dict[int, Answer] | None:
+    def answer(self, uids: Collection[int], uid_set: str, items: str) -> dict[int, Answer] | None:
         """Read the answer to `ask`; return None when this is not what was asked first, or has to be asked again.
 
-        After a NO some answers may be there, as for `fetch`.
+        After a NO some answers may be there, as for `fetch`. Dovecot, when its line is full, begins with the next
+        command before it has ended the first (RFC 9051 §5.5): what comes early of it is kept for its turn.
 
         Raises:
             Unavailable: the mail server is down, or does not do what it should.
@@ -166,9 +169,14 @@ class Session:
         with self._speaking(drops_asked=False):
             typ, data = self._imap.finish(self._asked.popleft().tag, answers="FETCH")
             answered = data if typ == "OK" else self._imap.untagged_responses.pop("FETCH", [None])
-            if not self._imap.untagged_responses.pop("EXPUNGEISSUED", None):
-                return read_answers(answered)
-        return None
+            if self._imap.untagged_responses.pop("EXPUNGEISSUED", None):
+                return None
+            answers = read_answers(answered)
+        for uid, early in self._early.items():
+            answers[uid] = early | answers.get(uid, {})
+        wanted = set(uids)
+        self._early = {uid: answer for uid, answer in answers.items() if uid not in wanted}
+        return {uid: answer for uid, answer in answers.items() if uid in wanted}
 
     def drop_asked(self) -> None:
         """Read the answers to `ask` that nobody has read, and drop them.
