@@ -82,12 +82,12 @@ def test_a_poll_past_its_deadline_ends_the_process_so_that_it_is_started_again(
 
 @pytest.mark.parametrize("command", ["run", "poll"])
 def test_a_backlog_that_takes_longer_than_the_deadline_is_no_hang(ledger: Ledger, through: Cut, command: str) -> None:
-    mails = ledger.deliver_letters(14)
+    mails = ledger.deliver_letters(30)
     through.delay(0.1)
     waits = {"poll_deadline_seconds": "5", "socket_seconds": "4", "statement_seconds": "4"}
     service = ledger.start(command, batch_messages="1", poll_seconds="150", **waits)
     finished = service.wait_for("poll.finished", seconds=60)
-    assert (finished["associated"], finished["seconds"] > 5) == (14, True)
+    assert (finished["associated"], finished["seconds"] > 5) == (30, True)
     assert ledger.differences(mails) == []
 
 
