@@ -137,10 +137,9 @@ def fetch_each(
     Raises:
         Withheld: when the server refuses or hangs up and sends nothing at all.
     """
-    wanted = set(uids)
-    answers = {uid: answer for uid, answer in (given or {}).items() if uid in wanted}
+    answers = dict(given or {})
     failures = lost = 0
-    missing = sorted(wanted - answers.keys())
+    missing = sorted(set(uids) - answers.keys())
     waiting: list[Sequence[int]] = [missing] if missing else []
     while waiting:
         part = waiting.pop()

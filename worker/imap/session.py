@@ -144,12 +144,14 @@ class Session:
         return bool(self._asked) and not self.is_over
 
     def ask(self, uid_set: str, items: str) -> None:
-        """Send a FETCH without waiting. `answer` reads its answer, in the order of asking; other commands drop it.
+        """Send a FETCH without waiting. `answer` reads its answer, in the order of asking.
+
+        Call `drop_asked` before any other command.
 
         Raises:
             Unavailable: the mail server is down, or does not do what it should.
         """
-        with self._speaking(drops_asked=False):
+        with self._speaking():
             if not self._asked:
                 self._early = {}
                 self._forget_told()
@@ -166,7 +168,7 @@ class Session:
         """
         if not self._asked or (self._asked[0].uid_set, self._asked[0].items) != (uid_set, items):
             return None
-        with self._speaking(drops_asked=False):
+        with self._speaking():
             typ, data = self._imap.finish(self._asked.popleft().tag, answers="FETCH")
             answered = data if typ == "OK" else self._imap.untagged_responses.pop("FETCH", [None])
             if self._imap.untagged_responses.pop("EXPUNGEISSUED", None):
@@ -186,7 +188,8 @@ class Session:
         """
         if self.is_asked:
             with self._speaking():
-                pass  # what is not read yet is dropped before any command
+                while self._asked:
+                    self._imap.finish(self._asked.popleft().tag, answers="FETCH")
 
     def command(self, name: str, uid_set: str, *arguments: str) -> None:
         """Send a UID command and ignore its answers: COPY, MOVE, STORE, EXPUNGE. Raises `SaidNo`."""
@@ -313,14 +316,12 @@ class Session:
             raise self._refusal("IDLE", ended[1][0])
 
     @contextmanager
-    def _speaking(self, seconds: float | None = None, *, drops_asked: bool = True) -> Iterator[None]:
+    def _speaking(self, seconds: float | None = None) -> Iterator[None]:
         """Talk to the server. Any failure but a NO ends the connection: its next bytes may belong to anything."""
         deadline = ended_after(seconds or self._access.answer_seconds, self._wire, self._access.server)
         try:
             with deadline, translated(self._access, lambda: self._imap.farewell):
                 try:
-                    while drops_asked and self._asked:
-                        self._imap.finish(self._asked.popleft().tag, answers="FETCH")
                     yield
                 except _UNREAD as error:
                     raise Unreadable(f"{self._access.server}: an answer that cannot be read") from error

@@ -130,17 +130,16 @@ class Pipeline:
         return fetcher.begin(batch, self._following(batch))
 
     def _following(self, batch: Batch) -> tuple[int, ...]:
-        """Return the UIDs whose heads can come behind this batch: a message that is alone is worked on alone."""
+        """Return the UIDs to ask for before this batch is filed: none beside a message that is alone."""
         following = self.todo.peek()
         return following.uids if following and not batch.is_alone and not following.is_alone else ()
 
     def _file_and_begin_next(self, done: Fetched | Failed, stop: Stop) -> Begun | Failed | None:
         """Ask for the next batch, unless it or this one is a message that is alone; then file this one."""
         self.filer.moves.move_many()  # now, while no bodies are on their way: a command drops them
-        following = self.todo.peek()
         coming = None
         try:
-            if isinstance(done, Fetched) and not done.batch.is_alone and following and not following.is_alone:
+            if isinstance(done, Fetched) and self._following(done.batch):
                 coming = self._begin_next(stop)
         except Unavailable:
             self._file(done)
