@@ -60,7 +60,7 @@ def test_a_notice_says_which_mail_why_and_what_to_do() -> None:
 
 
 def test_each_cause_has_words_of_its_own() -> None:
-    """A cause without words gets those of `AUTOMATIC`, of which nobody is ever told."""
+    """Check that each cause has words: without them it gets those of `AUTOMATIC`, which no letter is sent for."""
     causes: list[Cause] = [
         *(Reason.REVOKED_TOKEN, Reason.USER_DISABLED, Reason.PERMISSION_DENIED, Reason.MODULE_FORBIDDEN),
         *(Reason.NO_RECIPIENTS, Reason.ATTACHMENTS_TOO_LARGE, Reason.MESSAGE_TOO_LARGE, Outcome.QUARANTINED),

@@ -221,7 +221,7 @@ QUOTA_2_4 = 'mail_plugins {\n  quota = yes\n}\nquota "User quota" {\n  driver = 
 def test_a_mailbox_over_quota_keeps_its_messages_until_there_is_room(
     ledger_on: Opened, dovecot_with: Callable[[DovecotSettings], Dovecot], in_front_of: InFrontOf
 ) -> None:
-    """Only COPY needs space; servers with MOVE never run out of it."""
+    """Use a server without MOVE, because only COPY needs space."""
     over_quota = by_version(QUOTA_2_3, QUOTA_2_4)
     server = dovecot_with(DovecotSettings(without=frozenset({"MOVE"}), extra=over_quota))
     ledger = ledger_on(server)

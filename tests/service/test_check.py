@@ -123,7 +123,7 @@ def test_every_secret_is_a_reason_to_keep_the_env_file_from_others(
 def test_notices_that_nobody_can_ever_get_are_told(
     settings: dict[str, str], mending: str, installation: Dropbox
 ) -> None:
-    """Only owners with certain mail get notices: registered and authenticated."""
+    """Deliver certain mail, registered and authenticated: only its owners get notices."""
     found = checked(installation, smtp_url="smtp://127.0.0.1:1", notice_from="drop@drop.example.com", **settings)
     assert (found["notices"].result, found["notices"].mending) == (Result.WARN, mending)
 
@@ -313,7 +313,7 @@ def test_a_mail_server_that_records_no_envelope_is_found_out(installation: Dropb
 
 
 def test_a_mail_server_that_loses_some_envelopes_is_found_out(installation: Dropbox) -> None:
-    """As with two recipients at once, only the forged field is left (R5)."""
+    """Leave only the forged field, as with two recipients at once (R5)."""
     installation.write(received_by="mx.drop.example")
     whole = b"Received: from a by mx.drop.example with ESMTP id 1; Mon, 23 Nov 2026 09:00:00 +0000\n"
     to_base = b"Delivered-To: drop@drop.example.com\n" + whole + b"From: jane@example.com\n\nHi\n"

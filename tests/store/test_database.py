@@ -64,7 +64,7 @@ READ = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT 
 
 
 def test_a_second_opening_in_one_process_takes_no_locks_from_the_first(tmp_path: Path, open_database: Open) -> None:
-    """Without these files, the next reader that closes removes the log, and later writes are lost."""
+    """Keep these files: without them the next reader that closes removes the log, and later writes are lost."""
     file = tmp_path / "dropbox.db"
     first = open_database(f"sqlite:///{file}")
     migrate(first)

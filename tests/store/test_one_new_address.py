@@ -45,7 +45,7 @@ def test_of_two_patterns_that_race_for_a_new_address_the_later_finds_what_the_fi
 def test_workers_of_two_patterns_in_one_moment_make_one_record_of_each_address(
     url: str, open_database: Callable[[str], Database], crm: Rows, joe: User
 ) -> None:
-    """No worker has to decide twice (R17)."""
+    """Check that no worker has to decide twice (R17)."""
     ann = crm.user(joe.account_id, "ann@acme.example", NEW_LEAD)
     workers = [PollStore(open_database(url)) for _ in range(2)]
     together = Barrier(2)
