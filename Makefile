@@ -9,6 +9,8 @@ FIND_PYTHON = for python in python3 /usr/bin/python3 python3.14 python3.13 pytho
 	"$$python" -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$python" && break; \
 	done
 PYTEST = $(BIN)/pytest
+# Keep what Python compiles, whatever the environment says: a run of the tests starts hundreds of processes.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help venv test retest test-on test-twice lint format demo bench bench-quick soak fuzz install uninstall lock clean system-packages
@@ -32,7 +34,7 @@ system-packages:
 # Making the virtual environment may need a package that is installed first.
 test: system-packages  ## run the tests, or TESTS="tests/imap ..."; first installs what they need
 	@$(MAKE) --no-print-directory venv
-	$(PYTEST) -n 3 --dist worksteal $(TESTS)
+	$(PYTEST) -n 4 --dist worksteal $(TESTS)
 
 retest: venv  ## run the tests that failed last time once more, one at a time
 	$(PYTEST) --last-failed --last-failed-no-failures none

@@ -2,10 +2,9 @@
 
 import os
 import subprocess
-from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from itertools import chain, islice
+from itertools import cycle, groupby, islice
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,26 +25,34 @@ from worker.store.poll_store import PollStore
 
 MOST_LOG = 10_000
 LOG_STARTS = pytest.StashKey[dict[str, int]]()
+WAITING = {"outages", "service"}
+"""Folders of tests that mostly wait."""
 if MEMORY := memory():
     os.environ.setdefault(PYTESTS_FOLDER, str(MEMORY))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let each process of several begin with some of the longest tests: none works alone on them at the end.
+    """Let every second process begin with some of the longest tests, and the others with tests that mostly wait.
 
-    pytest-xdist divides the list into equal parts, and a process without work takes some from the end of a part.
+    So the cores have work while a test waits, and no process works or waits alone at the end. pytest-xdist divides the
+    list into equal parts, and a process without work takes some from the end of a part.
     """
     processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    longest = defaultdict(list)
-    for item in items:
-        if item.get_closest_marker("timeout"):
-            longest[item.path].append(item)
-    others = iter([item for item in items if not item.get_closest_marker("timeout")])
-    ordered: list[pytest.Item] = []
-    for process in range(processes):
-        end = len(items) * (process + 1) // processes
-        ordered += chain.from_iterable(islice(longest.values(), process, None, processes))
-        ordered += islice(others, max(0, end - len(ordered)))
+    first: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    working, waiting = cycle(first[::2]), cycle(first[1::2] or first)
+    others: list[pytest.Item] = []
+    for path, of_file in groupby(items, key=lambda item: item.path):
+        long: list[pytest.Item] = []
+        short: list[pytest.Item] = []
+        for item in of_file:
+            (long if item.get_closest_marker("timeout") else short).append(item)
+        if long:
+            next(working).extend(long)
+        (next(waiting) if short and path.parent.name in WAITING else others).extend(short)
+    rest, ordered = iter(others), []
+    for process, beginning in enumerate(first, start=1):
+        ordered += beginning
+        ordered += islice(rest, max(0, len(items) * process // processes - len(ordered)))
     items[:] = ordered
 
 

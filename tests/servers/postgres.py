@@ -1,4 +1,4 @@
-"""A private PostgreSQL: no password, no fsync, a fresh database on request.
+"""A private PostgreSQL: no password, no fsync, no vacuum of its own accord, a fresh database on request.
 
 What is committed survives `kill`, though not a power cut.
 """
@@ -22,6 +22,7 @@ SETTINGS = {
     "unix_socket_directories": "",
     "fsync": "off",
     "full_page_writes": "off",
+    "autovacuum": "off",
     "max_connections": "200",
     "log_min_messages": "warning",
 }
