@@ -25,8 +25,8 @@ from worker.store.poll_store import PollStore
 
 MOST_LOG = 10_000
 LOG_STARTS = pytest.StashKey[dict[str, int]]()
-WAITING = {"outages", "service"}
-"""Folders of tests that mostly wait."""
+WAITING = {"outages", "service", "test_courier.py", "test_idle.py", "test_two_workers.py"}
+"""Folders and files of tests that mostly wait."""
 if MEMORY := memory():
     os.environ.setdefault(PYTESTS_FOLDER, str(MEMORY))
 
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             (long if item.get_closest_marker("timeout") else short).append(item)
         if long:
             next(working).extend(long)
-        (next(waiting) if short and path.parent.name in WAITING else others).extend(short)
+        (next(waiting) if short and not WAITING.isdisjoint(path.parts) else others).extend(short)
     rest, ordered = iter(others), []
     for process, beginning in enumerate(first, start=1):
         ordered += beginning
