@@ -63,7 +63,7 @@ class Intake:
         """Poll the messages; require that each one ends and leaves the queue without an exception."""
         uids = self._mailbox.arrive(messages)
         self._ends.filings, self._ends.errors = [], []
-        report: PollReport = self._pollers[authenticated].poll()
+        report: PollReport = self._pollers[authenticated].poll(self._mailbox.open())
         assert (self._ends.errors, report.outage) == ([], None)
         filings = {filing.uid: filing for filing in self._ends.filings}
         assert sorted(filings) == uids

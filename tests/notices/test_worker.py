@@ -153,7 +153,7 @@ def quarantine(dropbox: Dropbox) -> NoticeOutbox:
     """Poll until the message that the code fails on is quarantined."""
     with closing(compose(dropbox.loaded())) as parts:
         for _ in range(3):
-            report = parts.poller.poll()
+            report = parts.poller.poll(parts.mailbox.open())
         assert report.outcomes[Outcome.QUARANTINED] == 1
     return NoticeOutbox(Database.open(dropbox.database_url))
 

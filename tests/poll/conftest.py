@@ -86,7 +86,7 @@ class Scene:
             self._poller = Poller(
                 self.mailbox, self.store, self.rules, limits=self.limits, watcher=self.witness, parser=self.parser
             )
-        return self._poller.poll(stop)
+        return self._poller.poll(self.mailbox.open(), stop)
 
     def crash_at(self, port: FakeMailbox | FakeStore, method: str, uid: int) -> None:
         """Let the process crash when it calls this method for this message."""

@@ -18,7 +18,6 @@ def port_of(scene: Scene, name: str) -> FakeMailbox | FakeStore:
 @pytest.mark.parametrize(
     ("port", "method"),
     [
-        ("mailbox", "open"),
         ("mailbox", "uids"),
         ("mailbox", "heads"),
         ("mailbox", "bodies"),

@@ -155,7 +155,7 @@ def test_eight_threads_with_mail_to_one_new_address_make_one_record(
 
     def poll(part: Parts) -> PollReport:
         together.wait()
-        report = part.poller.poll()
+        report = part.poller.poll(part.mailbox.open())
         part.close()
         return report
 
@@ -178,7 +178,7 @@ def test_contention_for_a_lock_is_waited_for_or_retried_and_never_a_duplicate(
     with ThreadPoolExecutor(1) as beside, other.begin() as connection:
         if not other.is_sqlite:
             connection.execute(text("LOCK TABLE email, attempt IN ACCESS EXCLUSIVE MODE"))
-        coming = beside.submit(parts.poller.poll)
+        coming = beside.submit(parts.poller.poll, parts.mailbox.open())
         still_waits = not wait([coming], held).done
         connection.rollback()
         report = coming.result()
@@ -187,7 +187,7 @@ def test_contention_for_a_lock_is_waited_for_or_retried_and_never_a_duplicate(
         assert isinstance(report.outage, DatabaseUnavailable)
         assert scene.attempts() == {}
         assert report.counts["deferred"] == 6
-        report = parts.poller.poll()
+        report = parts.poller.poll(parts.mailbox.open())
     parts.close()
     other.close()
     assert report.outage is None

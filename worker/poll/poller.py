@@ -40,16 +40,16 @@ class Poller:
     _silent: tuple[int, set[int]] = field(default_factory=lambda: (0, set()), init=False)
     """A UIDVALIDITY, and the UIDs during whose fetch the server fell silent."""
 
-    def poll(self, stop: Stop = lambda: False) -> PollReport:
-        """Work on the queue until it is empty, something is down, or ``stop`` says so between two batches.
+    def poll(self, queue: Queue, stop: Stop = lambda: False) -> PollReport:
+        """Work on the queue that was just opened until it is empty, something is down, or ``stop`` says so.
+
+        ``stop`` is asked between two batches.
 
         Never raises `Unavailable`: an outage ends the poll and is in the report.
         """
-        started, report = time.monotonic(), PollReport()
+        started, report = time.monotonic(), PollReport(found=queue.messages)
         moves = Moves(self.mailbox, self.limits.moves)
         try:
-            queue = self.mailbox.open()
-            report.found = queue.messages
             if queue.messages:
                 filer = self._filer(queue, moves, report)
                 Pipeline(filer, Todo(self._batches(filer, stop))).run(stop)

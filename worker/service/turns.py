@@ -14,6 +14,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from worker.bootstrap import Parts
 from worker.domain.errors import DatabaseUnavailable, DropboxError, LoginRefused, Unavailable
+from worker.domain.ports import Queue
 from worker.domain.verdicts import Notice
 from worker.imap import Backlog, IdleState, IdleWatch
 from worker.logs import Event, described
@@ -201,8 +202,8 @@ class Turns:
         """
         if not self._own():
             return None
-        self._reach_mailbox()
-        report = self._parts.poller.poll(lambda: stop() or not self._parts.lock.held())
+        queue = self._open_mailbox()
+        report = self._parts.poller.poll(queue, lambda: stop() or not self._parts.lock.held())
         self._record(report)
         _log_poll(report, is_news=report.has_progressed or not report.outage)
         return report
@@ -242,13 +243,14 @@ class Turns:
         except Unavailable:
             return False  # lost with its connection; acquired again at once, unless another worker was faster
 
-    def _reach_mailbox(self) -> None:
+    def _open_mailbox(self) -> Queue:
         try:
-            self._parts.mailbox.open()
+            queue = self._parts.mailbox.open()
         except Unavailable as outage:
             self._record(PollReport(outage=outage))
             raise
         self._reached()
+        return queue
 
     def _waiting(self, report: PollReport) -> Backlog | None:
         """Ask for what is still in the queue; a poll that found nothing need not ask again."""
