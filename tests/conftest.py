@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             (long if item.get_closest_marker("timeout") else short).append(item)
         if long:
             next(working).extend(long)
-        (next(waiting) if short and not WAITING.isdisjoint(path.parts) else others).extend(short)
+        (next(waiting) if short and not WAITING.isdisjoint(path.parts[-2:]) else others).extend(short)
     rest, ordered = iter(others), []
     for process, beginning in enumerate(first, start=1):
         ordered += beginning
